@@ -1,0 +1,201 @@
+/*
+ * virtio-gpu blob mappings: what the guest may map, and how
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "standard-headers/linux/virtio_gpu.h"
+#include "hw/virtio/virtio-gpu-blob-decision.h"
+
+static VirtIOGPUBlobVerdict grant(uint32_t map_info,
+                                  VirtIOGPUBlobVoucher voucher)
+{
+    return (VirtIOGPUBlobVerdict) {
+        .map_info = map_info,
+        .voucher = voucher,
+        .reason = VIRTIO_GPU_BLOB_OK,
+    };
+}
+
+static VirtIOGPUBlobVerdict refuse(VirtIOGPUBlobReason reason)
+{
+    return (VirtIOGPUBlobVerdict) { .reason = reason };
+}
+
+bool virtio_gpu_blob_names_type(uint32_t map_info)
+{
+    return map_info == VIRTIO_GPU_MAP_CACHE_CACHED ||
+           map_info == VIRTIO_GPU_MAP_CACHE_UNCACHED ||
+           map_info == VIRTIO_GPU_MAP_CACHE_WC;
+}
+
+VirtIOGPUBlobReason
+virtio_gpu_blob_check_request(const VirtIOGPUBlobRequest *req)
+{
+    if (!req->window_size) {
+        return VIRTIO_GPU_BLOB_NO_WINDOW;
+    }
+    if (!req->mappable) {
+        return VIRTIO_GPU_BLOB_NOT_MAPPABLE;
+    }
+    if (req->mapped) {
+        return VIRTIO_GPU_BLOB_ALREADY_MAPPED;
+    }
+    if (!req->size) {
+        return VIRTIO_GPU_BLOB_BAD_SIZE;
+    }
+    if (req->offset % req->page_size) {
+        return VIRTIO_GPU_BLOB_MISALIGNED_OFFSET;
+    }
+    /* The window is a multiple of the page: rounding up cannot overrun it. */
+    if (req->size > req->window_size ||
+        req->offset > req->window_size - req->size) {
+        return VIRTIO_GPU_BLOB_OUTSIDE_WINDOW;
+    }
+    return VIRTIO_GPU_BLOB_OK;
+}
+
+/*
+ * Exporters whose CPU mappings are always cached and which need no cache
+ * maintenance on this host: drivers/dma-buf/udmabuf.c hands out pages of a
+ * memfd; heaps/system_heap.c maps cached and syncs by dma_sync_sgtable_*(),
+ * which does nothing where DMA is coherent, as it is on x86.
+ */
+static bool exporter_is_coherent(const VirtIOGPUBlobFacts *facts)
+{
+    if (!facts->exporter) {
+        return false;
+    }
+    if (!strcmp(facts->exporter, "udmabuf")) {
+        return true;
+    }
+    return facts->host_x86 && !strcmp(facts->exporter, "system");
+}
+
+/* The exporter answered with a type. */
+static VirtIOGPUBlobVerdict decide_coherent(const VirtIOGPUBlobFacts *facts,
+                                            VirtIOGPUMapPolicy policy,
+                                            uint32_t map_info)
+{
+    if (policy == VIRTIO_GPU_MAP_POLICY_STRICT && facts->renderer &&
+        facts->renderer != map_info) {
+        return refuse(VIRTIO_GPU_BLOB_RENDERER_DISAGREES);
+    }
+    return grant(map_info, VIRTIO_GPU_BLOB_VOUCHER_EXPORTER);
+}
+
+/* Nobody but the renderer can say anything about this buffer. */
+static VirtIOGPUBlobVerdict decide_unvouched(const VirtIOGPUBlobFacts *facts,
+                                             VirtIOGPUMapPolicy policy)
+{
+    if (policy == VIRTIO_GPU_MAP_POLICY_SAFE && facts->renderer) {
+        return grant(facts->renderer, VIRTIO_GPU_BLOB_VOUCHER_RENDERER);
+    }
+    if (policy == VIRTIO_GPU_MAP_POLICY_RENDERER) {
+        /* What a Linux guest makes of an answer that names no type. */
+        return grant(VIRTIO_GPU_MAP_CACHE_CACHED,
+                     VIRTIO_GPU_BLOB_VOUCHER_NOBODY);
+    }
+    return refuse(VIRTIO_GPU_BLOB_NOBODY_VOUCHES);
+}
+
+static VirtIOGPUBlobVerdict decide_dmabuf(const VirtIOGPUBlobFacts *facts,
+                                          VirtIOGPUMapPolicy policy)
+{
+    switch (facts->answer) {
+    case VIRTIO_GPU_EXPORTER_COHERENT_CACHED:
+        return decide_coherent(facts, policy, VIRTIO_GPU_MAP_CACHE_CACHED);
+    case VIRTIO_GPU_EXPORTER_COHERENT_WC:
+        return decide_coherent(facts, policy, VIRTIO_GPU_MAP_CACHE_WC);
+    case VIRTIO_GPU_EXPORTER_INCOHERENT:
+        return refuse(VIRTIO_GPU_BLOB_EXPORTER_INCOHERENT);
+    case VIRTIO_GPU_EXPORTER_OTHER:
+        return refuse(VIRTIO_GPU_BLOB_EXPORTER_UNKNOWN_ANSWER);
+    case VIRTIO_GPU_EXPORTER_UNSUPPORTED:
+        if (exporter_is_coherent(facts)) {
+            return grant(VIRTIO_GPU_MAP_CACHE_CACHED,
+                         VIRTIO_GPU_BLOB_VOUCHER_EXPORTER_NAME);
+        }
+        return decide_unvouched(facts, policy);
+    default:
+        return refuse(VIRTIO_GPU_BLOB_EXPORTER_QUERY_FAILED);
+    }
+}
+
+static VirtIOGPUBlobVerdict decide_type(const VirtIOGPUBlobFacts *facts,
+                                        VirtIOGPUMapPolicy policy)
+{
+    if (facts->backing == VIRTIO_GPU_BLOB_BACKING_SHM) {
+        return grant(VIRTIO_GPU_MAP_CACHE_CACHED,
+                     VIRTIO_GPU_BLOB_VOUCHER_MEMFD);
+    }
+    if (policy == VIRTIO_GPU_MAP_POLICY_RENDERER && facts->renderer) {
+        return grant(facts->renderer, VIRTIO_GPU_BLOB_VOUCHER_RENDERER);
+    }
+    if (facts->backing == VIRTIO_GPU_BLOB_BACKING_DMABUF) {
+        return decide_dmabuf(facts, policy);
+    }
+    return decide_unvouched(facts, policy);
+}
+
+VirtIOGPUBlobVerdict virtio_gpu_blob_decide(const VirtIOGPUBlobFacts *facts,
+                                            VirtIOGPUMapPolicy policy)
+{
+    VirtIOGPUBlobVerdict verdict;
+
+    if (facts->confidential_guest) {
+        return refuse(VIRTIO_GPU_BLOB_CONFIDENTIAL_GUEST);
+    }
+    if (facts->backing != VIRTIO_GPU_BLOB_BACKING_NONE) {
+        if (facts->fd_too_short) {
+            return refuse(VIRTIO_GPU_BLOB_BUFFER_TOO_SHORT);
+        }
+        if (!facts->fd_read_write) {
+            return refuse(VIRTIO_GPU_BLOB_BUFFER_NOT_READ_WRITE);
+        }
+    }
+
+    verdict = decide_type(facts, policy);
+    if (verdict.map_info > VIRTIO_GPU_MAP_CACHE_CACHED &&
+        !facts->guest_type_honoured &&
+        policy != VIRTIO_GPU_MAP_POLICY_RENDERER) {
+        return refuse(VIRTIO_GPU_BLOB_GUEST_TYPE_IGNORED);
+    }
+    return verdict;
+}
+
+bool virtio_gpu_blob_wants_exporter(const VirtIOGPUBlobFacts *facts,
+                                    VirtIOGPUMapPolicy policy)
+{
+    VirtIOGPUBlobFacts known = *facts, unknown = *facts;
+
+    known.exporter = "udmabuf";
+    unknown.exporter = NULL;
+    return virtio_gpu_blob_decide(&known, policy).map_info !=
+           virtio_gpu_blob_decide(&unknown, policy).map_info;
+}
+
+uint32_t virtio_gpu_blob_reason_error(VirtIOGPUBlobReason reason)
+{
+    switch (reason) {
+    case VIRTIO_GPU_BLOB_UNKNOWN_RESOURCE:
+        return VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID;
+    case VIRTIO_GPU_BLOB_BAD_COMMAND:
+    case VIRTIO_GPU_BLOB_SHORT_REPLY:
+    case VIRTIO_GPU_BLOB_NO_WINDOW:
+    case VIRTIO_GPU_BLOB_NOT_MAPPABLE:
+    case VIRTIO_GPU_BLOB_ALREADY_MAPPED:
+    case VIRTIO_GPU_BLOB_BAD_SIZE:
+    case VIRTIO_GPU_BLOB_MISALIGNED_OFFSET:
+    case VIRTIO_GPU_BLOB_OUTSIDE_WINDOW:
+    case VIRTIO_GPU_BLOB_OVERLAP:
+        return VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER;
+    case VIRTIO_GPU_BLOB_TOO_MANY_MAPPINGS:
+    case VIRTIO_GPU_BLOB_REGION_LIMIT:
+    case VIRTIO_GPU_BLOB_NO_MEMORY_SLOT:
+        return VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY;
+    default:
+        return VIRTIO_GPU_RESP_ERR_UNSPEC;
+    }
+}

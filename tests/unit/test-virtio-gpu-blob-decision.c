@@ -1,0 +1,494 @@
+/*
+ * The decision on a blob mapping: every input, against the table and what
+ * the table means
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/units.h"
+#include "standard-headers/linux/virtio_gpu.h"
+#include "hw/virtio/virtio-gpu-blob-decision.h"
+
+#define CACHED VIRTIO_GPU_MAP_CACHE_CACHED
+#define UNCACHED VIRTIO_GPU_MAP_CACHE_UNCACHED
+#define WC VIRTIO_GPU_MAP_CACHE_WC
+
+#define SAFE VIRTIO_GPU_MAP_POLICY_SAFE
+#define STRICT VIRTIO_GPU_MAP_POLICY_STRICT
+#define RENDERER VIRTIO_GPU_MAP_POLICY_RENDERER
+
+static const char *const exporters[] = {
+    NULL, "", "udmabuf", "udmabufs", "system", "system2", "drm", "reserved",
+};
+
+static const uint32_t words[] = { 0, CACHED, UNCACHED, WC };
+
+typedef void (*CaseFunc)(const VirtIOGPUBlobFacts *facts,
+                         VirtIOGPUMapPolicy policy,
+                         const VirtIOGPUBlobVerdict *verdict);
+
+/* The next input: one of @n, taken from @number, which has mixed radix */
+static unsigned take(unsigned *number, unsigned n)
+{
+    unsigned digit = *number % n;
+
+    *number /= n;
+    return digit;
+}
+
+/* Every combination of inputs; returns how many there were */
+static unsigned for_each_case(CaseFunc check)
+{
+    unsigned i;
+
+    for (i = 0; ; i++) {
+        VirtIOGPUBlobFacts facts = { };
+        VirtIOGPUBlobVerdict verdict;
+        VirtIOGPUMapPolicy policy;
+        unsigned n = i;
+
+        policy = take(&n, VIRTIO_GPU_MAP_POLICY__MAX);
+        facts.confidential_guest = take(&n, 2);
+        facts.guest_type_honoured = take(&n, 2);
+        facts.host_x86 = take(&n, 2);
+        facts.backing = take(&n, VIRTIO_GPU_BLOB_BACKING__MAX);
+        facts.fd_too_short = take(&n, 2);
+        facts.fd_read_write = take(&n, 2);
+        facts.answer = take(&n, VIRTIO_GPU_EXPORTER__MAX);
+        facts.exporter = exporters[take(&n, G_N_ELEMENTS(exporters))];
+        facts.renderer = words[take(&n, G_N_ELEMENTS(words))];
+        if (n) {
+            return i;
+        }
+        verdict = virtio_gpu_blob_decide(&facts, policy);
+        check(&facts, policy, &verdict);
+    }
+}
+
+static bool has_fd(const VirtIOGPUBlobFacts *facts)
+{
+    return facts->backing != VIRTIO_GPU_BLOB_BACKING_NONE;
+}
+
+static bool bad_fd(const VirtIOGPUBlobFacts *facts)
+{
+    return has_fd(facts) && (facts->fd_too_short || !facts->fd_read_write);
+}
+
+static bool known_by_name(const VirtIOGPUBlobFacts *facts)
+{
+    return g_strcmp0(facts->exporter, "udmabuf") == 0 ||
+           (facts->host_x86 && g_strcmp0(facts->exporter, "system") == 0);
+}
+
+/*
+ * The table: a row is what it applies to, and for each policy the type
+ * granted where the renderer names none, and where it names one.
+ */
+
+enum { REFUSE = 0, AGREED = 10, NAMED };
+
+typedef struct Row {
+    int number;
+    int backing;           /* -1: any without an answer of its own */
+    int answer;            /* -1: any */
+    int by_name;           /* -1: either */
+    int silent[3];         /* safe, strict, renderer */
+    int named[3];
+} Row;
+
+#define DMABUF VIRTIO_GPU_BLOB_BACKING_DMABUF
+
+static const Row table[] = {
+    { 5, VIRTIO_GPU_BLOB_BACKING_SHM, -1, -1,
+      { CACHED, CACHED, CACHED }, { CACHED, CACHED, CACHED } },
+    { 6, DMABUF, VIRTIO_GPU_EXPORTER_COHERENT_CACHED, -1,
+      { CACHED, CACHED, CACHED }, { CACHED, AGREED, NAMED } },
+    { 7, DMABUF, VIRTIO_GPU_EXPORTER_COHERENT_WC, -1,
+      { WC, WC, WC }, { WC, AGREED, NAMED } },
+    { 8, DMABUF, VIRTIO_GPU_EXPORTER_INCOHERENT, -1,
+      { REFUSE, REFUSE, REFUSE }, { REFUSE, REFUSE, NAMED } },
+    { 9, DMABUF, VIRTIO_GPU_EXPORTER_OTHER, -1,
+      { REFUSE, REFUSE, REFUSE }, { REFUSE, REFUSE, NAMED } },
+    { 9, DMABUF, VIRTIO_GPU_EXPORTER_FAILED, -1,
+      { REFUSE, REFUSE, REFUSE }, { REFUSE, REFUSE, NAMED } },
+    { 9, DMABUF, VIRTIO_GPU_EXPORTER_NOT_ASKED, -1,
+      { REFUSE, REFUSE, REFUSE }, { REFUSE, REFUSE, NAMED } },
+    { 10, DMABUF, VIRTIO_GPU_EXPORTER_UNSUPPORTED, 1,
+      { CACHED, CACHED, CACHED }, { CACHED, CACHED, NAMED } },
+    { 11, DMABUF, VIRTIO_GPU_EXPORTER_UNSUPPORTED, 0,
+      { REFUSE, REFUSE, CACHED }, { NAMED, REFUSE, NAMED } },
+    { 11, VIRTIO_GPU_BLOB_BACKING_OPAQUE, -1, -1,
+      { REFUSE, REFUSE, CACHED }, { NAMED, REFUSE, NAMED } },
+    { 11, VIRTIO_GPU_BLOB_BACKING_NONE, -1, -1,
+      { REFUSE, REFUSE, CACHED }, { NAMED, REFUSE, NAMED } },
+};
+
+static const Row *row_of(const VirtIOGPUBlobFacts *facts)
+{
+    const Row *row;
+
+    for (row = table; row < table + G_N_ELEMENTS(table); row++) {
+        if (row->backing == facts->backing &&
+            (row->answer < 0 || row->answer == facts->answer) &&
+            (row->by_name < 0 || row->by_name == known_by_name(facts))) {
+            return row;
+        }
+    }
+    g_assert_not_reached();
+}
+
+static uint32_t table_type(const VirtIOGPUBlobFacts *facts,
+                           VirtIOGPUMapPolicy policy)
+{
+    const Row *row = row_of(facts);
+
+    if (!facts->renderer) {
+        return row->silent[policy];
+    }
+    switch (row->named[policy]) {
+    case NAMED:
+        return facts->renderer;
+    case AGREED:
+        return facts->renderer == row->silent[policy] ? facts->renderer : 0;
+    default:
+        return row->named[policy];
+    }
+}
+
+static void check_table(const VirtIOGPUBlobFacts *facts,
+                        VirtIOGPUMapPolicy policy,
+                        const VirtIOGPUBlobVerdict *verdict)
+{
+    uint32_t type = table_type(facts, policy);
+
+    if (facts->confidential_guest || bad_fd(facts)) {
+        type = REFUSE;
+    }
+    if (type != CACHED && !facts->guest_type_honoured && policy != RENDERER) {
+        type = REFUSE;
+    }
+    g_assert_cmpuint(verdict->map_info, ==, type);
+}
+
+static void test_table(void)
+{
+    g_assert_cmpuint(for_each_case(check_table), ==,
+                     32 * 4 * 7 * 8 * 4 * 3);
+}
+
+/* A verdict is a type or a reason, never both, never neither. */
+static void check_form(const VirtIOGPUBlobFacts *facts,
+                       VirtIOGPUMapPolicy policy,
+                       const VirtIOGPUBlobVerdict *verdict)
+{
+    if (verdict->map_info) {
+        g_assert(virtio_gpu_blob_names_type(verdict->map_info));
+        g_assert_cmpint(verdict->reason, ==, VIRTIO_GPU_BLOB_OK);
+    } else {
+        g_assert_cmpint(verdict->reason, >, VIRTIO_GPU_BLOB_OK);
+        g_assert_cmpint(verdict->reason, <, VIRTIO_GPU_BLOB_REASON__MAX);
+        g_assert_cmpint(verdict->voucher, ==, VIRTIO_GPU_BLOB_VOUCHER_NOBODY);
+    }
+}
+
+static void test_form(void)
+{
+    for_each_case(check_form);
+}
+
+/* Whoever is named as voucher did say so. */
+static void check_voucher(const VirtIOGPUBlobFacts *facts,
+                          VirtIOGPUMapPolicy policy,
+                          const VirtIOGPUBlobVerdict *verdict)
+{
+    switch (verdict->voucher) {
+    case VIRTIO_GPU_BLOB_VOUCHER_MEMFD:
+        g_assert_cmpint(facts->backing, ==, VIRTIO_GPU_BLOB_BACKING_SHM);
+        g_assert_cmpuint(verdict->map_info, ==, CACHED);
+        break;
+    case VIRTIO_GPU_BLOB_VOUCHER_EXPORTER:
+        g_assert_cmpint(facts->backing, ==, DMABUF);
+        g_assert_cmpuint(verdict->map_info, ==,
+                         facts->answer == VIRTIO_GPU_EXPORTER_COHERENT_WC ?
+                         WC : CACHED);
+        break;
+    case VIRTIO_GPU_BLOB_VOUCHER_EXPORTER_NAME:
+        g_assert(known_by_name(facts));
+        g_assert_cmpint(facts->answer, ==, VIRTIO_GPU_EXPORTER_UNSUPPORTED);
+        break;
+    case VIRTIO_GPU_BLOB_VOUCHER_RENDERER:
+        g_assert_cmpuint(verdict->map_info, ==, facts->renderer);
+        g_assert_cmpint(policy, !=, STRICT);
+        break;
+    case VIRTIO_GPU_BLOB_VOUCHER_NOBODY:
+        /* Assumed: only where the operator gave up on knowing. */
+        g_assert(!verdict->map_info ||
+                 (policy == RENDERER && !facts->renderer &&
+                  verdict->map_info == CACHED));
+        break;
+    default:
+        g_assert_not_reached();
+    }
+}
+
+static void test_voucher(void)
+{
+    for_each_case(check_voucher);
+}
+
+/* What must never happen, whatever row of the table says so. */
+static void check_safety(const VirtIOGPUBlobFacts *facts,
+                         VirtIOGPUMapPolicy policy,
+                         const VirtIOGPUBlobVerdict *verdict)
+{
+    bool dmabuf = facts->backing == DMABUF;
+
+    if (facts->confidential_guest) {
+        g_assert_cmpint(verdict->reason, ==,
+                        VIRTIO_GPU_BLOB_CONFIDENTIAL_GUEST);
+        return;
+    }
+    if (has_fd(facts) && facts->fd_too_short) {
+        g_assert_cmpint(verdict->reason, ==, VIRTIO_GPU_BLOB_BUFFER_TOO_SHORT);
+        return;
+    }
+    if (bad_fd(facts)) {
+        g_assert_cmpint(verdict->reason, ==,
+                        VIRTIO_GPU_BLOB_BUFFER_NOT_READ_WRITE);
+        return;
+    }
+    if (policy == RENDERER) {
+        return;
+    }
+    if (dmabuf && facts->answer == VIRTIO_GPU_EXPORTER_COHERENT_WC) {
+        g_assert_cmpuint(verdict->map_info, !=, CACHED);
+        g_assert_cmpuint(verdict->map_info, !=, UNCACHED);
+    }
+    if (dmabuf && facts->answer == VIRTIO_GPU_EXPORTER_COHERENT_CACHED) {
+        g_assert(verdict->map_info == CACHED || !verdict->map_info);
+    }
+    if (dmabuf && facts->answer == VIRTIO_GPU_EXPORTER_INCOHERENT) {
+        g_assert_cmpint(verdict->reason, ==,
+                        VIRTIO_GPU_BLOB_EXPORTER_INCOHERENT);
+    }
+    if (dmabuf && facts->answer == VIRTIO_GPU_EXPORTER_OTHER) {
+        g_assert_cmpint(verdict->reason, ==,
+                        VIRTIO_GPU_BLOB_EXPORTER_UNKNOWN_ANSWER);
+    }
+    if (dmabuf && facts->answer == VIRTIO_GPU_EXPORTER_FAILED) {
+        g_assert_cmpint(verdict->reason, ==,
+                        VIRTIO_GPU_BLOB_EXPORTER_QUERY_FAILED);
+    }
+    if (!facts->guest_type_honoured) {
+        g_assert(verdict->map_info == CACHED || !verdict->map_info);
+    }
+}
+
+static void test_safety(void)
+{
+    for_each_case(check_safety);
+}
+
+/* strict grants nothing that safe refuses, and never another type. */
+static void check_order(const VirtIOGPUBlobFacts *facts,
+                        VirtIOGPUMapPolicy policy,
+                        const VirtIOGPUBlobVerdict *verdict)
+{
+    VirtIOGPUBlobVerdict safe = virtio_gpu_blob_decide(facts, SAFE);
+
+    if (policy == STRICT && verdict->map_info) {
+        g_assert_cmpuint(verdict->map_info, ==, safe.map_info);
+    }
+    /* The operator's way back: renderer refuses only what safe refuses. */
+    if (policy == RENDERER && !verdict->map_info) {
+        g_assert_cmpint(verdict->reason, ==, safe.reason);
+    }
+}
+
+static void test_order(void)
+{
+    for_each_case(check_order);
+}
+
+/* Reading the name is skipped exactly where it cannot change the type. */
+static void check_wants(const VirtIOGPUBlobFacts *facts,
+                        VirtIOGPUMapPolicy policy,
+                        const VirtIOGPUBlobVerdict *verdict)
+{
+    VirtIOGPUBlobFacts unread = *facts;
+
+    unread.exporter = NULL;
+    if (!virtio_gpu_blob_wants_exporter(&unread, policy)) {
+        g_assert_cmpuint(virtio_gpu_blob_decide(&unread, policy).map_info,
+                         ==, verdict->map_info);
+    } else {
+        g_assert_cmpint(facts->backing, ==, DMABUF);
+        g_assert_cmpint(facts->answer, ==, VIRTIO_GPU_EXPORTER_UNSUPPORTED);
+        g_assert_cmpint(policy, !=, RENDERER);
+        g_assert(policy == STRICT || facts->renderer != CACHED);
+    }
+}
+
+static void test_wants(void)
+{
+    for_each_case(check_wants);
+}
+
+/* The reason of a refusal by each rule, in the order of the rules */
+static void test_reasons(void)
+{
+    VirtIOGPUBlobFacts facts = {
+        .guest_type_honoured = true,
+        .backing = DMABUF,
+        .fd_read_write = true,
+        .answer = VIRTIO_GPU_EXPORTER_COHERENT_CACHED,
+        .renderer = WC,
+    };
+
+    g_assert_cmpint(virtio_gpu_blob_decide(&facts, STRICT).reason, ==,
+                    VIRTIO_GPU_BLOB_RENDERER_DISAGREES);
+    facts.answer = VIRTIO_GPU_EXPORTER_UNSUPPORTED;
+    g_assert_cmpint(virtio_gpu_blob_decide(&facts, STRICT).reason, ==,
+                    VIRTIO_GPU_BLOB_NOBODY_VOUCHES);
+    facts.guest_type_honoured = false;
+    g_assert_cmpint(virtio_gpu_blob_decide(&facts, SAFE).reason, ==,
+                    VIRTIO_GPU_BLOB_GUEST_TYPE_IGNORED);
+    facts.renderer = UNCACHED;
+    g_assert_cmpint(virtio_gpu_blob_decide(&facts, SAFE).reason, ==,
+                    VIRTIO_GPU_BLOB_GUEST_TYPE_IGNORED);
+    facts.renderer = 0;
+    g_assert_cmpint(virtio_gpu_blob_decide(&facts, SAFE).reason, ==,
+                    VIRTIO_GPU_BLOB_NOBODY_VOUCHES);
+}
+
+static void test_names_type(void)
+{
+    uint32_t word;
+
+    for (word = 0; word < 256; word++) {
+        g_assert(virtio_gpu_blob_names_type(word) == (word >= 1 && word <= 3));
+    }
+    g_assert_false(virtio_gpu_blob_names_type(UINT32_MAX));
+}
+
+/*
+ * The guest's request
+ */
+
+typedef struct RequestCase {
+    bool mappable, mapped;
+    uint64_t size, offset, window;
+    VirtIOGPUBlobReason reason;
+} RequestCase;
+
+#define WINDOW (64 * MiB)
+#define PAGE (4 * KiB)
+
+static const RequestCase requests[] = {
+    { true, false, PAGE, 0, WINDOW, VIRTIO_GPU_BLOB_OK },
+    { true, false, 1, 0, WINDOW, VIRTIO_GPU_BLOB_OK },
+    { true, false, WINDOW, 0, WINDOW, VIRTIO_GPU_BLOB_OK },
+    { true, false, WINDOW - 1, 0, WINDOW, VIRTIO_GPU_BLOB_OK },
+    { true, false, PAGE, WINDOW - PAGE, WINDOW, VIRTIO_GPU_BLOB_OK },
+    { true, false, 1, WINDOW - PAGE, WINDOW, VIRTIO_GPU_BLOB_OK },
+    { false, false, PAGE, 0, WINDOW, VIRTIO_GPU_BLOB_NOT_MAPPABLE },
+    { false, true, 0, 1, WINDOW, VIRTIO_GPU_BLOB_NOT_MAPPABLE },
+    { true, true, PAGE, 0, WINDOW, VIRTIO_GPU_BLOB_ALREADY_MAPPED },
+    { true, true, 0, 1, WINDOW, VIRTIO_GPU_BLOB_ALREADY_MAPPED },
+    { true, false, 0, 0, WINDOW, VIRTIO_GPU_BLOB_BAD_SIZE },
+    { true, false, 0, 1, WINDOW, VIRTIO_GPU_BLOB_BAD_SIZE },
+    { true, false, PAGE, 1, WINDOW, VIRTIO_GPU_BLOB_MISALIGNED_OFFSET },
+    { true, false, PAGE, 0x100, WINDOW, VIRTIO_GPU_BLOB_MISALIGNED_OFFSET },
+    { true, false, PAGE, PAGE - 1, WINDOW,
+      VIRTIO_GPU_BLOB_MISALIGNED_OFFSET },
+    { true, false, PAGE, UINT64_MAX, WINDOW,
+      VIRTIO_GPU_BLOB_MISALIGNED_OFFSET },
+    { true, false, WINDOW + 1, 0, WINDOW, VIRTIO_GPU_BLOB_OUTSIDE_WINDOW },
+    { true, false, UINT64_MAX, 0, WINDOW, VIRTIO_GPU_BLOB_OUTSIDE_WINDOW },
+    { true, false, WINDOW, PAGE, WINDOW, VIRTIO_GPU_BLOB_OUTSIDE_WINDOW },
+    { true, false, PAGE, WINDOW, WINDOW, VIRTIO_GPU_BLOB_OUTSIDE_WINDOW },
+    { true, false, PAGE + 1, WINDOW - PAGE, WINDOW,
+      VIRTIO_GPU_BLOB_OUTSIDE_WINDOW },
+    { true, false, PAGE, 1ULL << 40, WINDOW, VIRTIO_GPU_BLOB_OUTSIDE_WINDOW },
+    { true, false, PAGE, -PAGE, WINDOW, VIRTIO_GPU_BLOB_OUTSIDE_WINDOW },
+    { true, false, UINT64_MAX, -PAGE, WINDOW,
+      VIRTIO_GPU_BLOB_OUTSIDE_WINDOW },
+    { true, false, PAGE, 0, 0, VIRTIO_GPU_BLOB_NO_WINDOW },
+    { false, false, 0, 1, 0, VIRTIO_GPU_BLOB_NO_WINDOW },
+};
+
+static void test_request(void)
+{
+    const RequestCase *c;
+
+    for (c = requests; c < requests + G_N_ELEMENTS(requests); c++) {
+        VirtIOGPUBlobRequest req = {
+            .mappable = c->mappable,
+            .mapped = c->mapped,
+            .size = c->size,
+            .offset = c->offset,
+            .window_size = c->window,
+            .page_size = PAGE,
+        };
+
+        g_assert_cmpint(virtio_gpu_blob_check_request(&req), ==, c->reason);
+    }
+}
+
+/* A host with larger pages than the guest's */
+static void test_request_large_page(void)
+{
+    VirtIOGPUBlobRequest req = {
+        .mappable = true,
+        .size = PAGE,
+        .offset = PAGE,
+        .window_size = WINDOW,
+        .page_size = 64 * KiB,
+    };
+
+    g_assert_cmpint(virtio_gpu_blob_check_request(&req), ==,
+                    VIRTIO_GPU_BLOB_MISALIGNED_OFFSET);
+    req.offset = 64 * KiB;
+    g_assert_cmpint(virtio_gpu_blob_check_request(&req), ==,
+                    VIRTIO_GPU_BLOB_OK);
+}
+
+static void test_errors(void)
+{
+    VirtIOGPUBlobReason r;
+
+    for (r = VIRTIO_GPU_BLOB_OK + 1; r < VIRTIO_GPU_BLOB_REASON__MAX; r++) {
+        uint32_t error = VIRTIO_GPU_RESP_ERR_UNSPEC;
+
+        if (r == VIRTIO_GPU_BLOB_UNKNOWN_RESOURCE) {
+            error = VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID;
+        } else if (r <= VIRTIO_GPU_BLOB_OVERLAP) {
+            error = VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER;
+        } else if (r >= VIRTIO_GPU_BLOB_TOO_MANY_MAPPINGS) {
+            error = VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY;
+        }
+        g_assert_cmphex(virtio_gpu_blob_reason_error(r), ==, error);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+
+    g_test_add_func("/virtio-gpu-blob/decision/table", test_table);
+    g_test_add_func("/virtio-gpu-blob/decision/form", test_form);
+    g_test_add_func("/virtio-gpu-blob/decision/voucher", test_voucher);
+    g_test_add_func("/virtio-gpu-blob/decision/safety", test_safety);
+    g_test_add_func("/virtio-gpu-blob/decision/order", test_order);
+    g_test_add_func("/virtio-gpu-blob/decision/wants-exporter", test_wants);
+    g_test_add_func("/virtio-gpu-blob/decision/reasons", test_reasons);
+    g_test_add_func("/virtio-gpu-blob/decision/names-type", test_names_type);
+    g_test_add_func("/virtio-gpu-blob/request/edges", test_request);
+    g_test_add_func("/virtio-gpu-blob/request/large-page",
+                    test_request_large_page);
+    g_test_add_func("/virtio-gpu-blob/errors", test_errors);
+
+    return g_test_run();
+}
