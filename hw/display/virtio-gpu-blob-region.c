@@ -1,0 +1,82 @@
+/*
+ * virtio-gpu blob mappings: a region of its own for one blob
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "hw/virtio/vhost.h"
+#include "system/kvm.h"
+#include "virtio-gpu-blob-region.h"
+
+/*
+ * A region within the window makes three slots of one: what comes before,
+ * itself, and what comes after.
+ */
+#define SLOTS_NEEDED 2
+
+struct VirtIOGPUBlobRegion {
+    Object parent_obj;
+
+    MemoryRegion mr;
+    MemoryRegion *container;
+    VirtIOGPUBlobRegionGone gone;
+    void *opaque;
+};
+
+bool virtio_gpu_blob_region_room(void)
+{
+    if (kvm_enabled() && kvm_get_free_memslots() < SLOTS_NEEDED) {
+        return false;
+    }
+    return vhost_get_free_memslots() >= SLOTS_NEEDED;
+}
+
+VirtIOGPUBlobRegion *virtio_gpu_blob_region_new(MemoryRegion *container,
+                                                uint64_t offset, void *host,
+                                                uint64_t len,
+                                                VirtIOGPUBlobRegionGone gone,
+                                                void *opaque)
+{
+    Object *obj = object_new(TYPE_VIRTIO_GPU_BLOB_REGION);
+    VirtIOGPUBlobRegion *region = VIRTIO_GPU_BLOB_REGION(obj);
+
+    region->container = container;
+    region->gone = gone;
+    region->opaque = opaque;
+    /*
+     * Not plain RAM: VFIO gives up on RAM that it cannot pin, and a GPU's
+     * pages often are such.
+     */
+    memory_region_init_ram_device_ptr(&region->mr, obj,
+                                      "virtio-gpu-blob-region", len, host);
+    memory_region_add_subregion_overlap(container, offset, &region->mr, 1);
+    return region;
+}
+
+void virtio_gpu_blob_region_delete(VirtIOGPUBlobRegion *region)
+{
+    memory_region_del_subregion(region->container, &region->mr);
+    object_unref(OBJECT(region));
+}
+
+static void region_finalize(Object *obj)
+{
+    VirtIOGPUBlobRegion *region = VIRTIO_GPU_BLOB_REGION(obj);
+
+    region->gone(region->opaque);
+}
+
+static const TypeInfo region_info = {
+    .name = TYPE_VIRTIO_GPU_BLOB_REGION,
+    .parent = TYPE_OBJECT,
+    .instance_size = sizeof(VirtIOGPUBlobRegion),
+    .instance_finalize = region_finalize,
+};
+
+static void region_register_types(void)
+{
+    type_register_static(&region_info);
+}
+
+type_init(region_register_types)

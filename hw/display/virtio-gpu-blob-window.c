@@ -1,0 +1,530 @@
+/*
+ * virtio-gpu blob mappings: the host-visible window
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * One RAM region covers the whole window for as long as the device lives.
+ * Buffers come and go by mmap(MAP_FIXED) below it, so that neither the flat
+ * view nor a memory slot ever changes.
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/bitmap.h"
+#include "qemu/cutils.h"
+#include "qemu/error-report.h"
+#include "qemu/memfd.h"
+#include "qemu/rcu.h"
+#include "qemu/units.h"
+#include "trace.h"
+#include "virtio-gpu-blob-window.h"
+
+/*
+ * Bounds what a guest that writes into holes can make the host allocate.
+ * Their page tables come on top: 2 MiB for each GiB of window.
+ */
+#define HOLE_SIZE (32 * MiB)
+
+/*
+ * VFIO maps in the manager's granularity and has 65535 mappings by default
+ * (drivers/vfio/vfio_iommu_type1.c, dma_entry_limit), the rest of the guest's
+ * memory included.
+ */
+#define LISTENED_PAGES_MAX 32768
+
+struct VirtIOGPUBlobWindow {
+    Object parent_obj;
+
+    MemoryRegion mr;
+    MemoryRegion *container;
+    uint8_t *base;
+    uint64_t size;
+    uint64_t page_size;
+
+    int hole_fd;
+    uint64_t hole_size;
+
+    /*
+     * Mappings kept in store: a hole can always be put back, even when the
+     * kernel has no more mappings (vm.max_map_count) for this process.
+     */
+    void *store;
+    size_t store_len;
+
+    unsigned long *populated; /* a bit for each page */
+    uint64_t populated_pages;
+    QLIST_HEAD(, RamDiscardListener) listeners;
+};
+
+/* What must outlive the region until no reader of a flat view is left */
+typedef struct WindowMemory {
+    struct rcu_head rcu;
+    void *base;
+    size_t size;
+} WindowMemory;
+
+static bool window_punch(const VirtIOGPUBlobWindow *w,
+                         uint64_t offset, uint64_t len)
+{
+    while (len) {
+        uint64_t start = offset % w->hole_size;
+        uint64_t n = MIN(len, w->hole_size - start);
+
+        if (mmap(w->base + offset, n, PROT_READ | PROT_WRITE,
+                 MAP_SHARED | MAP_FIXED, w->hole_fd, start) == MAP_FAILED) {
+            return false;
+        }
+        offset += n;
+        len -= n;
+    }
+    return true;
+}
+
+/* Same offset on every page, so that no two of them merge */
+static bool window_fill_store(VirtIOGPUBlobWindow *w)
+{
+    uint8_t *store;
+    size_t i;
+
+    if (w->store) {
+        return true;
+    }
+    store = mmap(NULL, w->store_len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
+                 -1, 0);
+    if (store == MAP_FAILED) {
+        return false;
+    }
+    for (i = 0; i < w->store_len; i += w->page_size) {
+        if (mmap(store + i, w->page_size, PROT_NONE, MAP_SHARED | MAP_FIXED,
+                 w->hole_fd, 0) == MAP_FAILED) {
+            munmap(store, w->store_len);
+            return false;
+        }
+    }
+    w->store = store;
+    return true;
+}
+
+static void window_spend_store(VirtIOGPUBlobWindow *w)
+{
+    if (w->store) {
+        munmap(w->store, w->store_len);
+        w->store = NULL;
+    }
+}
+
+static bool window_restore(VirtIOGPUBlobWindow *w,
+                           uint64_t offset, uint64_t len)
+{
+    if (window_punch(w, offset, len)) {
+        return true;
+    }
+    window_spend_store(w);
+    return window_punch(w, offset, len);
+}
+
+/*
+ * Others who look at guest memory
+ */
+
+typedef int (*WindowRunFunc)(MemoryRegionSection *run, void *opaque);
+
+static bool window_clip(MemoryRegionSection *s, uint64_t offset, uint64_t len)
+{
+    uint64_t start = MAX(s->offset_within_region, offset);
+    uint64_t end = MIN(s->offset_within_region + int128_get64(s->size),
+                       offset + len);
+
+    if (start >= end) {
+        return false;
+    }
+    s->offset_within_address_space += start - s->offset_within_region;
+    s->offset_within_region = start;
+    s->size = int128_make64(end - start);
+    return true;
+}
+
+static uint64_t window_next(const VirtIOGPUBlobWindow *w, uint64_t page,
+                            uint64_t end, bool populated)
+{
+    return populated ? find_next_bit(w->populated, end, page)
+                     : find_next_zero_bit(w->populated, end, page);
+}
+
+/* Call @func for each run of pages in @s that are @populated, or are not */
+static int window_for_each_run(const VirtIOGPUBlobWindow *w,
+                               const MemoryRegionSection *s, bool populated,
+                               WindowRunFunc func, void *opaque)
+{
+    uint64_t first = s->offset_within_region / w->page_size;
+    uint64_t end = first + int128_get64(s->size) / w->page_size;
+    uint64_t page = window_next(w, first, end, populated);
+    int ret = 0;
+
+    while (!ret && page < end) {
+        uint64_t stop = window_next(w, page, end, !populated);
+        MemoryRegionSection run = *s;
+
+        window_clip(&run, page * w->page_size, (stop - page) * w->page_size);
+        ret = func(&run, opaque);
+        page = window_next(w, stop, end, populated);
+    }
+    return ret;
+}
+
+static int window_populate_cb(MemoryRegionSection *run, void *opaque)
+{
+    RamDiscardListener *rdl = opaque;
+
+    return rdl->notify_populate(rdl, run);
+}
+
+static int window_discard_cb(MemoryRegionSection *run, void *opaque)
+{
+    RamDiscardListener *rdl = opaque;
+
+    rdl->notify_discard(rdl, run);
+    return 0;
+}
+
+/* Tell all listeners, or all before @until, that the pages go */
+static void window_notify_discard(VirtIOGPUBlobWindow *w, uint64_t offset,
+                                  uint64_t len, RamDiscardListener *until)
+{
+    RamDiscardListener *rdl;
+
+    QLIST_FOREACH(rdl, &w->listeners, next) {
+        MemoryRegionSection s = *rdl->section;
+
+        if (rdl == until) {
+            return;
+        }
+        if (window_clip(&s, offset, len)) {
+            rdl->notify_discard(rdl, &s);
+        }
+    }
+}
+
+static bool window_notify_populate(VirtIOGPUBlobWindow *w, uint64_t offset,
+                                   uint64_t len)
+{
+    RamDiscardListener *rdl;
+
+    QLIST_FOREACH(rdl, &w->listeners, next) {
+        MemoryRegionSection s = *rdl->section;
+
+        if (window_clip(&s, offset, len) && rdl->notify_populate(rdl, &s)) {
+            window_notify_discard(w, offset, len, rdl);
+            return false;
+        }
+    }
+    return true;
+}
+
+static uint64_t window_rdm_get_min_granularity(const RamDiscardManager *rdm,
+                                               const MemoryRegion *mr)
+{
+    return VIRTIO_GPU_BLOB_WINDOW(rdm)->page_size;
+}
+
+static bool window_rdm_is_populated(const RamDiscardManager *rdm,
+                                    const MemoryRegionSection *s)
+{
+    const VirtIOGPUBlobWindow *w = VIRTIO_GPU_BLOB_WINDOW(rdm);
+    uint64_t first = s->offset_within_region / w->page_size;
+    uint64_t end = DIV_ROUND_UP(s->offset_within_region +
+                                int128_get64(s->size), w->page_size);
+
+    return window_next(w, first, end, false) >= end;
+}
+
+static int window_rdm_replay_populated(const RamDiscardManager *rdm,
+                                       MemoryRegionSection *s,
+                                       VirtIOGPUBlobReplayPopulated replay_fn,
+                                       void *opaque)
+{
+    return window_for_each_run(VIRTIO_GPU_BLOB_WINDOW(rdm), s, true,
+                               replay_fn, opaque);
+}
+
+typedef struct WindowReplay {
+    VirtIOGPUBlobReplayDiscarded fn;
+    void *opaque;
+} WindowReplay;
+
+static int window_replay_discarded_cb(MemoryRegionSection *run, void *opaque)
+{
+    WindowReplay *replay = opaque;
+
+    return virtio_gpu_blob_call_discarded(replay->fn, run, replay->opaque);
+}
+
+static VirtIOGPUBlobReplayResult
+window_rdm_replay_discarded(const RamDiscardManager *rdm,
+                            MemoryRegionSection *s,
+                            VirtIOGPUBlobReplayDiscarded replay_fn,
+                            void *opaque)
+{
+    WindowReplay replay = { .fn = replay_fn, .opaque = opaque };
+    int ret = window_for_each_run(VIRTIO_GPU_BLOB_WINDOW(rdm), s, false,
+                                  window_replay_discarded_cb, &replay);
+
+    return VIRTIO_GPU_BLOB_REPLAY_RESULT(ret);
+}
+
+static void window_rdm_register_listener(RamDiscardManager *rdm,
+                                         RamDiscardListener *rdl,
+                                         MemoryRegionSection *s)
+{
+    VirtIOGPUBlobWindow *w = VIRTIO_GPU_BLOB_WINDOW(rdm);
+
+    rdl->section = memory_region_section_new_copy(s);
+    QLIST_INSERT_HEAD(&w->listeners, rdl, next);
+    if (window_for_each_run(w, rdl->section, true, window_populate_cb, rdl)) {
+        error_report("virtio-gpu: a device cannot reach all mapped blobs");
+    }
+}
+
+static void window_rdm_unregister_listener(RamDiscardManager *rdm,
+                                           RamDiscardListener *rdl)
+{
+    VirtIOGPUBlobWindow *w = VIRTIO_GPU_BLOB_WINDOW(rdm);
+
+    if (rdl->double_discard_supported) {
+        rdl->notify_discard(rdl, rdl->section);
+    } else {
+        window_for_each_run(w, rdl->section, true, window_discard_cb, rdl);
+    }
+    memory_region_section_free_copy(rdl->section);
+    rdl->section = NULL;
+    QLIST_REMOVE(rdl, next);
+}
+
+/*
+ * Map and unmap
+ */
+
+/*
+ * Whoever needs all memory pinned cannot live with what happens here, and
+ * the other way round; ask only while something is mapped.
+ */
+static bool window_may_change(VirtIOGPUBlobWindow *w, uint64_t pages)
+{
+    if (!QLIST_EMPTY(&w->listeners) &&
+        w->populated_pages + pages > LISTENED_PAGES_MAX) {
+        return false;
+    }
+    return w->populated_pages || !ram_block_coordinated_discard_require(true);
+}
+
+static void window_changed(VirtIOGPUBlobWindow *w)
+{
+    if (!w->populated_pages) {
+        ram_block_coordinated_discard_require(false);
+    }
+}
+
+static int window_place(VirtIOGPUBlobWindow *w, int fd,
+                        uint64_t offset, uint64_t len)
+{
+    int ret;
+
+    /* Before 6.12, a driver's mmap() that fails leaves nothing behind. */
+    if (mmap(w->base + offset, len, PROT_READ | PROT_WRITE,
+             MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
+        ret = -errno;
+    } else if (!window_notify_populate(w, offset, len)) {
+        ret = -EBUSY;
+    } else {
+        return 0;
+    }
+    window_restore(w, offset, len);
+    return ret;
+}
+
+int virtio_gpu_blob_window_map(VirtIOGPUBlobWindow *w, int fd,
+                               uint64_t offset, uint64_t len)
+{
+    uint64_t pages = len / w->page_size;
+    int ret;
+
+    if (!window_fill_store(w)) {
+        return -ENOMEM;
+    }
+    if (!window_may_change(w, pages)) {
+        return -EBUSY;
+    }
+    ret = window_place(w, fd, offset, len);
+    if (!ret) {
+        bitmap_set(w->populated, offset / w->page_size, pages);
+        w->populated_pages += pages;
+    }
+    window_changed(w);
+    return ret;
+}
+
+static void window_forget(VirtIOGPUBlobWindow *w,
+                          uint64_t offset, uint64_t len)
+{
+    uint64_t pages = len / w->page_size;
+
+    bitmap_clear(w->populated, offset / w->page_size, pages);
+    w->populated_pages -= pages;
+    window_changed(w);
+}
+
+bool virtio_gpu_blob_window_unmap(VirtIOGPUBlobWindow *w,
+                                  uint64_t offset, uint64_t len)
+{
+    window_notify_discard(w, offset, len, NULL);
+    if (!window_restore(w, offset, len)) {
+        window_notify_populate(w, offset, len);
+        return false;
+    }
+    window_forget(w, offset, len);
+    return true;
+}
+
+void virtio_gpu_blob_window_drop(VirtIOGPUBlobWindow *w,
+                                 uint64_t offset, uint64_t len)
+{
+    window_notify_discard(w, offset, len, NULL);
+    window_restore(w, offset, len);
+    window_forget(w, offset, len);
+}
+
+void virtio_gpu_blob_window_trim(VirtIOGPUBlobWindow *w)
+{
+    fallocate(w->hole_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+              0, w->hole_size);
+}
+
+/*
+ * Life
+ */
+
+static bool window_reserve(VirtIOGPUBlobWindow *w, Error **errp)
+{
+    w->hole_fd = qemu_memfd_create("virtio-gpu-hole", w->hole_size, false, 0,
+                                   F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL,
+                                   errp);
+    if (w->hole_fd < 0) {
+        return false;
+    }
+    w->base = mmap(NULL, w->size, PROT_NONE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (w->base == MAP_FAILED) {
+        w->base = NULL;
+    } else if (window_punch(w, 0, w->size) && window_fill_store(w)) {
+        return true;
+    }
+    error_setg_errno(errp, errno, "hostmem: cannot reserve a window of "
+                     "%" PRIu64 " MiB in QEMU's address space",
+                     w->size / MiB);
+    error_append_hint(errp, "Use a smaller one, such as hostmem=256M, or "
+                      "raise the limits on address space (ulimit -v) and "
+                      "mappings (sysctl vm.max_map_count).\n");
+    return false;
+}
+
+VirtIOGPUBlobWindow *virtio_gpu_blob_window_new(Object *owner,
+                                                MemoryRegion *container,
+                                                uint64_t size, Error **errp)
+{
+    ERRP_GUARD();
+    Object *obj = object_new(TYPE_VIRTIO_GPU_BLOB_WINDOW);
+    VirtIOGPUBlobWindow *w = VIRTIO_GPU_BLOB_WINDOW(obj);
+
+    w->size = size;
+    w->hole_size = MIN(size, HOLE_SIZE);
+    w->page_size = qemu_real_host_page_size();
+    w->store_len = (size / w->hole_size + 8) * w->page_size;
+    if (!window_reserve(w, errp)) {
+        object_unref(obj);
+        return NULL;
+    }
+    w->populated = bitmap_new(size / w->page_size);
+    object_property_add_child(owner, "blob-window", obj);
+    object_unref(obj);
+
+    memory_region_init_ram_ptr(&w->mr, obj, "virtio-gpu-blob-window", size,
+                               w->base);
+    /* A new RAM block is madvise()d; holes merge only if all are alike. */
+    window_punch(w, 0, size);
+    memory_region_set_ram_discard_manager(&w->mr, RAM_DISCARD_MANAGER(w));
+    w->container = container;
+    memory_region_add_subregion(container, 0, &w->mr);
+    trace_virtio_gpu_blob_window(size, w->hole_size);
+    return w;
+}
+
+void virtio_gpu_blob_window_delete(VirtIOGPUBlobWindow *w)
+{
+    memory_region_del_subregion(w->container, &w->mr);
+    memory_region_set_ram_discard_manager(&w->mr, NULL);
+    object_unparent(OBJECT(w));
+}
+
+static void window_free_memory(WindowMemory *memory)
+{
+    munmap(memory->base, memory->size);
+    g_free(memory);
+}
+
+static void window_init(Object *obj)
+{
+    VirtIOGPUBlobWindow *w = VIRTIO_GPU_BLOB_WINDOW(obj);
+
+    w->hole_fd = -1;
+    QLIST_INIT(&w->listeners);
+}
+
+static void window_finalize(Object *obj)
+{
+    VirtIOGPUBlobWindow *w = VIRTIO_GPU_BLOB_WINDOW(obj);
+
+    if (w->base) {
+        WindowMemory *memory = g_new0(WindowMemory, 1);
+
+        memory->base = w->base;
+        memory->size = w->size;
+        call_rcu(memory, window_free_memory, rcu);
+    }
+    window_spend_store(w);
+    if (w->hole_fd >= 0) {
+        close(w->hole_fd);
+    }
+    g_free(w->populated);
+}
+
+static void window_class_init(ObjectClass *oc, VirtIOGPUBlobClassData data)
+{
+    RamDiscardManagerClass *rdmc = RAM_DISCARD_MANAGER_CLASS(oc);
+
+    rdmc->get_min_granularity = window_rdm_get_min_granularity;
+    rdmc->is_populated = window_rdm_is_populated;
+    rdmc->replay_populated = window_rdm_replay_populated;
+    rdmc->replay_discarded = window_rdm_replay_discarded;
+    rdmc->register_listener = window_rdm_register_listener;
+    rdmc->unregister_listener = window_rdm_unregister_listener;
+}
+
+static const TypeInfo window_info = {
+    .name = TYPE_VIRTIO_GPU_BLOB_WINDOW,
+    .parent = TYPE_OBJECT,
+    .instance_size = sizeof(VirtIOGPUBlobWindow),
+    .instance_init = window_init,
+    .instance_finalize = window_finalize,
+    .class_init = window_class_init,
+    .interfaces = (InterfaceInfo[]) {
+        { TYPE_RAM_DISCARD_MANAGER },
+        { }
+    },
+};
+
+static void window_register_types(void)
+{
+    type_register_static(&window_info);
+}
+
+type_init(window_register_types)
