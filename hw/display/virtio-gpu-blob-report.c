@@ -1,0 +1,279 @@
+/*
+ * virtio-gpu blob mappings: what the operator sees
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qobject/qdict.h"
+#include "qobject/qlist.h"
+#include "qemu/error-report.h"
+#include "qemu/timer.h"
+#include "trace.h"
+#include "virtio-gpu-blob-report.h"
+#include "hw/core/qdev-prop-internal.h"
+
+#define LOG_INTERVAL_MS 5000
+#define LOG_LINES_MAX 10
+
+static const char *const policy_names[] = {
+    [VIRTIO_GPU_MAP_POLICY_SAFE] = "safe",
+    [VIRTIO_GPU_MAP_POLICY_STRICT] = "strict",
+    [VIRTIO_GPU_MAP_POLICY_RENDERER] = "renderer",
+};
+
+static const QEnumLookup policy_lookup = {
+    .array = policy_names,
+    .size = VIRTIO_GPU_MAP_POLICY__MAX,
+};
+
+static const char *const backing_names[] = {
+    [VIRTIO_GPU_BLOB_BACKING_NONE] = "none",
+    [VIRTIO_GPU_BLOB_BACKING_DMABUF] = "dmabuf",
+    [VIRTIO_GPU_BLOB_BACKING_SHM] = "shm",
+    [VIRTIO_GPU_BLOB_BACKING_OPAQUE] = "opaque",
+};
+
+static const char *const answer_names[] = {
+    [VIRTIO_GPU_EXPORTER_NOT_ASKED] = "not-asked",
+    [VIRTIO_GPU_EXPORTER_UNSUPPORTED] = "unsupported",
+    [VIRTIO_GPU_EXPORTER_FAILED] = "failed",
+    [VIRTIO_GPU_EXPORTER_INCOHERENT] = "incoherent",
+    [VIRTIO_GPU_EXPORTER_COHERENT_WC] = "coherent-wc",
+    [VIRTIO_GPU_EXPORTER_COHERENT_CACHED] = "coherent-cached",
+    [VIRTIO_GPU_EXPORTER_OTHER] = "other",
+};
+
+static const char *const voucher_names[] = {
+    [VIRTIO_GPU_BLOB_VOUCHER_NOBODY] = "nobody",
+    [VIRTIO_GPU_BLOB_VOUCHER_MEMFD] = "memfd",
+    [VIRTIO_GPU_BLOB_VOUCHER_EXPORTER] = "exporter",
+    [VIRTIO_GPU_BLOB_VOUCHER_EXPORTER_NAME] = "exporter-name",
+    [VIRTIO_GPU_BLOB_VOUCHER_RENDERER] = "renderer",
+};
+
+/* virtio 1.3, 5.7.6.11: VIRTIO_GPU_MAP_CACHE_* */
+static const char *const type_names[] = {
+    "none", "cached", "uncached", "wc",
+};
+
+typedef struct ReasonText {
+    const char *name;
+    const char *why;
+    const char *remedy;
+} ReasonText;
+
+#define GUEST_BUG "this is a fault of the guest's driver"
+
+static const ReasonText reasons[] = {
+    [VIRTIO_GPU_BLOB_OK] = { "ok", "", "" },
+    [VIRTIO_GPU_BLOB_UNKNOWN_RESOURCE] = {
+        "unknown-resource", "there is no such resource", GUEST_BUG },
+    [VIRTIO_GPU_BLOB_BAD_COMMAND] = {
+        "bad-command", "the command is truncated", GUEST_BUG },
+    [VIRTIO_GPU_BLOB_SHORT_REPLY] = {
+        "short-reply", "the guest left no room for the answer", GUEST_BUG },
+    [VIRTIO_GPU_BLOB_NO_WINDOW] = {
+        "no-window", "the device has no host-visible window",
+        "give it one, such as hostmem=256M" },
+    [VIRTIO_GPU_BLOB_NOT_MAPPABLE] = {
+        "not-mappable", "it was created without USE_MAPPABLE", GUEST_BUG },
+    [VIRTIO_GPU_BLOB_ALREADY_MAPPED] = {
+        "already-mapped", "it is mapped already", GUEST_BUG },
+    [VIRTIO_GPU_BLOB_BAD_SIZE] = {
+        "bad-size", "its size is 0", GUEST_BUG },
+    [VIRTIO_GPU_BLOB_MISALIGNED_OFFSET] = {
+        "misaligned-offset", "the offset is no multiple of the host's page",
+        "use a guest kernel with pages as large as the host's" },
+    [VIRTIO_GPU_BLOB_OUTSIDE_WINDOW] = {
+        "outside-window", "it does not fit into the window there",
+        "raise hostmem if the guest needs more" },
+    [VIRTIO_GPU_BLOB_OVERLAP] = {
+        "overlap", "another blob is mapped there", GUEST_BUG },
+    [VIRTIO_GPU_BLOB_CONFIDENTIAL_GUEST] = {
+        "confidential-guest", "the guest is confidential",
+        "run it without confidential-guest-support" },
+    [VIRTIO_GPU_BLOB_BUFFER_TOO_SHORT] = {
+        "buffer-too-short", "the buffer ends before the blob does",
+        "this is a fault of the renderer" },
+    [VIRTIO_GPU_BLOB_BUFFER_NOT_READ_WRITE] = {
+        "buffer-not-read-write",
+        "the buffer is not open for reading and writing",
+        "this is a fault of the renderer" },
+    [VIRTIO_GPU_BLOB_EXPORTER_INCOHERENT] = {
+        "exporter-incoherent",
+        "the exporter says that it needs explicit cache maintenance",
+        "map-policy=renderer maps it all the same" },
+    [VIRTIO_GPU_BLOB_EXPORTER_UNKNOWN_ANSWER] = {
+        "exporter-unknown-answer",
+        "the exporter's answer is not a known one",
+        "map-policy=renderer trusts the renderer instead" },
+    [VIRTIO_GPU_BLOB_EXPORTER_QUERY_FAILED] = {
+        "exporter-query-failed", "the exporter could not be asked",
+        "map-policy=renderer trusts the renderer instead" },
+    [VIRTIO_GPU_BLOB_RENDERER_DISAGREES] = {
+        "renderer-disagrees",
+        "the renderer names another type than the exporter",
+        "map-policy=safe follows the exporter" },
+    [VIRTIO_GPU_BLOB_NOBODY_VOUCHES] = {
+        "nobody-vouches", "nobody vouches for its cache type",
+        "a host kernel with DMA_BUF_IOCTL_INFO, or a less strict map-policy, "
+        "may" },
+    [VIRTIO_GPU_BLOB_GUEST_TYPE_IGNORED] = {
+        "guest-type-ignored",
+        "it is not cached, and KVM ignores what the guest chooses",
+        "use a host kernel where KVM_CAP_DISABLE_QUIRKS2 offers "
+        "KVM_X86_QUIRK_IGNORE_GUEST_PAT (Linux 6.16), or "
+        "map-policy=renderer" },
+    [VIRTIO_GPU_BLOB_MAP_FAILED] = {
+        "map-failed", "the host cannot map it",
+        "this is a limit of the exporter or the renderer" },
+    [VIRTIO_GPU_BLOB_TOO_MANY_MAPPINGS] = {
+        "too-many-mappings", "the host has no memory or no mappings left",
+        "raise vm.max_map_count" },
+    [VIRTIO_GPU_BLOB_REGION_LIMIT] = {
+        "region-limit",
+        "too many blobs without an fd to map are mapped already",
+        "a renderer that exports its buffers has no such limit" },
+    [VIRTIO_GPU_BLOB_NO_MEMORY_SLOT] = {
+        "no-memory-slot", "KVM or vhost has no memory slot left",
+        "use fewer memory devices" },
+};
+
+const PropertyInfo qdev_prop_virtio_gpu_map_policy = {
+    .type = "VirtIOGPUMapPolicy",
+    .description = "who is believed about the cache type of mapped blobs: "
+                   "safe (the exporter, else the renderer), strict (only who "
+                   "can vouch for it) or renderer (the renderer)",
+    .enum_table = &policy_lookup,
+    .get = qdev_propinfo_get_enum,
+    .set = qdev_propinfo_set_enum,
+    .set_default_value = qdev_propinfo_set_default_value_enum,
+};
+
+static bool interval_is_over(const VirtIOGPUBlobLog *log, int64_t now)
+{
+    return now - log->start_ms >= LOG_INTERVAL_MS;
+}
+
+bool virtio_gpu_blob_log_has_room(const VirtIOGPUBlobLog *log)
+{
+    return log->lines < LOG_LINES_MAX ||
+           interval_is_over(log, qemu_clock_get_ms(QEMU_CLOCK_REALTIME));
+}
+
+bool virtio_gpu_blob_log_open(VirtIOGPUBlobLog *log)
+{
+    int64_t now = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+
+    if (interval_is_over(log, now)) {
+        if (log->dropped) {
+            warn_report("virtio-gpu: %" PRIu64 " more blobs were not mapped; "
+                        "see the property blob-map-stats", log->dropped);
+        }
+        *log = (VirtIOGPUBlobLog) { .start_ms = now };
+    }
+    if (log->lines >= LOG_LINES_MAX) {
+        log->dropped++;
+        return false;
+    }
+    log->lines++;
+    return true;
+}
+
+static const char *exporter_name(const VirtIOGPUBlobFacts *facts)
+{
+    return facts->exporter ? facts->exporter : "-";
+}
+
+void virtio_gpu_blob_log_refusal(const VirtIOGPUBlobSubject *s,
+                                 VirtIOGPUBlobReason reason)
+{
+    warn_report("virtio-gpu: blob resource %" PRIu32 " (context %" PRIu32
+                ", %" PRIu64 " bytes, offset 0x%" PRIx64 ", backing %s, "
+                "exporter \"%s\") is not mapped (%s): %s; %s",
+                s->resource_id, s->ctx_id, s->size, s->offset,
+                backing_names[s->facts->backing], exporter_name(s->facts),
+                reasons[reason].name, reasons[reason].why,
+                reasons[reason].remedy);
+}
+
+void virtio_gpu_blob_log_assumed(const VirtIOGPUBlobSubject *s)
+{
+    warn_report("virtio-gpu: blob resource %" PRIu32 " (context %" PRIu32
+                ", backing %s, exporter \"%s\") is mapped cached on nobody's "
+                "word; map-policy=safe refuses it",
+                s->resource_id, s->ctx_id, backing_names[s->facts->backing],
+                exporter_name(s->facts));
+}
+
+void virtio_gpu_blob_trace_decision(const VirtIOGPUBlobSubject *s,
+                                    const VirtIOGPUBlobVerdict *verdict)
+{
+    const char *result, *detail;
+
+    if (verdict->map_info) {
+        result = type_names[verdict->map_info];
+        detail = voucher_names[verdict->voucher];
+    } else {
+        result = "refused";
+        detail = reasons[verdict->reason].name;
+    }
+    trace_virtio_gpu_blob_decision(s->resource_id, s->ctx_id,
+                                   backing_names[s->facts->backing],
+                                   exporter_name(s->facts),
+                                   answer_names[s->facts->answer],
+                                   type_names[s->facts->renderer],
+                                   policy_names[s->policy], result, detail);
+}
+
+static QDict *map_entry(const VirtIOGPUBlobMapping *m)
+{
+    QDict *entry = qdict_new();
+
+    qdict_put_int(entry, "resource", m->resource_id);
+    qdict_put_int(entry, "context", m->ctx_id);
+    qdict_put_int(entry, "offset", m->offset);
+    qdict_put_int(entry, "size", m->len);
+    qdict_put_str(entry, "backing", backing_names[m->backing]);
+    qdict_put_str(entry, "exporter", m->exporter);
+    qdict_put_str(entry, "exporter-answer", answer_names[m->answer]);
+    qdict_put_str(entry, "renderer", type_names[m->renderer]);
+    qdict_put_str(entry, "map-type", type_names[m->verdict.map_info]);
+    qdict_put_str(entry, "voucher", voucher_names[m->verdict.voucher]);
+    qdict_put_str(entry, "path", m->region ? "region" : "window");
+    return entry;
+}
+
+QList *virtio_gpu_blob_list_maps(const VirtIOGPUBlobMappings *mappings)
+{
+    const VirtIOGPUBlobMapping *m;
+    QList *list = qlist_new();
+    int shown = 0;
+
+    QTAILQ_FOREACH(m, mappings, next) {
+        if (shown++ == VIRTIO_GPU_BLOB_MAPS_SHOWN) {
+            break;
+        }
+        qlist_append(list, map_entry(m));
+    }
+    return list;
+}
+
+QDict *virtio_gpu_blob_list_stats(const VirtIOGPUBlobStats *stats)
+{
+    QDict *dict = qdict_new(), *refused = qdict_new();
+    int i;
+
+    for (i = VIRTIO_GPU_BLOB_OK + 1; i < VIRTIO_GPU_BLOB_REASON__MAX; i++) {
+        qdict_put_int(refused, reasons[i].name, stats->refused[i]);
+    }
+    qdict_put_int(dict, "maps", stats->maps);
+    qdict_put_int(dict, "unmaps", stats->unmaps);
+    qdict_put_int(dict, "live", stats->live);
+    qdict_put_int(dict, "high-water", stats->high_water);
+    qdict_put_int(dict, "last-map-ms", stats->last_map_ms);
+    qdict_put_int(dict, "last-refusal-ms", stats->last_refusal_ms);
+    qdict_put(dict, "refused", refused);
+    return dict;
+}
