@@ -19,11 +19,12 @@
 #define KVM_X86_QUIRK_IGNORE_GUEST_PAT (1 << 9)
 #endif
 
-/*
- * One module serves emulators built with and without KVM; QEMU 10.0 declares
- * it for target code only.
- */
-int kvm_vm_ioctl(KVMState *s, unsigned long type, ...) __attribute__((weak));
+#if QEMU_VERSION_MAJOR == 10 && QEMU_VERSION_MINOR == 0
+/* QEMU 10.0 declares it for target code only. */
+int kvm_vm_ioctl(KVMState *s, unsigned long type, ...);
+#endif
+/* One module serves emulators built with and without KVM. */
+#pragma weak kvm_vm_ioctl
 
 /* SVM combines the guest's PAT with nothing: AMD's, and Hygon's after it. */
 static bool host_has_svm_vendor(void)

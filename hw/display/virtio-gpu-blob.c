@@ -548,9 +548,11 @@ void virtio_gpu_blob_trim(VirtIOGPU *g)
 static void get_maps(Object *obj, Visitor *v, const char *name,
                      void *opaque, Error **errp)
 {
-    VirtIOGPUBlobs *blobs = VIRTIO_GPU_GL(obj)->blobs;
-    QObject *list = QOBJECT(virtio_gpu_blob_list_maps(&blobs->live));
+    const VirtIOGPUBlobs *blobs = VIRTIO_GPU_GL(obj)->blobs;
+    VirtIOGPUBlobMappings none = QTAILQ_HEAD_INITIALIZER(none);
+    QObject *list;
 
+    list = QOBJECT(virtio_gpu_blob_list_maps(blobs ? &blobs->live : &none));
     visit_type_any(v, name, &list, errp);
     qobject_unref(list);
 }
@@ -558,9 +560,11 @@ static void get_maps(Object *obj, Visitor *v, const char *name,
 static void get_stats(Object *obj, Visitor *v, const char *name,
                       void *opaque, Error **errp)
 {
-    VirtIOGPUBlobs *blobs = VIRTIO_GPU_GL(obj)->blobs;
-    QObject *dict = QOBJECT(virtio_gpu_blob_list_stats(&blobs->stats));
+    const VirtIOGPUBlobs *blobs = VIRTIO_GPU_GL(obj)->blobs;
+    VirtIOGPUBlobStats none = { };
+    QObject *dict;
 
+    dict = QOBJECT(virtio_gpu_blob_list_stats(blobs ? &blobs->stats : &none));
     visit_type_any(v, name, &dict, errp);
     qobject_unref(dict);
 }
@@ -575,11 +579,6 @@ void virtio_gpu_blob_class_init(ObjectClass *oc)
                               NULL, NULL, NULL);
     object_class_property_set_description(oc, "blob-map-stats",
         "blobs mapped, unmapped and refused, by reason");
-}
-
-static Object *proxy_of(VirtIOGPUGL *gl)
-{
-    return OBJECT(DEVICE(gl)->parent_bus->parent);
 }
 
 static bool open_window(VirtIOGPUBlobs *blobs, Error **errp)
@@ -619,10 +618,6 @@ bool virtio_gpu_blob_realize(VirtIOGPUGL *gl, Error **errp)
         return false;
     }
     blobs->gone_bh = virtio_bh_io_new_guarded(DEVICE(gl), gone_bh, blobs);
-    object_property_add_alias(proxy_of(gl), "blob-maps",
-                              OBJECT(gl), "blob-maps");
-    object_property_add_alias(proxy_of(gl), "blob-map-stats",
-                              OBJECT(gl), "blob-map-stats");
     gl->resources = g_hash_table_new(NULL, NULL);
     gl->blobs = blobs;
     return true;
@@ -632,8 +627,6 @@ void virtio_gpu_blob_unrealize(VirtIOGPUGL *gl)
 {
     VirtIOGPUBlobs *blobs = gl->blobs;
 
-    object_property_del(proxy_of(gl), "blob-map-stats");
-    object_property_del(proxy_of(gl), "blob-maps");
     if (blobs->window) {
         virtio_gpu_blob_window_delete(blobs->window);
     }
