@@ -1,0 +1,154 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Build the host kernel that has DMA_BUF_IOCTL_INFO, once for each content of
+# patches, configuration and source package. Runs where the source package and
+# a compiler are (scripts/in-root.sh does that).
+
+set -euo pipefail
+
+HERE=$(cd "$(dirname "$0")" && pwd)
+
+usage()
+{
+    cat <<USAGE
+Usage: ${0##*/} [--jobs=N] [--source=TARBALL] [--print-dir] [--keep-tree]
+
+Builds linux-6.12 with the patches of this folder and prints, as the last
+line of its output, the folder that holds bzImage and config.
+
+  --jobs=N          compile N files at a time (default: all processors)
+  --source=TARBALL  default: /usr/src/linux-source-6.12.tar.xz
+  --print-dir       only say where the result is or would be
+  --keep-tree       do not remove the source tree afterwards
+USAGE
+}
+
+jobs=$(nproc)
+source=/usr/src/linux-source-6.12.tar.xz
+print_only=
+keep=
+
+for arg; do
+    case $arg in
+    --jobs=*) jobs=${arg#*=} ;;
+    --source=*) source=${arg#*=} ;;
+    --print-dir) print_only=y ;;
+    --keep-tree) keep=y ;;
+    --help|-h) usage; exit 0 ;;
+    *) usage >&2; exit 2 ;;
+    esac
+done
+
+die()
+{
+    echo "build-kernel: $*" >&2
+    exit 1
+}
+
+say()
+{
+    echo "build-kernel: $*" >&2
+}
+
+[ -r "$source" ] || die "no $source: install the package linux-source-6.12"
+
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/virtio-gpu-blob
+hash=$({ cat "$HERE"/linux-6.12/*.patch "$HERE"/kernel.config
+         stat -c %s "$source"
+         dpkg-query -W -f '${Version}' linux-source-6.12 2>/dev/null || true
+         gcc -dumpfullversion; } | sha256sum | cut -c1-16)
+dir=$cache/kernel-$hash
+
+if [ -n "$print_only" ]; then
+    echo "$dir"
+    exit 0
+fi
+
+mkdir -p "$cache"
+exec 9>"$cache/kernel.lock"
+if ! flock -n 9; then
+    say "another build of the kernel is running, waiting for it"
+    flock 9
+fi
+
+if [ -s "$dir/bzImage" ]; then
+    echo "$dir"
+    exit 0
+fi
+
+work=$(mktemp -d "$cache/kernel-build.XXXXXX")
+cleanup()
+{
+    if [ -z "$keep" ]; then
+        rm -rf "$work"
+    fi
+}
+trap cleanup EXIT
+
+# Paths of kernel trees must not have spaces; a link leads there without.
+tree=$work/tree
+case $work in
+*[[:space:]]*)
+    link=$(mktemp -d /tmp/kernel-build.XXXXXX)
+    ln -s "$work" "$link/k"
+    tree=$link/k/tree
+    trap 'rm -rf "$link"; cleanup' EXIT
+    ;;
+esac
+
+say "unpacking ${source##*/}"
+mkdir -p "$tree"
+tar -xJf "$source" -C "$tree" --strip-components=1 \
+    --exclude='*/tools/testing/*'
+cd "$tree"
+
+for patch in "$HERE"/linux-6.12/*.patch; do
+    patch -p1 -s --fuzz=0 --no-backup-if-mismatch <"$patch" ||
+        die "${patch##*/} does not apply to $source"
+done
+
+export KBUILD_BUILD_USER=host KBUILD_BUILD_HOST=host
+cc=(CC=gcc)
+if command -v ccache >/dev/null; then
+    cc=(CC='ccache gcc')
+    export CCACHE_DIR=${CCACHE_DIR:-$cache/ccache}
+    # The time stamp would spoil every hit.
+    export KBUILD_BUILD_TIMESTAMP='Thu Jan  1 00:00:00 UTC 1970'
+fi
+
+say "configuring"
+make -s "${cc[@]}" tinyconfig >/dev/null
+KCONFIG_CONFIG=.config scripts/kconfig/merge_config.sh -m -Q .config \
+    "$HERE"/kernel.config >/dev/null
+make -s "${cc[@]}" olddefconfig >/dev/null 2>&1
+missing=$(grep '^CONFIG_.*=' "$HERE"/kernel.config | sort |
+          comm -23 - <(grep '^CONFIG_.*=' .config | sort) || true)
+if [ -n "$missing" ]; then
+    die "the configuration lost: $(echo "$missing" | tr '\n' ' ')"
+fi
+
+say "compiling with $jobs jobs (a few minutes)"
+start=$SECONDS
+total=1800
+make "${cc[@]}" -j"$jobs" bzImage >"$work/log" 2>&1 &
+maker=$!
+while kill -0 "$maker" 2>/dev/null; do
+    sleep 5
+    if [ $(((SECONDS - start) % 20)) -lt 5 ]; then
+        done_now=$(grep -c '^  \(CC\|AS\|LD\|AR\)' "$work/log" || true)
+        say "  $done_now of about $total steps, $((SECONDS - start)) s"
+    fi
+done
+if ! wait "$maker"; then
+    tail -40 "$work/log" >&2
+    die "compiling failed"
+fi
+
+mkdir -p "$work/result"
+cp arch/x86/boot/bzImage "$work/result/bzImage"
+cp .config "$work/result/config"
+rm -rf "$dir"
+mv "$work/result" "$dir"
+say "built in $((SECONDS - start)) s"
+echo "$dir"
