@@ -1,0 +1,161 @@
+/*
+ * Scripted renderer: what a test and the renderer tell each other
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A test double behind virglrenderer's interface.  The blob_id of
+ * RESOURCE_CREATE_BLOB says, bit field by bit field, how the blob behaves;
+ * what happened and what is to happen next is in a file that both map.
+ */
+
+#ifndef SCRIPTED_RENDERER_H
+#define SCRIPTED_RENDERER_H
+
+#include <stdint.h>
+
+/* Environment: the file with struct scripted_shared, made by the test */
+#define SCRIPTED_ENV "SCRIPTED_RENDERER"
+#define SCRIPTED_MAGIC 0x53637269u
+
+/* How all buffers show in /proc/PID/maps and /proc/PID/fd */
+#define SCRIPTED_BUFFER_NAME "scripted-blob"
+
+#define SCRIPTED_FIELD(shift, value) ((uint64_t)(value) << (shift))
+#define SCRIPTED_GET(id, shift, mask) (((id) >> (shift)) & (mask))
+
+/* What export_blob hands out */
+#define SCRIPTED_NONE           SCRIPTED_FIELD(0, 0)
+#define SCRIPTED_DMABUF         SCRIPTED_FIELD(0, 1)
+#define SCRIPTED_SHM            SCRIPTED_FIELD(0, 2)
+#define SCRIPTED_OPAQUE         SCRIPTED_FIELD(0, 3)
+#define SCRIPTED_BACKING(id)    SCRIPTED_GET(id, 0, 3)
+
+/* What DMA_BUF_IOCTL_INFO answers */
+#define SCRIPTED_ENOTTY         SCRIPTED_FIELD(2, 0)
+#define SCRIPTED_INCOHERENT     SCRIPTED_FIELD(2, 1)
+#define SCRIPTED_WC             SCRIPTED_FIELD(2, 2)
+#define SCRIPTED_CACHED         SCRIPTED_FIELD(2, 3)
+#define SCRIPTED_OTHER          SCRIPTED_FIELD(2, 4)
+#define SCRIPTED_OTHER_HIGH     SCRIPTED_FIELD(2, 5)
+#define SCRIPTED_EINVAL         SCRIPTED_FIELD(2, 6)
+#define SCRIPTED_EFAULT         SCRIPTED_FIELD(2, 7)
+#define SCRIPTED_EIO            SCRIPTED_FIELD(2, 8)
+#define SCRIPTED_ANSWER(id)     SCRIPTED_GET(id, 2, 15)
+
+/* ... after this many errors that ask for another try */
+#define SCRIPTED_EINTR          SCRIPTED_FIELD(6, 1)
+#define SCRIPTED_EAGAIN         SCRIPTED_FIELD(6, 2)
+#define SCRIPTED_EAGAIN_ALWAYS  SCRIPTED_FIELD(6, 3)
+#define SCRIPTED_RETRY(id)      SCRIPTED_GET(id, 6, 3)
+#define SCRIPTED_RETRIES        3
+
+/* The exporter's name in the fd's fdinfo */
+#define SCRIPTED_EXP_MISSING    SCRIPTED_FIELD(8, 0) /* no such file */
+#define SCRIPTED_EXP_NO_LINE    SCRIPTED_FIELD(8, 1)
+#define SCRIPTED_EXP_UDMABUF    SCRIPTED_FIELD(8, 2)
+#define SCRIPTED_EXP_SYSTEM     SCRIPTED_FIELD(8, 3)
+#define SCRIPTED_EXP_DRM        SCRIPTED_FIELD(8, 4)
+#define SCRIPTED_EXP_I915       SCRIPTED_FIELD(8, 5)
+#define SCRIPTED_EXP_FORGED     SCRIPTED_FIELD(8, 6) /* a second exp_name */
+#define SCRIPTED_EXP_PREFIX     SCRIPTED_FIELD(8, 7) /* "udmabuf2" */
+#define SCRIPTED_EXP_EMPTY      SCRIPTED_FIELD(8, 8)
+#define SCRIPTED_EXP_LONG       SCRIPTED_FIELD(8, 9)
+#define SCRIPTED_EXP_HEAP       SCRIPTED_FIELD(8, 10) /* "system-uncached" */
+#define SCRIPTED_EXP(id)        SCRIPTED_GET(id, 8, 15)
+#define SCRIPTED_EXP__MAX       11
+
+/* What is wrong with the fd */
+#define SCRIPTED_READ_ONLY      SCRIPTED_FIELD(12, 1)
+#define SCRIPTED_WRITE_ONLY     SCRIPTED_FIELD(12, 2)
+#define SCRIPTED_ACCESS(id)     SCRIPTED_GET(id, 12, 3)
+#define SCRIPTED_HALF           SCRIPTED_FIELD(14, 1)
+#define SCRIPTED_BYTE_SHORT     SCRIPTED_FIELD(14, 2)
+#define SCRIPTED_NO_LENGTH      SCRIPTED_FIELD(14, 3) /* lseek() fails */
+#define SCRIPTED_LENGTH(id)     SCRIPTED_GET(id, 14, 3)
+
+/* The renderer's word */
+#define SCRIPTED_WORD_ERROR     SCRIPTED_FIELD(16, 0)
+#define SCRIPTED_WORD_NONE      SCRIPTED_FIELD(16, 1)
+#define SCRIPTED_WORD_CACHED    SCRIPTED_FIELD(16, 2)
+#define SCRIPTED_WORD_UNCACHED  SCRIPTED_FIELD(16, 3)
+#define SCRIPTED_WORD_WC        SCRIPTED_FIELD(16, 4)
+#define SCRIPTED_WORD_STRAY     SCRIPTED_FIELD(16, 5)
+#define SCRIPTED_WORD_ONES      SCRIPTED_FIELD(16, 6)
+#define SCRIPTED_WORD(id)       SCRIPTED_GET(id, 16, 7)
+
+/* The renderer's own pointer */
+#define SCRIPTED_PTR_EINVAL     SCRIPTED_FIELD(19, 1)
+#define SCRIPTED_PTR_TWICE      SCRIPTED_FIELD(19, 2)
+#define SCRIPTED_PTR_MISALIGNED SCRIPTED_FIELD(19, 3)
+#define SCRIPTED_PTR_ENOMEM     SCRIPTED_FIELD(19, 4)
+#define SCRIPTED_PTR_SHORT      SCRIPTED_FIELD(19, 5)
+#define SCRIPTED_PTR_NULL       SCRIPTED_FIELD(19, 6)
+#define SCRIPTED_PTR_EXACT      SCRIPTED_FIELD(19, 7) /* size not rounded */
+#define SCRIPTED_PTR(id)        SCRIPTED_GET(id, 19, 7)
+
+/* mmap() of the fd fails */
+#define SCRIPTED_MMAP_ENOMEM    SCRIPTED_FIELD(22, 1)
+#define SCRIPTED_MMAP_EINVAL    SCRIPTED_FIELD(22, 2)
+#define SCRIPTED_MMAP_ENODEV    SCRIPTED_FIELD(22, 3)
+#define SCRIPTED_MMAP(id)       SCRIPTED_GET(id, 22, 3)
+
+#define SCRIPTED_CREATE_FAILS   SCRIPTED_FIELD(24, 1)
+#define SCRIPTED_ONE_BUFFER     SCRIPTED_FIELD(25, 1) /* all share one */
+#define SCRIPTED_INFO_FAILS     SCRIPTED_FIELD(26, 1)
+
+/* Kinds of mmap() that can be made to fail, by struct scripted_fail */
+#define SCRIPTED_MAP_BUFFER     1  /* a buffer with MAP_FIXED */
+#define SCRIPTED_MAP_OTHER      2  /* something else with MAP_FIXED */
+#define SCRIPTED_MAP_RESERVE    4  /* PROT_NONE, anonymous */
+#define SCRIPTED_MAP_STORE      8  /* PROT_NONE with MAP_FIXED */
+#define SCRIPTED_MAP_FREE       16 /* a buffer, anywhere */
+#define SCRIPTED_MEMFD          32 /* memfd_create() */
+
+struct scripted_fail {
+    uint32_t kinds;
+    uint32_t skip;   /* let this many pass first */
+    uint32_t count;  /* then fail this many */
+    uint32_t error;
+};
+
+#define SCRIPTED_FDS 65536
+
+struct scripted_shared {
+    uint32_t magic;
+
+    /* Orders */
+    uint32_t hold_fences;
+    struct scripted_fail fail;
+    uint32_t mute_query;    /* answer ENOTTY without a system call */
+    uint32_t kvm;           /* SCRIPTED_KVM_* while a device is realized */
+
+    /* What happened */
+    uint64_t creates;
+    uint64_t unrefs;
+    uint64_t live;
+    uint64_t exports;
+    uint64_t closes;        /* of exported fds */
+    uint64_t words;
+    uint64_t queries;
+    uint64_t bad_queries;   /* wrong param, pad or fd */
+    uint64_t names;         /* fdinfo read */
+    uint64_t maps;
+    uint64_t unmaps;
+    uint64_t faults;        /* misuse: see the log on stderr */
+    uint64_t resets;
+    uint64_t fences;
+    uint64_t fences_done;
+    uint64_t inits;
+    uint64_t cleanups;
+
+    /* A buffer's fd in the renderer, by resource id modulo SCRIPTED_FDS */
+    int32_t fd[SCRIPTED_FDS];
+};
+
+/* What a page of a new buffer begins with, after the resource's id */
+static inline uint64_t scripted_stamp(uint32_t resource_id, uint32_t page)
+{
+    return ((uint64_t)resource_id << 32 | page) ^ 0x5a5a0000a5a5ull;
+}
+
+#endif /* SCRIPTED_RENDERER_H */

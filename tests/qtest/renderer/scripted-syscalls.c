@@ -1,0 +1,410 @@
+/*
+ * Scripted renderer: the kernel's side of a buffer
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * memfds stand in for dma-bufs.  What only a dma-buf's kernel code can say
+ * is said here, by standing in front of the C library.
+ *
+ * This is loaded before QEMU's own libraries, and into the shell that starts
+ * QEMU: no GLib, no QEMU header.
+ */
+
+/* The names below are the very symbols that others link to. */
+#undef _FILE_OFFSET_BITS
+#undef _FORTIFY_SOURCE
+#define _GNU_SOURCE
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "scripted-internal.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* As in our header; written down again, so that it is checked too */
+#define QUERY 0xc0106202u
+
+struct query {
+    uint32_t param;
+    uint32_t pad;
+    uint64_t value;
+};
+
+struct open_fd {
+    uint64_t blob_id;
+    bool open;
+    unsigned tries;
+};
+
+static struct open_fd fds[SCRIPTED_FDS];
+static int name_fds[SCRIPTED_EXP__MAX];
+
+static struct open_fd *find_fd(int fd)
+{
+    return fd >= 0 && fd < SCRIPTED_FDS && fds[fd].open ? &fds[fd] : NULL;
+}
+
+void scripted_fd_open(int fd, uint64_t blob_id)
+{
+    fds[fd] = (struct open_fd) { .blob_id = blob_id, .open = true };
+}
+
+int scripted_buffer_new(uint64_t size)
+{
+    int fd = syscall(SYS_memfd_create, SCRIPTED_BUFFER_NAME, MFD_CLOEXEC);
+
+    if (fd >= 0 && syscall(SYS_ftruncate, fd, size)) {
+        syscall(SYS_close, fd);
+        return -1;
+    }
+    return fd;
+}
+
+void *scripted_map(uint64_t size, int fd)
+{
+    return (void *)syscall(SYS_mmap, NULL, size, PROT_READ | PROT_WRITE,
+                           MAP_SHARED, fd, 0);
+}
+
+void scripted_close(int fd)
+{
+    syscall(SYS_close, fd);
+}
+
+static struct scripted_shared *map_shared(void)
+{
+    const char *path = getenv(SCRIPTED_ENV);
+    struct scripted_shared *s;
+    int fd;
+
+    if (path) {
+        fd = syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC);
+        if (fd >= 0) {
+            s = scripted_map(sizeof(*s), fd);
+            syscall(SYS_close, fd);
+            if (s != MAP_FAILED && s->magic == SCRIPTED_MAGIC) {
+                return s;
+            }
+        }
+        fprintf(stderr, "scripted renderer: %s: not a test's file\n", path);
+        _exit(1);
+    }
+    return calloc(1, sizeof(*s));
+}
+
+struct scripted_shared *scripted_shared(void)
+{
+    static struct scripted_shared *shared;
+
+    if (!shared) {
+        shared = map_shared();
+    }
+    return shared;
+}
+
+static bool is_to_fail(uint32_t kind)
+{
+    struct scripted_fail *fail = &scripted_shared()->fail;
+
+    if (!(fail->kinds & kind) || !fail->count) {
+        return false;
+    }
+    if (fail->skip) {
+        fail->skip--;
+        return false;
+    }
+    fail->count--;
+    errno = fail->error;
+    return true;
+}
+
+/*
+ * The exporter's answer
+ */
+
+static int answer_retry(struct open_fd *f)
+{
+    uint64_t retry = SCRIPTED_FIELD(6, SCRIPTED_RETRY(f->blob_id));
+
+    if (retry == SCRIPTED_EAGAIN_ALWAYS) {
+        return EAGAIN;
+    }
+    if (!retry || f->tries++ >= SCRIPTED_RETRIES) {
+        return 0;
+    }
+    return retry == SCRIPTED_EINTR ? EINTR : EAGAIN;
+}
+
+static int answer(struct open_fd *f, struct query *q)
+{
+    int error = answer_retry(f);
+
+    if (error) {
+        return error;
+    }
+    switch (SCRIPTED_FIELD(2, SCRIPTED_ANSWER(f->blob_id))) {
+    case SCRIPTED_INCOHERENT:
+        q->value = 0;
+        return 0;
+    case SCRIPTED_WC:
+        q->value = 1;
+        return 0;
+    case SCRIPTED_CACHED:
+        q->value = 2;
+        return 0;
+    case SCRIPTED_OTHER:
+        q->value = 3;
+        return 0;
+    case SCRIPTED_OTHER_HIGH:
+        q->value = 1ull << 32 | 2;
+        return 0;
+    case SCRIPTED_EINVAL:
+        return EINVAL;
+    case SCRIPTED_EFAULT:
+        return EFAULT;
+    case SCRIPTED_EIO:
+        return EIO;
+    default:
+        return ENOTTY;
+    }
+}
+
+static int query(int fd, struct query *q)
+{
+    struct scripted_shared *s = scripted_shared();
+    struct open_fd *f = find_fd(fd);
+    int error;
+
+    s->queries++;
+    if (!f || SCRIPTED_BACKING(f->blob_id) != SCRIPTED_DMABUF ||
+        q->param != 1 || q->pad) {
+        s->bad_queries++;
+    }
+    if (!s->mute_query) {
+        /* What asking costs; a memfd answers ENOTTY. */
+        syscall(SYS_ioctl, fd, QUERY, q);
+    }
+    error = f ? answer(f, q) : ENOTTY;
+    if (error) {
+        errno = error;
+        return -1;
+    }
+    return 0;
+}
+
+EXPORT int ioctl(int fd, unsigned long request, ...)
+{
+    va_list ap;
+    void *arg;
+
+    va_start(ap, request);
+    arg = va_arg(ap, void *);
+    va_end(ap);
+    if ((uint32_t)request == QUERY) {
+        return query(fd, arg);
+    }
+    return syscall(SYS_ioctl, fd, request, arg);
+}
+
+/*
+ * The exporter's name
+ */
+
+static const char *const name_texts[SCRIPTED_EXP__MAX] = {
+    "",
+    "pos:\t0\nflags:\t02\nsize:\t4096\ncount:\t2\nname:\tudmabuf\n",
+    "pos:\t0\nflags:\t02\nsize:\t4096\ncount:\t2\nexp_name:\tudmabuf\n",
+    "pos:\t0\nflags:\t02\nsize:\t4096\ncount:\t2\nexp_name:\tsystem\n",
+    "pos:\t0\nflags:\t02\nsize:\t4096\ncount:\t2\nexp_name:\tdrm\n",
+    "pos:\t0\nflags:\t02\nsize:\t4096\ncount:\t2\nexp_name:\ti915\n",
+    "pos:\t0\nexp_name:\tdrm\nname:\tx\nexp_name:\tudmabuf\n",
+    "pos:\t0\nexp_name:\tudmabuf2\n",
+    "pos:\t0\nexp_name:\t\nname:\tudmabuf\n",
+    "pos:\t0\nexp_name:\t"
+    "udmabufudmabufudmabufudmabufudmabufudmabufudmabufudmabufudmabufudmabuf"
+    "udmabufudmabufudmabufudmabufudmabufudmabufudmabufudmabufudmabufudmabuf\n",
+    "pos:\t0\nexp_name:\tsystem-uncached\n",
+};
+
+static int name_fd(unsigned exp)
+{
+    const char *text = name_texts[exp];
+    int fd;
+
+    if (!name_fds[exp]) {
+        fd = syscall(SYS_memfd_create, "scripted-name", MFD_CLOEXEC);
+        if (syscall(SYS_write, fd, text, strlen(text)) < 0) {
+            abort();
+        }
+        name_fds[exp] = fd;
+    }
+    return name_fds[exp];
+}
+
+/* Reads the real file too: the kernel's share of the cost */
+static int open_fdinfo(const char *path, const struct open_fd *f)
+{
+    unsigned exp = SCRIPTED_EXP(f->blob_id);
+    char text[512];
+    int fd = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+
+    scripted_shared()->names++;
+    if (fd >= 0) {
+        syscall(SYS_read, fd, text, sizeof(text));
+        syscall(SYS_close, fd);
+    }
+    if (exp == SCRIPTED_EXP(SCRIPTED_EXP_MISSING) || exp >= SCRIPTED_EXP__MAX) {
+        errno = ENOENT;
+        return -1;
+    }
+    snprintf(text, sizeof(text), "/proc/self/fd/%d", name_fd(exp));
+    return syscall(SYS_openat, AT_FDCWD, text, O_RDONLY | O_CLOEXEC);
+}
+
+static int do_open(const char *path, int flags, mode_t mode)
+{
+    static const char fdinfo[] = "/proc/self/fdinfo/";
+
+    if (!strncmp(path, fdinfo, sizeof(fdinfo) - 1)) {
+        const struct open_fd *f = find_fd(atoi(path + sizeof(fdinfo) - 1));
+
+        if (f) {
+            return open_fdinfo(path, f);
+        }
+    }
+    return syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
+
+#define DEFINE_OPEN(name)                               \
+    EXPORT int name(const char *path, int flags, ...)   \
+    {                                                   \
+        va_list ap;                                     \
+        mode_t mode;                                    \
+                                                        \
+        va_start(ap, flags);                            \
+        mode = va_arg(ap, mode_t);                      \
+        va_end(ap);                                     \
+        return do_open(path, flags, mode);              \
+    }
+
+DEFINE_OPEN(open)
+DEFINE_OPEN(open64)
+
+EXPORT int __open_2(const char *path, int flags);
+EXPORT int __open64_2(const char *path, int flags);
+
+EXPORT int __open_2(const char *path, int flags)
+{
+    return do_open(path, flags, 0);
+}
+
+EXPORT int __open64_2(const char *path, int flags)
+{
+    return do_open(path, flags, 0);
+}
+
+/*
+ * The buffer's length, mappings and end
+ */
+
+static off_t do_lseek(int fd, off_t offset, int whence)
+{
+    const struct open_fd *f = find_fd(fd);
+
+    if (f && SCRIPTED_FIELD(14, SCRIPTED_LENGTH(f->blob_id)) ==
+        SCRIPTED_NO_LENGTH) {
+        errno = ESPIPE;
+        return -1;
+    }
+    return syscall(SYS_lseek, fd, offset, whence);
+}
+
+EXPORT off_t lseek(int fd, off_t offset, int whence)
+{
+    return do_lseek(fd, offset, whence);
+}
+
+EXPORT off64_t lseek64(int fd, off64_t offset, int whence)
+{
+    return do_lseek(fd, offset, whence);
+}
+
+static uint32_t kind_of_map(const struct open_fd *f, int prot, int flags)
+{
+    if (f) {
+        return flags & MAP_FIXED ? SCRIPTED_MAP_BUFFER : SCRIPTED_MAP_FREE;
+    }
+    if (flags & MAP_FIXED) {
+        return prot ? SCRIPTED_MAP_OTHER : SCRIPTED_MAP_STORE;
+    }
+    return prot ? 0 : SCRIPTED_MAP_RESERVE;
+}
+
+/*
+ * A driver's mmap() that fails may leave the old mapping gone (before Linux
+ * 6.12): the worse case is the one to test.
+ */
+static void *fail_map(void *addr, size_t len, int flags, int error)
+{
+    if (flags & MAP_FIXED) {
+        syscall(SYS_munmap, addr, len);
+    }
+    errno = error;
+    return MAP_FAILED;
+}
+
+static void *do_mmap(void *addr, size_t len, int prot, int flags, int fd,
+                     off_t offset)
+{
+    static const int errors[] = { 0, ENOMEM, EINVAL, ENODEV };
+    const struct open_fd *f = flags & MAP_ANONYMOUS ? NULL : find_fd(fd);
+
+    if (f && SCRIPTED_MMAP(f->blob_id)) {
+        return fail_map(addr, len, flags, errors[SCRIPTED_MMAP(f->blob_id)]);
+    }
+    if (is_to_fail(kind_of_map(f, prot, flags))) {
+        return MAP_FAILED;
+    }
+    return (void *)syscall(SYS_mmap, addr, len, prot, flags, fd, offset);
+}
+
+EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd,
+                  off_t offset)
+{
+    return do_mmap(addr, len, prot, flags, fd, offset);
+}
+
+EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd,
+                    off64_t offset)
+{
+    return do_mmap(addr, len, prot, flags, fd, offset);
+}
+
+EXPORT int memfd_create(const char *name, unsigned flags)
+{
+    if (strstr(name, "virtio-gpu") && is_to_fail(SCRIPTED_MEMFD)) {
+        return -1;
+    }
+    return syscall(SYS_memfd_create, name, flags);
+}
+
+EXPORT int close(int fd)
+{
+    struct open_fd *f = find_fd(fd);
+
+    if (f) {
+        f->open = false;
+        scripted_shared()->closes++;
+    }
+    return syscall(SYS_close, fd);
+}

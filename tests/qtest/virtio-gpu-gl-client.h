@@ -1,0 +1,138 @@
+/*
+ * A small virtio-gpu driver for qtests
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Guest memory is a file that this process maps, so that only a kick needs
+ * the qtest protocol; descriptors are recycled; buffers may be of any length.
+ */
+
+#ifndef VIRTIO_GPU_GL_CLIENT_H
+#define VIRTIO_GPU_GL_CLIENT_H
+
+#include "libqtest.h"
+#include "renderer/scripted-renderer.h"
+#include "standard-headers/linux/virtio_gpu.h"
+
+#define GPU_PAGE 4096ull
+#define GPU_BATCH 64
+#define GPU_MIB (1024 * 1024ull)
+
+#define MAPPABLE VIRTIO_GPU_BLOB_FLAG_USE_MAPPABLE
+
+/**
+ * GPUConfig - how to start QEMU
+ * @device: the device's name, NULL for virtio-gpu-gl-pci
+ * @policy: map-policy, NULL for not to set it
+ * @hostmem: bytes, 0 for no window
+ * @props: more properties, such as ",venus=on", or NULL
+ * @args: more arguments, or NULL
+ * @accel: NULL for qtest
+ * @fail: system calls that fail from the start
+ * @kvm: what the accelerator pretends to be, SCRIPTED_KVM_*
+ * @unplugged: leave the device to gpu_plug()
+ */
+typedef struct GPUConfig {
+    const char *device;
+    const char *policy;
+    uint64_t hostmem;
+    const char *props;
+    const char *args;
+    struct scripted_fail fail;
+    uint32_t kvm;
+    bool unplugged;
+} GPUConfig;
+
+typedef struct GPU GPU;
+
+/**
+ * GPUCmd - a command as it goes into the queue
+ * @out: what the device reads
+ * @out_len: its length, any
+ * @in_len: room for the reply, any
+ * @pieces: descriptors that @out is spread over, 0 for one
+ */
+typedef struct GPUCmd {
+    const void *out;
+    size_t out_len;
+    size_t in_len;
+    unsigned pieces;
+} GPUCmd;
+
+/* Starts QEMU with the scripted renderer; the device is ready to use */
+GPU *gpu_start(const GPUConfig *config);
+/* Ends QEMU; the exit code must be 0 */
+void gpu_stop(GPU *gpu);
+
+QTestState *gpu_qts(GPU *gpu);
+struct scripted_shared *gpu_shared(GPU *gpu);
+/* The window in guest-physical memory, 0 if there is none, and its length */
+uint64_t gpu_window(GPU *gpu);
+uint64_t gpu_window_length(GPU *gpu);
+/* Guest memory below GPU_SCRATCH_END is free for the test */
+#define GPU_SCRATCH (32 * GPU_MIB)
+#define GPU_SCRATCH_END (64 * GPU_MIB)
+void *gpu_ram(GPU *gpu, uint64_t addr);
+
+/* A slot that stays the caller's until gpu_free() */
+unsigned gpu_put(GPU *gpu, const GPUCmd *cmd);
+void gpu_kick(GPU *gpu);
+bool gpu_is_done(GPU *gpu, unsigned slot);
+/* Waits, and makes the virtual clock go on; fails after ten seconds */
+void gpu_wait(GPU *gpu, unsigned slot);
+/* The reply, as long as the slot is the caller's */
+const void *gpu_reply(GPU *gpu, unsigned slot, uint32_t *len);
+void gpu_free(GPU *gpu, unsigned slot);
+/* Lets fences, timers and bottom halves run */
+void gpu_settle(GPU *gpu);
+
+/* Put, kick, wait, free; returns the reply's type and the reply in @in */
+uint32_t gpu_run(GPU *gpu, const void *out, size_t out_len,
+                 void *in, size_t in_len);
+
+uint32_t gpu_create(GPU *gpu, uint32_t id, uint64_t blob_id, uint64_t size);
+uint32_t gpu_create_flags(GPU *gpu, uint32_t id, uint64_t blob_id,
+                          uint64_t size, uint32_t flags);
+/* A blob in guest memory, of @entries pages at GPU_SCRATCH */
+uint32_t gpu_create_guest(GPU *gpu, uint32_t id, uint32_t entries);
+/* map_info is 0 unless granted */
+uint32_t gpu_map(GPU *gpu, uint32_t id, uint64_t offset, uint32_t *map_info);
+uint32_t gpu_unmap(GPU *gpu, uint32_t id);
+uint32_t gpu_unref(GPU *gpu, uint32_t id);
+/* A command that is a header and an id: UNMAP_BLOB, RESOURCE_UNREF, ... */
+uint32_t gpu_simple(GPU *gpu, uint32_t type, uint32_t id);
+/* The same, fenced; returns its slot */
+unsigned gpu_put_fenced(GPU *gpu, uint32_t type, uint32_t id,
+                        uint64_t fence_id);
+unsigned gpu_put_simple(GPU *gpu, uint32_t type, uint32_t id);
+unsigned gpu_put_map(GPU *gpu, uint32_t id, uint64_t offset);
+unsigned gpu_put_create(GPU *gpu, uint32_t id, uint64_t blob_id,
+                        uint64_t size);
+
+/* Resets the device and sets it up anew */
+void gpu_reset(GPU *gpu);
+/* Resets the machine, and sets the device up anew */
+void gpu_system_reset(GPU *gpu);
+void gpu_plug(GPU *gpu);
+void gpu_unplug(GPU *gpu);
+
+uint64_t gpu_read(GPU *gpu, uint64_t offset);
+void gpu_write(GPU *gpu, uint64_t offset, uint64_t value);
+/* The renderer's side of a blob, at a multiple of eight bytes */
+uint64_t gpu_buffer_read(GPU *gpu, uint32_t id, uint64_t offset);
+void gpu_buffer_write(GPU *gpu, uint32_t id, uint64_t offset, uint64_t value);
+
+/* Lines of /proc/PID/maps with @text */
+unsigned gpu_count_maps(GPU *gpu, const char *text);
+/* Links of /proc/PID/fd with @text */
+unsigned gpu_count_fds(GPU *gpu, const char *text);
+/* A figure of /proc/PID/status in KiB */
+uint64_t gpu_status_kib(GPU *gpu, const char *what);
+
+/* blob-map-stats: a counter, or a reason's within "refused" */
+uint64_t gpu_stat(GPU *gpu, const char *name);
+uint64_t gpu_refused(GPU *gpu, const char *reason);
+/* Any property of the device */
+QObject *gpu_property(GPU *gpu, const char *name);
+
+#endif /* VIRTIO_GPU_GL_CLIENT_H */
