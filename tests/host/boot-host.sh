@@ -1,0 +1,128 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Boot a host of our own under TCG, with the folder we run in as its root, and
+# run a program in it. To be called where the programs are (scripts/in-root.sh).
+
+set -euo pipefail
+
+HERE=$(cd "$(dirname "$0")" && pwd)
+
+usage()
+{
+    cat <<USAGE
+Usage: ${0##*/} --out=DIR --job=PROGRAM [options] -- QEMU [QEMU-OPTIONS...]
+
+  --out=DIR       /run/out of the host: results, console.log; must be empty
+  --job=PROGRAM   what the host runs, by its absolute path
+  --kernel=FILE   default: the distribution's newest in /boot
+  --modules=VER   kernel version whose modules it needs (default: of the
+                  distribution's kernel; none when --kernel is given)
+  --timeout=SEC   give up after this long (default 300)
+  --memory=SIZE   default 4G
+  --append=WORDS  more for the kernel's command line
+  --name=TEXT     how messages call it
+USAGE
+}
+
+out= job= kernel= modules= timeout=300 memory=4G append= name=host
+while [ $# -gt 0 ]; do
+    case $1 in
+    --out=*) out=${1#*=} ;;
+    --job=*) job=${1#*=} ;;
+    --kernel=*) kernel=${1#*=} ;;
+    --modules=*) modules=${1#*=} ;;
+    --timeout=*) timeout=${1#*=} ;;
+    --memory=*) memory=${1#*=} ;;
+    --append=*) append=${1#*=} ;;
+    --name=*) name=${1#*=} ;;
+    --help|-h) usage; exit 0 ;;
+    --) shift; break ;;
+    *) usage >&2; exit 2 ;;
+    esac
+    shift
+done
+if [ -z "$out" ] || [ -z "$job" ] || [ $# -eq 0 ]; then
+    usage >&2
+    exit 2
+fi
+
+die()
+{
+    echo "$name: $*" >&2
+    if [ -s "$out/console.log" ]; then
+        echo "$name: the end of its console:" >&2
+        tail -n 30 "$out/console.log" | sed 's/^/  | /' >&2
+    fi
+    exit 1
+}
+
+if [ -z "$kernel" ]; then
+    kernel=$(find /boot -name 'vmlinuz-*' | sort -V | tail -1)
+    [ -n "$kernel" ] || die "no kernel in /boot: install linux-image-amd64"
+    modules=${modules:-${kernel##*/vmlinuz-}}
+fi
+[ -r "$kernel" ] || die "no kernel $kernel"
+mkdir -p "$out"
+
+#
+# Initramfs: busybox, the modules that reach the root, our init
+#
+
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/host.XXXXXX")
+trap 'rm -rf "$tmp"' EXIT
+mkdir -p "$tmp"/i/{bin,dev,proc,sys,root,modules}
+cp "$(command -v busybox)" "$tmp/i/bin/busybox"
+cp "$HERE/init" "$tmp/i/init"
+chmod +x "$tmp/i/init"
+if [ -n "$modules" ]; then
+    [ -d "/lib/modules/$modules" ] || die "no modules of kernel $modules"
+    : >"$tmp/i/modules.order"
+    for m in virtio_pci 9pnet_virtio 9p; do
+        /sbin/modprobe -S "$modules" --show-depends "$m" ||
+            die "kernel $modules has no module $m"
+    done | sed -n 's/^insmod //p' | awk '!seen[$1]++ { print $1 }' \
+        >"$tmp/list"
+    while read -r file; do
+        plain=$(basename "$file")
+        plain=${plain%.xz}
+        case $file in
+        *.xz) xz -dc "$file" >"$tmp/i/modules/$plain" ;;
+        *) cp "$file" "$tmp/i/modules/$plain" ;;
+        esac
+        echo "$plain" >>"$tmp/i/modules.order"
+    done <"$tmp/list"
+fi
+(cd "$tmp/i" && find . | cpio -o -H newc -R 0:0 2>/dev/null) |
+    gzip -1 >"$tmp/initramfs"
+
+#
+# The machine
+#
+
+args=(
+    -M q35,kernel-irqchip=split -cpu max -smp 2 -m "$memory"
+    -accel tcg,thread=multi
+    -nodefaults -no-user-config -no-reboot -display none
+    -serial "file:$out/console.log"
+    -kernel "$kernel" -initrd "$tmp/initramfs"
+    -append "console=ttyS0 panic=-1 quiet loglevel=4 job=$job $append"
+    -fsdev local,id=root,path=/,security_model=none,readonly=on,multidevs=remap
+    -device virtio-9p-pci,fsdev=root,mount_tag=root
+    -fsdev "local,id=out,path=$out,security_model=none"
+    -device virtio-9p-pci,fsdev=out,mount_tag=out
+)
+
+rm -f "$out/status"
+start=$SECONDS
+timeout --signal=TERM --kill-after=10 "$timeout" "$@" "${args[@]}" \
+    </dev/null >"$out/outer.log" 2>&1 || rc=$?
+case ${rc:-0} in
+0) ;;
+124|137) die "not done after $timeout s" ;;
+*) tail -5 "$out/outer.log" >&2; die "the outer QEMU failed (${rc})" ;;
+esac
+grep -a 'host: step' "$out/console.log" >&2 && die "it did not come up"
+[ -s "$out/status" ] || die "its program said nothing about its end"
+echo "$name: done in $((SECONDS - start)) s" >&2
+exit "$(cat "$out/status")"

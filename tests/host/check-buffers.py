@@ -1,0 +1,349 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Maps real buffers of this kernel through our QEMU and checks the answers.
+
+Runs as root on a host that has udmabuf, vgem and the system dma-heap.  The
+renderer is real-buffers.c; everything else is what it is in production.
+"""
+
+import argparse
+import ctypes
+import errno
+import fcntl
+import mmap
+import os
+import re
+import struct
+import sys
+
+import vgpu
+
+PAGE = 4096
+SIZE = 16 * PAGE
+
+DMA_BUF_IOCTL_INFO = 0xC0106202
+DMA_BUF_IOCTL_EXPORT_SYNC_FILE = 0xC0086202
+SYS_PIDFD_OPEN, SYS_PIDFD_GETFD = 434, 438
+
+KINDS = {
+    "udmabuf": 1, "vgem": 2, "heap": 3, "memfd": 4,
+    "vgem read-only": 5, "heap read-only": 6, "memfd read-only": 7,
+    "udmabuf short": 8, "memfd short": 9, "vgem short": 10,
+}
+WORDS = {"none": 0, "cached": 1, "uncached": 2, "wc": 3, "fails": 0xFF}
+TYPES = {"cached": 1, "uncached": 2, "wc": 3}
+
+# What fdinfo says about each kind's fd: exporter, pages, access mode
+FDINFO = {
+    "udmabuf": ("udmabuf", 16, os.O_RDWR),
+    "vgem": ("drm", 16, os.O_RDWR),
+    "heap": ("system", 16, os.O_RDWR),
+    "memfd": (None, 16, os.O_RDWR),
+    "vgem read-only": ("drm", 16, os.O_RDONLY),
+    "heap read-only": ("system", 16, os.O_RDONLY),
+    "memfd read-only": (None, 16, os.O_RDONLY),
+    "udmabuf short": ("udmabuf", 8, os.O_RDWR),
+    "memfd short": (None, 8, os.O_RDWR),
+    "vgem short": ("drm", 8, os.O_RDWR),
+}
+
+# What the exporter answers where the kernel has the question
+STATEMENT = {"udmabuf": 2, "vgem": 1, "heap": 0}
+ANSWER_NAMES = ["incoherent", "coherent-wc", "coherent-cached"]
+
+RW, SHORT = "buffer-not-read-write", "buffer-too-short"
+
+# Buffer, the renderer's word, policy: what a kernel with the question leads
+# to, and what one without.  A type that is granted comes with its voucher, a
+# refusal is named by its reason.
+CASES = [
+    ("udmabuf", "none", "safe", "cached exporter", "cached exporter-name"),
+    ("udmabuf", "wc", "safe", "cached exporter", "cached exporter-name"),
+    ("vgem", "none", "safe", "wc exporter", "nobody-vouches"),
+    ("vgem", "fails", "safe", "wc exporter", "nobody-vouches"),
+    ("vgem", "cached", "safe", "wc exporter", "cached renderer"),
+    ("vgem", "wc", "safe", "wc exporter", "wc renderer"),
+    ("vgem", "uncached", "safe", "wc exporter", "uncached renderer"),
+    ("heap", "none", "safe", "exporter-incoherent", "cached exporter-name"),
+    ("heap", "cached", "safe", "exporter-incoherent", "cached exporter-name"),
+    ("memfd", "none", "safe", "cached memfd", "cached memfd"),
+    ("memfd", "wc", "safe", "cached memfd", "cached memfd"),
+    ("vgem read-only", "wc", "safe", RW, RW),
+    ("heap read-only", "cached", "safe", RW, RW),
+    ("memfd read-only", "cached", "safe", RW, RW),
+    ("udmabuf short", "cached", "safe", SHORT, SHORT),
+    ("memfd short", "cached", "safe", SHORT, SHORT),
+    ("vgem short", "wc", "safe", SHORT, SHORT),
+
+    ("udmabuf", "none", "strict", "cached exporter", "cached exporter-name"),
+    ("udmabuf", "wc", "strict", "renderer-disagrees", "cached exporter-name"),
+    ("vgem", "none", "strict", "wc exporter", "nobody-vouches"),
+    ("vgem", "wc", "strict", "wc exporter", "nobody-vouches"),
+    ("vgem", "cached", "strict", "renderer-disagrees", "nobody-vouches"),
+    ("heap", "cached", "strict", "exporter-incoherent",
+     "cached exporter-name"),
+    ("memfd", "none", "strict", "cached memfd", "cached memfd"),
+
+    ("udmabuf", "uncached", "renderer", "uncached renderer",
+     "uncached renderer"),
+    ("udmabuf", "none", "renderer", "cached exporter",
+     "cached exporter-name"),
+    ("vgem", "cached", "renderer", "cached renderer", "cached renderer"),
+    ("vgem", "none", "renderer", "wc exporter", "cached nobody"),
+    ("heap", "cached", "renderer", "cached renderer", "cached renderer"),
+    ("heap", "none", "renderer", "exporter-incoherent",
+     "cached exporter-name"),
+    ("memfd", "wc", "renderer", "cached memfd", "cached memfd"),
+    ("memfd short", "cached", "renderer", SHORT, SHORT),
+    ("vgem read-only", "wc", "renderer", RW, RW),
+]
+
+
+class Tally:
+    def __init__(self):
+        self.passed = self.failed = 0
+
+    def check(self, ok, what, detail=""):
+        if ok:
+            self.passed += 1
+            print("ok - " + what)
+        else:
+            self.failed += 1
+            print("FAILED - %s: %s" % (what, detail))
+        sys.stdout.flush()
+
+    def equal(self, got, want, what):
+        self.check(got == want, what, "%r, expected %r" % (got, want))
+
+
+def syscall(*args):
+    libc = ctypes.CDLL(None, use_errno=True)
+    ret = libc.syscall(*[ctypes.c_long(a) for a in args])
+    if ret < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return ret
+
+
+def fetch_fd(pid, number):
+    """The same open file that the renderer holds."""
+    pidfd = syscall(SYS_PIDFD_OPEN, pid, 0)
+    try:
+        return syscall(SYS_PIDFD_GETFD, pidfd, number, 0)
+    finally:
+        os.close(pidfd)
+
+
+def ask_exporter(fd, param=1, pad=0):
+    """Returns the answer, or the name of the error."""
+    arg = bytearray(struct.pack("<IIQ", param, pad, 0xDEADBEEF))
+    try:
+        fcntl.ioctl(fd, DMA_BUF_IOCTL_INFO, arg)
+    except OSError as e:
+        return errno.errorcode[e.errno]
+    return struct.unpack("<IIQ", arg)[2]
+
+
+class Run:
+    """One QEMU with one policy."""
+
+    def __init__(self, args, policy, tally):
+        self.args, self.policy, self.tally = args, policy, tally
+        self.log = os.path.join(args.run_dir, "qemu-%s.log" % policy)
+        env = dict(os.environ, LD_PRELOAD=args.renderer,
+                   SDL_VIDEODRIVER="offscreen", XDG_RUNTIME_DIR=args.run_dir)
+        argv = args.qemu + [
+            "-M", "pc", "-m", "64M", "-nodefaults", "-no-user-config",
+            "-display", "sdl,gl=on",
+            "-device", "virtio-gpu-gl-pci,addr=2,blob=on,hostmem=64M,"
+            "map-policy=" + policy,
+            "-trace", "virtio_gpu_blob_*",
+        ]
+        self.machine = vgpu.Machine(argv, env, args.run_dir, self.log, 120)
+        self.gpu = vgpu.Gpu(self.machine)
+        tally.equal(self.gpu.create_context(1), vgpu.OK_NODATA,
+                    "%s: a context" % policy)
+        self.next_id = 10
+
+    def renderer_fd(self, res):
+        found = re.search(r"real-buffers: resource %d kind \d+ fd (\d+)" % res,
+                          self.machine.log_text())
+        if not found:
+            raise vgpu.Failure("the renderer made no buffer: " +
+                               self.machine.log_tail())
+        return int(found.group(1))
+
+    def check_facts(self, name, kind, number, fd):
+        """What our code reads from the fd is what it should find there."""
+        exporter, pages, mode = FDINFO[kind]
+        path = "/proc/%d/fdinfo/%d" % (self.machine.process.pid, number)
+        with open(path) as f:
+            text = f.read()
+        info = {}
+        for line in text.splitlines():
+            key, _, value = line.partition(":")
+            info.setdefault(key, value.strip())
+        self.tally.equal(int(info["flags"], 8) & os.O_ACCMODE, mode,
+                         name + ": access mode in fdinfo")
+        self.tally.equal(os.lseek(fd, 0, os.SEEK_END), pages * PAGE,
+                         name + ": length of the file")
+        self.tally.equal(info.get("exp_name"), exporter,
+                         name + ": exporter's name in fdinfo")
+        if exporter:
+            self.tally.equal(int(info["size"]), pages * PAGE,
+                             name + ": size in fdinfo")
+
+    def check_seen(self, name, res, kind, expected):
+        """What QEMU says it saw and why it decided so."""
+        line = re.search(r"virtio_gpu_blob_decision resource %d .*" % res,
+                         self.machine.log_text())
+        if not line:
+            self.tally.check(False, name + ": QEMU tells its decision",
+                             self.machine.log_tail())
+            return
+        line = line.group(0)
+        exporter = FDINFO[kind][0] or "-"
+        base = kind.split()[0]
+        if base == "memfd":
+            answer = "not-asked"
+        elif self.args.ioctl:
+            answer = ANSWER_NAMES[STATEMENT[base]]
+        else:
+            answer = "unsupported"
+        self.tally.check('exporter "%s"' % exporter in line or
+                         exporter == "-", name + ": exporter seen", line)
+        self.tally.check("answer " + answer in line,
+                         name + ": answer %s seen" % answer, line)
+        end = expected.replace(" ", ", ")
+        self.tally.check(line.endswith(end), name + ": " + expected, line)
+
+    def check_contents(self, name, fd, offset, res):
+        gpu, m = self.gpu, self.machine
+        window = gpu.window + offset
+        view = mmap.mmap(fd, SIZE)
+        a = os.urandom(64)
+        b = os.urandom(64)
+        for at in (0, SIZE - 64, 5 * PAGE - 32):
+            view[at:at + 64] = a
+            self.tally.equal(m.read(window + at, 64), a,
+                             name + ": guest reads what the host wrote")
+            m.write(window + at, b)
+            self.tally.equal(view[at:at + 64], b,
+                             name + ": host reads what the guest wrote")
+        self.tally.equal(gpu.unmap_blob(res), vgpu.OK_NODATA,
+                         name + ": unmapped")
+        m.write(window, a)
+        self.tally.equal(view[0:64], b,
+                         name + ": out of the guest's reach after unmap")
+        view.close()
+
+    def case(self, kind, word, expected):
+        name = "%s, renderer says %s, policy %s" % (kind, word, self.policy)
+        gpu, tally = self.gpu, self.tally
+        res = self.next_id
+        self.next_id += 1
+        blob_id = KINDS[kind] | WORDS[word] << 8
+        offset = (res % 4) * SIZE
+        made = gpu.create_blob(res, blob_id, SIZE)
+        if made != vgpu.OK_NODATA:
+            tally.check(False, name + ": created", self.machine.log_tail())
+            return
+        number = self.renderer_fd(res)
+        fd = fetch_fd(self.machine.process.pid, number)
+        self.check_facts(name, kind, number, fd)
+        answer, info, padding = gpu.map_blob(res, offset)
+        granted = TYPES.get(expected.split()[0])
+        if granted:
+            tally.equal((answer, info, padding),
+                        (vgpu.OK_MAP_INFO, granted, 0), name + ": granted")
+        else:
+            tally.equal(answer, vgpu.ERR_UNSPEC, name + ": refused")
+        self.check_seen(name, res, kind, expected)
+        if answer == vgpu.OK_MAP_INFO and granted:
+            self.check_contents(name, fd, offset, res)
+        elif not granted:
+            tally.equal(gpu.unmap_blob(res), vgpu.ERR_INVALID_PARAMETER,
+                        name + ": the refused one's unmap")
+        os.close(fd)
+        tally.equal(gpu.unref(res), vgpu.OK_NODATA, name + ": unref")
+
+    def check_kernel(self):
+        """The question itself, as the kernel answers it."""
+        for kind, statement in STATEMENT.items():
+            res = self.next_id
+            self.next_id += 1
+            self.gpu.create_blob(res, KINDS[kind], SIZE)
+            fd = fetch_fd(self.machine.process.pid, self.renderer_fd(res))
+            if self.args.ioctl:
+                want, bad = statement, "EINVAL"
+            else:
+                want = bad = "ENOTTY"
+            tally = self.tally
+            tally.equal(ask_exporter(fd), want, "kernel: map info of " + kind)
+            tally.equal(ask_exporter(fd, param=0), bad,
+                        "kernel: question 0 of " + kind)
+            tally.equal(ask_exporter(fd, param=2), bad,
+                        "kernel: question 2 of " + kind)
+            tally.equal(ask_exporter(fd, pad=1), bad,
+                        "kernel: padding of " + kind)
+            arg = bytearray(struct.pack("<Ii", 3, -1))
+            fcntl.ioctl(fd, DMA_BUF_IOCTL_EXPORT_SYNC_FILE, arg)
+            sync = struct.unpack("<Ii", arg)[1]
+            tally.check(sync >= 0, "kernel: its namesake still works on " +
+                        kind, str(sync))
+            os.close(sync)
+            os.close(fd)
+            self.gpu.unref(res)
+        memfd = os.memfd_create("plain")
+        self.tally.equal(ask_exporter(memfd), "ENOTTY",
+                         "kernel: a memfd is not asked")
+        os.close(memfd)
+
+    def close(self):
+        self.tally.equal(self.machine.close(), 0,
+                         "policy %s: QEMU ends well" % self.policy)
+
+
+def check_messages(tally):
+    """No exporter may have been caught saying one thing and doing another."""
+    with open("/dev/kmsg") as f:
+        os.set_blocking(f.fileno(), False)
+        text = []
+        while True:
+            try:
+                text.append(os.read(f.fileno(), 8192).decode(errors="replace"))
+            except BlockingIOError:
+                break
+    bad = [t for t in text if "maps otherwise" in t or "BUG:" in t or
+           "Oops" in t]
+    tally.equal(bad, [], "kernel: no exporter contradicts itself")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ioctl", action="store_true",
+                        help="this kernel has DMA_BUF_IOCTL_INFO")
+    parser.add_argument("--renderer", required=True,
+                        help="libreal-buffers.so")
+    parser.add_argument("--run-dir", required=True, help="for logs, sockets")
+    parser.add_argument("qemu", nargs="+", help="QEMU and its first options")
+    args = parser.parse_args()
+    tally = Tally()
+    for policy in ("safe", "strict", "renderer"):
+        try:
+            run = Run(args, policy, tally)
+            try:
+                if policy == "safe":
+                    run.check_kernel()
+                for kind, word, where, new, old in CASES:
+                    if where == policy:
+                        run.case(kind, word, new if args.ioctl else old)
+            finally:
+                run.close()
+        except (vgpu.Failure, OSError) as e:
+            tally.check(False, "policy %s: all cases" % policy, str(e))
+    check_messages(tally)
+    print("%d passed, %d failed" % (tally.passed, tally.failed))
+    return 1 if tally.failed else 0
+
+
+sys.exit(main())

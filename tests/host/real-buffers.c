@@ -1,0 +1,499 @@
+/*
+ * A stand-in for virglrenderer that hands out real buffers of the kernel it
+ * runs on, and draws nothing.
+ *
+ * The low byte of a blob's id chooses the buffer, the next one the word that
+ * get_map_info gives.  What was made is told on stderr, so that a test can
+ * fetch the same file with pidfd_getfd() and look at the other side.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <linux/dma-heap.h>
+#include <linux/udmabuf.h>
+#include <drm/drm.h>
+#include <drm/drm_mode.h>
+
+#include <virgl/virglrenderer.h>
+
+enum kind {
+    KIND_UDMABUF = 1,
+    KIND_VGEM,
+    KIND_HEAP,
+    KIND_MEMFD,
+    KIND_VGEM_READ_ONLY,
+    KIND_HEAP_READ_ONLY,
+    KIND_MEMFD_READ_ONLY,
+    KIND_UDMABUF_SHORT,
+    KIND_MEMFD_SHORT,
+    KIND_VGEM_SHORT,
+};
+
+#define WORD_FAILS 0xff
+
+/* What CREATE_DUMB is told; a row of it is one page. */
+#define PAGE 4096
+#define ROW_PIXELS (PAGE / 4)
+
+struct buffer {
+    uint32_t id;
+    uint32_t word;
+    uint32_t type;
+    int fd;
+    struct buffer *next;
+};
+
+static struct buffer *buffers;
+static struct virgl_renderer_callbacks *callbacks;
+static void *cookie;
+static int vgem = -1;
+
+/*
+ * The kernel's buffers
+ */
+
+static int make_memfd(uint64_t size)
+{
+    int fd = memfd_create("real-buffer", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    if (fd < 0) {
+        return -errno;
+    }
+    if (ftruncate(fd, size) || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK)) {
+        int err = errno;
+
+        close(fd);
+        return -err;
+    }
+    return fd;
+}
+
+static int make_read_only_memfd(uint64_t size)
+{
+    int fd = make_memfd(size), reopened;
+    char path[32];
+
+    if (fd < 0) {
+        return fd;
+    }
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    reopened = open(path, O_RDONLY | O_CLOEXEC);
+    if (reopened < 0) {
+        reopened = -errno;
+    }
+    close(fd);
+    return reopened;
+}
+
+static int make_udmabuf(uint64_t size)
+{
+    struct udmabuf_create create = { .flags = UDMABUF_FLAGS_CLOEXEC };
+    int dev, fd, err;
+
+    dev = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
+    if (dev < 0) {
+        return -errno;
+    }
+    fd = make_memfd(size);
+    if (fd < 0) {
+        close(dev);
+        return fd;
+    }
+    create.memfd = fd;
+    create.size = size;
+    err = ioctl(dev, UDMABUF_CREATE, &create);
+    if (err < 0) {
+        err = -errno;
+    }
+    close(fd);
+    close(dev);
+    return err;
+}
+
+static int make_heap(uint64_t size, int access)
+{
+    struct dma_heap_allocation_data alloc = {
+        .len = size,
+        .fd_flags = access | O_CLOEXEC,
+    };
+    int dev, err = 0;
+
+    dev = open("/dev/dma_heap/system", O_RDONLY | O_CLOEXEC);
+    if (dev < 0) {
+        return -errno;
+    }
+    if (ioctl(dev, DMA_HEAP_IOCTL_ALLOC, &alloc)) {
+        err = -errno;
+    }
+    close(dev);
+    return err ? err : (int)alloc.fd;
+}
+
+/* Any card may be vgem's; ask each for its driver's name. */
+static int open_vgem(void)
+{
+    for (int i = 0; i < 16; i++) {
+        char path[32], name[16] = "";
+        struct drm_version version = { .name = name,
+                                       .name_len = sizeof(name) - 1 };
+        int fd;
+
+        snprintf(path, sizeof(path), "/dev/dri/card%d", i);
+        fd = open(path, O_RDWR | O_CLOEXEC);
+        if (fd < 0) {
+            continue;
+        }
+        if (!ioctl(fd, DRM_IOCTL_VERSION, &version) &&
+            !strcmp(name, "vgem")) {
+            return fd;
+        }
+        close(fd);
+    }
+    return -ENODEV;
+}
+
+static int make_vgem(uint64_t size, uint32_t flags)
+{
+    struct drm_mode_create_dumb dumb = {
+        .width = ROW_PIXELS,
+        .height = (size + PAGE - 1) / PAGE,
+        .bpp = 32,
+    };
+    struct drm_prime_handle prime = { .flags = flags | DRM_CLOEXEC };
+    struct drm_gem_close gem = { };
+    int err = 0;
+
+    if (vgem < 0) {
+        vgem = open_vgem();
+    }
+    if (vgem < 0) {
+        return vgem;
+    }
+    if (ioctl(vgem, DRM_IOCTL_MODE_CREATE_DUMB, &dumb)) {
+        return -errno;
+    }
+    prime.handle = dumb.handle;
+    if (ioctl(vgem, DRM_IOCTL_PRIME_HANDLE_TO_FD, &prime)) {
+        err = -errno;
+    }
+    gem.handle = dumb.handle;
+    ioctl(vgem, DRM_IOCTL_GEM_CLOSE, &gem);
+    return err ? err : prime.fd;
+}
+
+static int make_buffer(enum kind kind, uint64_t size)
+{
+    uint64_t half = size / 2 / PAGE * PAGE;
+
+    switch (kind) {
+    case KIND_UDMABUF:
+        return make_udmabuf(size);
+    case KIND_VGEM:
+        return make_vgem(size, DRM_RDWR);
+    case KIND_HEAP:
+        return make_heap(size, O_RDWR);
+    case KIND_MEMFD:
+        return make_memfd(size);
+    case KIND_VGEM_READ_ONLY:
+        return make_vgem(size, 0);
+    case KIND_HEAP_READ_ONLY:
+        return make_heap(size, O_RDONLY);
+    case KIND_MEMFD_READ_ONLY:
+        return make_read_only_memfd(size);
+    case KIND_UDMABUF_SHORT:
+        return make_udmabuf(half);
+    case KIND_MEMFD_SHORT:
+        return make_memfd(half);
+    case KIND_VGEM_SHORT:
+        return make_vgem(half, DRM_RDWR);
+    }
+    return -EINVAL;
+}
+
+static uint32_t type_of(enum kind kind)
+{
+    switch (kind) {
+    case KIND_MEMFD:
+    case KIND_MEMFD_READ_ONLY:
+    case KIND_MEMFD_SHORT:
+        return VIRGL_RENDERER_BLOB_FD_TYPE_SHM;
+    default:
+        return VIRGL_RENDERER_BLOB_FD_TYPE_DMABUF;
+    }
+}
+
+static struct buffer *find(uint32_t id)
+{
+    struct buffer *b;
+
+    for (b = buffers; b && b->id != id; b = b->next) {
+    }
+    return b;
+}
+
+/*
+ * The renderer's interface: blobs
+ */
+
+int virgl_renderer_resource_create_blob(
+    const struct virgl_renderer_resource_create_blob_args *args)
+{
+    enum kind kind = args->blob_id & 0xff;
+    struct buffer *b;
+    int fd = make_buffer(kind, args->size);
+
+    if (fd < 0) {
+        fprintf(stderr, "real-buffers: resource %u kind %d failed: %s\n",
+                args->res_handle, kind, strerror(-fd));
+        return fd;
+    }
+    b = calloc(1, sizeof(*b));
+    if (!b) {
+        close(fd);
+        return -ENOMEM;
+    }
+    b->id = args->res_handle;
+    b->word = args->blob_id >> 8 & 0xff;
+    b->type = type_of(kind);
+    b->fd = fd;
+    b->next = buffers;
+    buffers = b;
+    fprintf(stderr, "real-buffers: resource %u kind %d fd %d\n",
+            b->id, kind, fd);
+    return 0;
+}
+
+int virgl_renderer_resource_export_blob(uint32_t id, uint32_t *fd_type, int *fd)
+{
+    struct buffer *b = find(id);
+
+    if (!b) {
+        return -EINVAL;
+    }
+    *fd = fcntl(b->fd, F_DUPFD_CLOEXEC, 0);
+    if (*fd < 0) {
+        return -errno;
+    }
+    *fd_type = b->type;
+    return 0;
+}
+
+int virgl_renderer_resource_get_map_info(uint32_t id, uint32_t *map_info)
+{
+    struct buffer *b = find(id);
+
+    if (!b || b->word == WORD_FAILS) {
+        return -EINVAL;
+    }
+    *map_info = b->word;
+    return 0;
+}
+
+int virgl_renderer_resource_map(uint32_t id, void **map, uint64_t *size)
+{
+    struct buffer *b = find(id);
+    off_t len;
+    void *p;
+
+    if (!b) {
+        return -EINVAL;
+    }
+    len = lseek(b->fd, 0, SEEK_END);
+    p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, b->fd, 0);
+    if (p == MAP_FAILED) {
+        return -errno;
+    }
+    *map = p;
+    *size = len;
+    return 0;
+}
+
+int virgl_renderer_resource_unmap(uint32_t id)
+{
+    /* Only stock devices come here, for one mapping a process: let it be. */
+    return find(id) ? 0 : -EINVAL;
+}
+
+int virgl_renderer_resource_get_info(int id,
+                                     struct virgl_renderer_resource_info *info)
+{
+    memset(info, 0, sizeof(*info));
+    info->handle = id;
+    return find(id) ? 0 : EINVAL;
+}
+
+int virgl_renderer_resource_get_info_ext(
+    int id, struct virgl_renderer_resource_info_ext *info)
+{
+    memset(info, 0, sizeof(*info));
+    return virgl_renderer_resource_get_info(id, &info->base);
+}
+
+void virgl_renderer_resource_unref(uint32_t id)
+{
+    struct buffer **p, *b;
+
+    for (p = &buffers; (b = *p); p = &b->next) {
+        if (b->id == id) {
+            *p = b->next;
+            close(b->fd);
+            free(b);
+            return;
+        }
+    }
+}
+
+/*
+ * The renderer's interface: the rest
+ */
+
+int virgl_renderer_init(void *c, int flags,
+                        struct virgl_renderer_callbacks *cb)
+{
+    (void)flags;
+    cookie = c;
+    callbacks = cb;
+    return 0;
+}
+
+void virgl_renderer_reset(void)
+{
+    while (buffers) {
+        virgl_renderer_resource_unref(buffers->id);
+    }
+}
+
+void virgl_renderer_cleanup(void *c)
+{
+    (void)c;
+    virgl_renderer_reset();
+}
+
+void virgl_renderer_poll(void)
+{
+}
+
+void virgl_renderer_force_ctx_0(void)
+{
+}
+
+int virgl_renderer_create_fence(int fence, uint32_t ctx)
+{
+    (void)ctx;
+    callbacks->write_fence(cookie, fence);
+    return 0;
+}
+
+int virgl_renderer_context_create_fence(uint32_t ctx, uint32_t flags,
+                                        uint32_t ring, uint64_t fence)
+{
+    (void)flags;
+    if (callbacks->version >= 3 && callbacks->write_context_fence) {
+        callbacks->write_context_fence(cookie, ctx, ring, fence);
+    }
+    return 0;
+}
+
+int virgl_renderer_context_create(uint32_t id, uint32_t len, const char *name)
+{
+    (void)id, (void)len, (void)name;
+    return 0;
+}
+
+int virgl_renderer_context_create_with_flags(uint32_t id, uint32_t flags,
+                                             uint32_t len, const char *name)
+{
+    (void)id, (void)flags, (void)len, (void)name;
+    return 0;
+}
+
+void virgl_renderer_context_destroy(uint32_t id)
+{
+    (void)id;
+}
+
+void virgl_renderer_ctx_attach_resource(int ctx, int id)
+{
+    (void)ctx, (void)id;
+}
+
+void virgl_renderer_ctx_detach_resource(int ctx, int id)
+{
+    (void)ctx, (void)id;
+}
+
+int virgl_renderer_submit_cmd(void *buf, int ctx, int ndw)
+{
+    (void)buf, (void)ctx, (void)ndw;
+    return 0;
+}
+
+void virgl_renderer_get_cap_set(uint32_t set, uint32_t *version, uint32_t *size)
+{
+    (void)set;
+    *version = 1;
+    *size = 64;
+}
+
+void virgl_renderer_fill_caps(uint32_t set, uint32_t version, void *caps)
+{
+    (void)set, (void)version;
+    memset(caps, 0, 64);
+}
+
+void *virgl_renderer_get_cursor_data(uint32_t id, uint32_t *w, uint32_t *h)
+{
+    (void)id, (void)w, (void)h;
+    return NULL;
+}
+
+int virgl_renderer_resource_create(
+    struct virgl_renderer_resource_create_args *args, struct iovec *iov,
+    uint32_t num)
+{
+    (void)args, (void)iov, (void)num;
+    return -EINVAL;
+}
+
+int virgl_renderer_resource_attach_iov(int id, struct iovec *iov, int num)
+{
+    (void)id, (void)iov, (void)num;
+    return -EINVAL;
+}
+
+void virgl_renderer_resource_detach_iov(int id, struct iovec **iov, int *num)
+{
+    (void)id;
+    *iov = NULL;
+    *num = 0;
+}
+
+int virgl_renderer_transfer_read_iov(uint32_t id, uint32_t ctx, uint32_t level,
+                                     uint32_t stride, uint32_t layer,
+                                     struct virgl_box *box, uint64_t offset,
+                                     struct iovec *iov, int num)
+{
+    (void)id, (void)ctx, (void)level, (void)stride, (void)layer, (void)box;
+    (void)offset, (void)iov, (void)num;
+    return -EINVAL;
+}
+
+int virgl_renderer_transfer_write_iov(uint32_t id, uint32_t ctx, int level,
+                                      uint32_t stride, uint32_t layer,
+                                      struct virgl_box *box, uint64_t offset,
+                                      struct iovec *iov, unsigned int num)
+{
+    (void)id, (void)ctx, (void)level, (void)stride, (void)layer, (void)box;
+    (void)offset, (void)iov, (void)num;
+    return -EINVAL;
+}
