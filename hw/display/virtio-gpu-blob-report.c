@@ -117,8 +117,8 @@ static const ReasonText reasons[] = {
         "map-policy=safe follows the exporter" },
     [VIRTIO_GPU_BLOB_NOBODY_VOUCHES] = {
         "nobody-vouches", "nobody vouches for its cache type",
-        "a host kernel with DMA_BUF_IOCTL_INFO, or a less strict map-policy, "
-        "may" },
+        "use a host kernel with DMA_BUF_IOCTL_INFO or a less strict "
+        "map-policy" },
     [VIRTIO_GPU_BLOB_GUEST_TYPE_IGNORED] = {
         "guest-type-ignored",
         "it is not cached, and KVM ignores what the guest chooses",

@@ -10,13 +10,12 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
-#include "qemu/bitmap.h"
-#include "qemu/cutils.h"
 #include "qemu/error-report.h"
 #include "qemu/memfd.h"
 #include "qemu/rcu.h"
 #include "qemu/units.h"
 #include "trace.h"
+#include "virtio-gpu-blob-pages.h"
 #include "virtio-gpu-blob-window.h"
 
 /*
@@ -24,13 +23,6 @@
  * Their page tables come on top: 2 MiB for each GiB of window.
  */
 #define HOLE_SIZE (32 * MiB)
-
-/*
- * VFIO maps in the manager's granularity and has 65535 mappings by default
- * (drivers/vfio/vfio_iommu_type1.c, dma_entry_limit), the rest of the guest's
- * memory included.
- */
-#define LISTENED_PAGES_MAX 32768
 
 struct VirtIOGPUBlobWindow {
     Object parent_obj;
@@ -51,9 +43,7 @@ struct VirtIOGPUBlobWindow {
     void *store;
     size_t store_len;
 
-    unsigned long *populated; /* a bit for each page */
-    uint64_t populated_pages;
-    QLIST_HEAD(, RamDiscardListener) listeners;
+    VirtIOGPUBlobPages pages;
 };
 
 /* What must outlive the region until no reader of a flat view is left */
@@ -124,102 +114,8 @@ static bool window_restore(VirtIOGPUBlobWindow *w,
 }
 
 /*
- * Others who look at guest memory
+ * RamDiscardManager
  */
-
-typedef int (*WindowRunFunc)(MemoryRegionSection *run, void *opaque);
-
-static bool window_clip(MemoryRegionSection *s, uint64_t offset, uint64_t len)
-{
-    uint64_t start = MAX(s->offset_within_region, offset);
-    uint64_t end = MIN(s->offset_within_region + int128_get64(s->size),
-                       offset + len);
-
-    if (start >= end) {
-        return false;
-    }
-    s->offset_within_address_space += start - s->offset_within_region;
-    s->offset_within_region = start;
-    s->size = int128_make64(end - start);
-    return true;
-}
-
-static uint64_t window_next(const VirtIOGPUBlobWindow *w, uint64_t page,
-                            uint64_t end, bool populated)
-{
-    return populated ? find_next_bit(w->populated, end, page)
-                     : find_next_zero_bit(w->populated, end, page);
-}
-
-/* Call @func for each run of pages in @s that are @populated, or are not */
-static int window_for_each_run(const VirtIOGPUBlobWindow *w,
-                               const MemoryRegionSection *s, bool populated,
-                               WindowRunFunc func, void *opaque)
-{
-    uint64_t first = s->offset_within_region / w->page_size;
-    uint64_t end = first + int128_get64(s->size) / w->page_size;
-    uint64_t page = window_next(w, first, end, populated);
-    int ret = 0;
-
-    while (!ret && page < end) {
-        uint64_t stop = window_next(w, page, end, !populated);
-        MemoryRegionSection run = *s;
-
-        window_clip(&run, page * w->page_size, (stop - page) * w->page_size);
-        ret = func(&run, opaque);
-        page = window_next(w, stop, end, populated);
-    }
-    return ret;
-}
-
-static int window_populate_cb(MemoryRegionSection *run, void *opaque)
-{
-    RamDiscardListener *rdl = opaque;
-
-    return rdl->notify_populate(rdl, run);
-}
-
-static int window_discard_cb(MemoryRegionSection *run, void *opaque)
-{
-    RamDiscardListener *rdl = opaque;
-
-    rdl->notify_discard(rdl, run);
-    return 0;
-}
-
-/* Tell all listeners, or all before @until, that the pages go */
-static void window_notify_discard(VirtIOGPUBlobWindow *w, uint64_t offset,
-                                  uint64_t len, RamDiscardListener *until)
-{
-    RamDiscardListener *rdl;
-
-    QLIST_FOREACH(rdl, &w->listeners, next) {
-        MemoryRegionSection s = *rdl->section;
-
-        if (rdl == until) {
-            return;
-        }
-        if (window_clip(&s, offset, len)) {
-            rdl->notify_discard(rdl, &s);
-        }
-    }
-}
-
-static bool window_notify_populate(VirtIOGPUBlobWindow *w, uint64_t offset,
-                                   uint64_t len)
-{
-    RamDiscardListener *rdl;
-
-    QLIST_FOREACH(rdl, &w->listeners, next) {
-        MemoryRegionSection s = *rdl->section;
-
-        if (window_clip(&s, offset, len) && rdl->notify_populate(rdl, &s)) {
-            window_notify_discard(w, offset, len, rdl);
-            return false;
-        }
-    }
-    return true;
-}
 
 static uint64_t window_rdm_get_min_granularity(const RamDiscardManager *rdm,
                                                const MemoryRegion *mr)
@@ -230,12 +126,8 @@ static uint64_t window_rdm_get_min_granularity(const RamDiscardManager *rdm,
 static bool window_rdm_is_populated(const RamDiscardManager *rdm,
                                     const MemoryRegionSection *s)
 {
-    const VirtIOGPUBlobWindow *w = VIRTIO_GPU_BLOB_WINDOW(rdm);
-    uint64_t first = s->offset_within_region / w->page_size;
-    uint64_t end = DIV_ROUND_UP(s->offset_within_region +
-                                int128_get64(s->size), w->page_size);
-
-    return window_next(w, first, end, false) >= end;
+    return virtio_gpu_blob_pages_is_populated(
+        &VIRTIO_GPU_BLOB_WINDOW(rdm)->pages, s);
 }
 
 static int window_rdm_replay_populated(const RamDiscardManager *rdm,
@@ -243,8 +135,8 @@ static int window_rdm_replay_populated(const RamDiscardManager *rdm,
                                        VirtIOGPUBlobReplayPopulated replay_fn,
                                        void *opaque)
 {
-    return window_for_each_run(VIRTIO_GPU_BLOB_WINDOW(rdm), s, true,
-                               replay_fn, opaque);
+    return virtio_gpu_blob_pages_replay(&VIRTIO_GPU_BLOB_WINDOW(rdm)->pages,
+                                        s, true, replay_fn, opaque);
 }
 
 typedef struct WindowReplay {
@@ -266,9 +158,11 @@ window_rdm_replay_discarded(const RamDiscardManager *rdm,
                             void *opaque)
 {
     WindowReplay replay = { .fn = replay_fn, .opaque = opaque };
-    int ret = window_for_each_run(VIRTIO_GPU_BLOB_WINDOW(rdm), s, false,
-                                  window_replay_discarded_cb, &replay);
+    int ret;
 
+    ret = virtio_gpu_blob_pages_replay(&VIRTIO_GPU_BLOB_WINDOW(rdm)->pages,
+                                       s, false, window_replay_discarded_cb,
+                                       &replay);
     return VIRTIO_GPU_BLOB_REPLAY_RESULT(ret);
 }
 
@@ -278,9 +172,7 @@ static void window_rdm_register_listener(RamDiscardManager *rdm,
 {
     VirtIOGPUBlobWindow *w = VIRTIO_GPU_BLOB_WINDOW(rdm);
 
-    rdl->section = memory_region_section_new_copy(s);
-    QLIST_INSERT_HEAD(&w->listeners, rdl, next);
-    if (window_for_each_run(w, rdl->section, true, window_populate_cb, rdl)) {
+    if (virtio_gpu_blob_pages_listen(&w->pages, rdl, s)) {
         error_report("virtio-gpu: a device cannot reach all mapped blobs");
     }
 }
@@ -288,16 +180,7 @@ static void window_rdm_register_listener(RamDiscardManager *rdm,
 static void window_rdm_unregister_listener(RamDiscardManager *rdm,
                                            RamDiscardListener *rdl)
 {
-    VirtIOGPUBlobWindow *w = VIRTIO_GPU_BLOB_WINDOW(rdm);
-
-    if (rdl->double_discard_supported) {
-        rdl->notify_discard(rdl, rdl->section);
-    } else {
-        window_for_each_run(w, rdl->section, true, window_discard_cb, rdl);
-    }
-    memory_region_section_free_copy(rdl->section);
-    rdl->section = NULL;
-    QLIST_REMOVE(rdl, next);
+    virtio_gpu_blob_pages_unlisten(&VIRTIO_GPU_BLOB_WINDOW(rdm)->pages, rdl);
 }
 
 /*
@@ -308,18 +191,17 @@ static void window_rdm_unregister_listener(RamDiscardManager *rdm,
  * Whoever needs all memory pinned cannot live with what happens here, and
  * the other way round; ask only while something is mapped.
  */
-static bool window_may_change(VirtIOGPUBlobWindow *w, uint64_t pages)
+static bool window_may_change(const VirtIOGPUBlobWindow *w, uint64_t len)
 {
-    if (!QLIST_EMPTY(&w->listeners) &&
-        w->populated_pages + pages > LISTENED_PAGES_MAX) {
+    if (!virtio_gpu_blob_pages_have_room(&w->pages, len)) {
         return false;
     }
-    return w->populated_pages || !ram_block_coordinated_discard_require(true);
+    return w->pages.count || !ram_block_coordinated_discard_require(true);
 }
 
-static void window_changed(VirtIOGPUBlobWindow *w)
+static void window_changed(const VirtIOGPUBlobWindow *w)
 {
-    if (!w->populated_pages) {
+    if (!w->pages.count) {
         ram_block_coordinated_discard_require(false);
     }
 }
@@ -333,7 +215,7 @@ static int window_place(VirtIOGPUBlobWindow *w, int fd,
     if (mmap(w->base + offset, len, PROT_READ | PROT_WRITE,
              MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
         ret = -errno;
-    } else if (!window_notify_populate(w, offset, len)) {
+    } else if (!virtio_gpu_blob_pages_populate(&w->pages, offset, len)) {
         ret = -EBUSY;
     } else {
         return 0;
@@ -345,52 +227,37 @@ static int window_place(VirtIOGPUBlobWindow *w, int fd,
 int virtio_gpu_blob_window_map(VirtIOGPUBlobWindow *w, int fd,
                                uint64_t offset, uint64_t len)
 {
-    uint64_t pages = len / w->page_size;
     int ret;
 
     if (!window_fill_store(w)) {
         return -ENOMEM;
     }
-    if (!window_may_change(w, pages)) {
+    if (!window_may_change(w, len)) {
         return -EBUSY;
     }
     ret = window_place(w, fd, offset, len);
-    if (!ret) {
-        bitmap_set(w->populated, offset / w->page_size, pages);
-        w->populated_pages += pages;
-    }
     window_changed(w);
     return ret;
-}
-
-static void window_forget(VirtIOGPUBlobWindow *w,
-                          uint64_t offset, uint64_t len)
-{
-    uint64_t pages = len / w->page_size;
-
-    bitmap_clear(w->populated, offset / w->page_size, pages);
-    w->populated_pages -= pages;
-    window_changed(w);
 }
 
 bool virtio_gpu_blob_window_unmap(VirtIOGPUBlobWindow *w,
                                   uint64_t offset, uint64_t len)
 {
-    window_notify_discard(w, offset, len, NULL);
+    virtio_gpu_blob_pages_discard(&w->pages, offset, len);
     if (!window_restore(w, offset, len)) {
-        window_notify_populate(w, offset, len);
+        virtio_gpu_blob_pages_populate(&w->pages, offset, len);
         return false;
     }
-    window_forget(w, offset, len);
+    window_changed(w);
     return true;
 }
 
 void virtio_gpu_blob_window_drop(VirtIOGPUBlobWindow *w,
                                  uint64_t offset, uint64_t len)
 {
-    window_notify_discard(w, offset, len, NULL);
+    virtio_gpu_blob_pages_discard(&w->pages, offset, len);
     window_restore(w, offset, len);
-    window_forget(w, offset, len);
+    window_changed(w);
 }
 
 void virtio_gpu_blob_window_trim(VirtIOGPUBlobWindow *w)
@@ -443,7 +310,7 @@ VirtIOGPUBlobWindow *virtio_gpu_blob_window_new(Object *owner,
         object_unref(obj);
         return NULL;
     }
-    w->populated = bitmap_new(size / w->page_size);
+    virtio_gpu_blob_pages_init(&w->pages, size, w->page_size);
     object_property_add_child(owner, "blob-window", obj);
     object_unref(obj);
 
@@ -476,7 +343,6 @@ static void window_init(Object *obj)
     VirtIOGPUBlobWindow *w = VIRTIO_GPU_BLOB_WINDOW(obj);
 
     w->hole_fd = -1;
-    QLIST_INIT(&w->listeners);
 }
 
 static void window_finalize(Object *obj)
@@ -494,7 +360,7 @@ static void window_finalize(Object *obj)
     if (w->hole_fd >= 0) {
         close(w->hole_fd);
     }
-    g_free(w->populated);
+    virtio_gpu_blob_pages_destroy(&w->pages);
 }
 
 static void window_class_init(ObjectClass *oc, VirtIOGPUBlobClassData data)

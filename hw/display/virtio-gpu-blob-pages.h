@@ -1,0 +1,129 @@
+/*
+ * virtio-gpu blob mappings: which pages of the window are populated
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What a RamDiscardManager does for the window: others who look at guest
+ * memory are told which pages come and go, and never see a hole.
+ */
+
+#ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_PAGES_H
+#define HW_DISPLAY_VIRTIO_GPU_BLOB_PAGES_H
+
+#include "hw/virtio/virtio-gpu-blob-memory.h"
+
+/*
+ * VFIO maps in the manager's granularity, a page, and has 65535 mappings by
+ * default (drivers/vfio/vfio_iommu_type1.c, dma_entry_limit), the rest of the
+ * guest's memory included.
+ */
+#define VIRTIO_GPU_BLOB_LISTENED_PAGES_MAX 32768
+
+/**
+ * VirtIOGPUBlobPages - the window's pages
+ * @page_size: the host's page in bytes
+ * @populated: a bit for each page
+ * @count: how many are set
+ * @listeners: who wants to know
+ */
+typedef struct VirtIOGPUBlobPages {
+    uint64_t page_size;
+    unsigned long *populated;
+    uint64_t count;
+    QLIST_HEAD(, RamDiscardListener) listeners;
+} VirtIOGPUBlobPages;
+
+/**
+ * virtio_gpu_blob_pages_init() - no page is populated, nobody listens
+ * @pages: end with virtio_gpu_blob_pages_destroy()
+ * @size: the window's size in bytes, a multiple of @page_size
+ * @page_size: the host's page in bytes
+ */
+void virtio_gpu_blob_pages_init(VirtIOGPUBlobPages *pages, uint64_t size,
+                                uint64_t page_size);
+
+/**
+ * virtio_gpu_blob_pages_destroy() - free what init allocated
+ * @pages: without listeners
+ */
+void virtio_gpu_blob_pages_destroy(VirtIOGPUBlobPages *pages);
+
+/**
+ * virtio_gpu_blob_pages_have_room() - can all listeners map more?
+ * @pages: the window's pages
+ * @len: bytes to be populated
+ *
+ * Returns: true if nobody listens or it fits
+ */
+bool virtio_gpu_blob_pages_have_room(const VirtIOGPUBlobPages *pages,
+                                     uint64_t len);
+
+/**
+ * virtio_gpu_blob_pages_populate() - a buffer is there now
+ * @pages: the window's pages
+ * @offset: bytes from the window's start, a multiple of the page
+ * @len: bytes, a multiple of the page; none of them populated
+ *
+ * Returns: false if a listener failed; then all have been told that the
+ * pages are gone again, and they are not populated
+ */
+bool virtio_gpu_blob_pages_populate(VirtIOGPUBlobPages *pages,
+                                    uint64_t offset, uint64_t len);
+
+/**
+ * virtio_gpu_blob_pages_discard() - a buffer is about to go
+ * @pages: the window's pages
+ * @offset: as populated
+ * @len: as populated
+ */
+void virtio_gpu_blob_pages_discard(VirtIOGPUBlobPages *pages,
+                                   uint64_t offset, uint64_t len);
+
+/**
+ * virtio_gpu_blob_pages_is_populated() - is all of a section populated?
+ * @pages: the window's pages
+ * @section: a section of the window's region
+ *
+ * Returns: true if no page that @section touches is a hole
+ */
+bool virtio_gpu_blob_pages_is_populated(const VirtIOGPUBlobPages *pages,
+                                        const MemoryRegionSection *section);
+
+/**
+ * virtio_gpu_blob_pages_replay() - visit a section run by run
+ * @pages: the window's pages
+ * @section: a section of the window's region
+ * @populated: visit what is populated, or else what is not
+ * @func: called with each run; a result other than 0 ends the visit
+ * @opaque: for @func
+ *
+ * Returns: @func's last result, 0 if it was not called
+ */
+int virtio_gpu_blob_pages_replay(const VirtIOGPUBlobPages *pages,
+                                 const MemoryRegionSection *section,
+                                 bool populated,
+                                 int (*func)(MemoryRegionSection *run,
+                                             void *opaque),
+                                 void *opaque);
+
+/**
+ * virtio_gpu_blob_pages_listen() - tell a listener from now on
+ * @pages: the window's pages
+ * @rdl: the listener; told at once of what is populated
+ * @section: what it wants to know about; copied
+ *
+ * Returns: 0, or the listener's error
+ */
+int virtio_gpu_blob_pages_listen(VirtIOGPUBlobPages *pages,
+                                 RamDiscardListener *rdl,
+                                 MemoryRegionSection *section);
+
+/**
+ * virtio_gpu_blob_pages_unlisten() - tell a listener no more
+ * @pages: the window's pages
+ * @rdl: a listener; told that all is gone
+ */
+void virtio_gpu_blob_pages_unlisten(VirtIOGPUBlobPages *pages,
+                                    RamDiscardListener *rdl);
+
+#endif /* HW_DISPLAY_VIRTIO_GPU_BLOB_PAGES_H */
