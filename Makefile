@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# One entry to everything; each target does its own set-up.  See make help.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := all
+# scripts end with make, whatever ends it
+RUN := setpriv --pdeathsig TERM -- scripts
+export SANITIZE COVERAGE JOBS ARGS
+
+TARGETS := all demo check check-unit check-qtest check-demo check-stock-faults \
+           check-host check-libvirt check-series check-docs soak bench coverage \
+           mutants modules deb series update clean distclean
+
+.PHONY: $(TARGETS) help
+.NOTPARALLEL:
+
+$(TARGETS):
+	@$(RUN)/target.sh $@ $(ARGS)
+
+help:
+	@scripts/target.sh help

@@ -1,0 +1,225 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# build.sh             build our QEMU, the stock modules and the launchers
+# build.sh TARGET...   and these targets of ninja (tests, say) in our QEMU
+. "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+
+# QEMU's features: a PC with virtio-gpu-gl, and what libvirt and the tests want
+FEATURES=(
+    --target-list=x86_64-softmmu
+    --without-default-features
+    --enable-system
+    --enable-tcg
+    --enable-kvm
+    --enable-modules
+    --enable-opengl
+    --enable-virglrenderer
+    --enable-pixman
+    --enable-sdl
+    --enable-vnc
+    --enable-virtfs
+    --enable-seccomp
+    --enable-slirp
+    --enable-vhost-kernel
+    --enable-vhost-user
+    --enable-fdt
+    --enable-attr
+    --enable-cap-ng
+    --disable-install-blobs
+    --disable-download
+    --disable-docs
+    --disable-werror
+)
+
+# configure_tree SOURCE FOLDER OPTION...: paths as seen inside, when anything
+# that matters to configure is another than last time
+configure_tree()
+{
+    local src dir=$2 want in_dir cc=gcc log
+    src=$(inside "$1")
+    in_dir=$(inside "$dir")
+    shift 2
+    [ ! -e "$BUILD/.ccache" ] || cc='ccache gcc'
+    want=$(printf '%s\n' "$(cat "$PRISTINE/.virtio-gpu-blob-source")" "$src" "$cc" \
+        "$(cat "$BUILD/enter.id")" "${FEATURES[@]}" "$@")
+    if [ -e "$dir/build.ninja" ] && [ "$(cat "$dir/.configured" 2>/dev/null)" = "$want" ]; then
+        return
+    fi
+    say "configuring ${dir##*/} (about 1 min)"
+    rm -rf "$dir"
+    mkdir -p "$dir"
+    log=$dir.configure.log
+    # Nothing of the caller's compiler settings may change what is built
+    if ! in_root env -u CFLAGS -u CXXFLAGS -u LDFLAGS -u CPPFLAGS -u CC -u CXX -u PYTHONPATH \
+        -u PYTHONHOME -u PKG_CONFIG_PATH -u MAKEFLAGS -u MAKELEVEL -u NINJA -u DESTDIR -u LD_PRELOAD \
+        PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+        bash -c 'cd "$1" && shift && exec "$@"' configure "$in_dir" \
+        "$src/configure" --cc="$cc" --with-pkgversion="$PKGVERSION" "${FEATURES[@]}" "$@" \
+        >"$log" 2>&1 </dev/null; then
+        tail -n 25 "$log" >&2
+        die "QEMU's configure failed (see above and $log)"
+    fi
+    printf '%s\n' "$want" >"$dir/.configured"
+}
+
+# ninja_in FOLDER TARGET...
+ninja_in()
+{
+    local dir=$1
+    shift
+    in_root env -u CFLAGS -u LDFLAGS -u MAKEFLAGS -u PYTHONPATH -u LD_PRELOAD \
+        PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+        ninja -C "$(inside "$dir")" -j "$JOBS" "$@"
+}
+
+# A path as ninja's files have it
+inside()
+{
+    local path=$1
+    if [ -e "$BUILD/.aliased" ]; then
+        path=${path/#"$BUILD"/"$IN_BUILD"}
+        path=${path/#"$TOP/subprojects"/"$IN_SUBPROJECTS"}
+    fi
+    printf '%s\n' "$path"
+}
+
+# modules_of FOLDER REGEX: the shared objects that ninja can build there
+modules_of()
+{
+    ninja_in "$1" --quiet -t targets all |
+        sed -n 's/^\([^/]*\.so\): .*/\1/p' | grep -E -- "$2" | grep -v test-
+}
+
+# On a terminal ninja shows one line that moves; elsewhere every 5 s is enough
+progress()
+{
+    local line last=0
+    if [ -t 1 ]; then
+        cat
+        return
+    fi
+    while IFS= read -r line; do
+        case $line in
+        \[[0-9]*/[0-9]*\]*)
+            if [ $((SECONDS - last)) -ge 5 ]; then
+                printf '%s\n' "$line"
+                last=$SECONDS
+            fi
+            ;;
+        *) printf '%s\n' "$line" ;;
+        esac
+    done
+}
+
+build_stock()
+{
+    local list
+    configure_tree "$PRISTINE" "$STOCK_MODULES"
+    # the emulator is ours, the modules that differ are stock's
+    mapfile -t list < <(modules_of "$STOCK_MODULES" '^hw-display-virtio-(gpu|vga)')
+    [ ${#list[@]} -gt 0 ] || die "QEMU's build knows no virtio-gpu modules"
+    ninja_in "$STOCK_MODULES" "${list[@]}"
+}
+
+build_ours()
+{
+    local list options=()
+    case $VARIANT in
+    asan) options=(--enable-asan --enable-ubsan) ;;
+    gcov) options=(--enable-gcov --enable-debug-info) ;;
+    esac
+    configure_tree "$QEMU_SRC" "$OURS" "${options[@]}"
+    mapfile -t list < <(modules_of "$OURS" .)
+    ninja_in "$OURS" qemu-system-x86_64 "${list[@]}" "$@"
+}
+
+build_tools()
+{
+    local dirs dir
+    dirs=$(cd "$TOP" && for dir in tests/guest tests/qtest/renderer tests/host; do
+        [ ! -e "$dir/meson.build" ] || echo "$dir"
+    done)
+    [ -n "$dirs" ] || return 0
+    mkdir -p "$SERIES_DIR"
+    if [ ! -e "$TOOLS/build.ninja" ] || [ "$(cat "$TOOLS/.configured" 2>/dev/null)" != "$dirs" ]; then
+        say "configuring our programs outside QEMU"
+        rm -rf "$TOOLS"
+        if ! in_root env -u CFLAGS -u LDFLAGS -u PYTHONPATH \
+            PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+            meson setup "$TOOLS" "$TOP" >"$TOOLS.configure.log" 2>&1; then
+            tail -n 25 "$TOOLS.configure.log" >&2
+            die "our programs could not be configured (see above and $TOOLS.configure.log)"
+        fi
+        printf '%s\n' "$dirs" >"$TOOLS/.configured"
+    fi
+    in_root ninja --quiet -C "$TOOLS" -j "$JOBS" >&2
+}
+
+# launcher FILE CONF MODULES: a copy of enter, which reads FILE.conf
+launcher()
+{
+    local file=$1 conf=$2 modules=$3
+    mkdir -p "$(dirname "$file")"
+    if ! cmp -s "$BUILD/enter" "$file"; then
+        cp "$BUILD/enter" "$file.tmp"
+        mv -f "$file.tmp" "$file"
+    fi
+    {
+        echo "# Written by make; $(sed -n 's/^what=//p' "$PRISTINE/.virtio-gpu-blob-source")"
+        "$TOP/scripts/root.sh" conf
+        echo "program=$(inside "$OURS")/qemu-system-x86_64"
+        echo "env=QEMU_MODULE_DIR=$(inside "$modules")"
+        printf 'arg=%s\n' -L /usr/share/qemu -L /usr/share/seabios
+    } >"$conf.tmp"
+    mv -f "$conf.tmp" "$conf"
+}
+
+launchers()
+{
+    local configured= where name modules
+    [ "$CONFIG_SANITIZE" != 1 ] || configured=asan
+    [ "$CONFIG_COVERAGE" != 1 ] || configured=gcov
+    for where in "$BUILD" "$SERIES_DIR/bin"; do
+        for name in qemu-system-x86_64 stock/qemu-system-x86_64; do
+            modules=$OURS
+            [ "$name" = qemu-system-x86_64 ] || modules=$STOCK_MODULES
+            [ -z "$VARIANT" ] ||
+                launcher "$where/$name" "$where/$name.$VARIANT.conf" "$modules"
+            [ "$VARIANT" != "$configured" ] ||
+                launcher "$where/$name" "$where/$name.conf" "$modules"
+        done
+    done
+}
+
+mkdir -p "$BUILD"
+"$TOP/scripts/root.sh" ensure
+free_space "$BUILD" 1500 "the build"
+"$TOP/scripts/source.sh"
+"$TOP/scripts/overlay.sh"
+lock "$SERIES_DIR/.build.lock" "the build of QEMU $SERIES"
+if [ -n "$("$TOP/scripts/root.sh" conf)" ]; then
+    touch "$BUILD/.aliased"
+else
+    rm -f "$BUILD/.aliased"
+fi
+if in_root sh -c 'command -v ccache' >/dev/null; then
+    touch "$BUILD/.ccache"
+    mkdir -p "$CCACHE_DIR"
+else
+    rm -f "$BUILD/.ccache"
+fi
+PKGVERSION=$(sed -n 's/^pkgversion=//p' "$PRISTINE/.virtio-gpu-blob-source")
+
+# The stock modules build while our configure, which is one process, runs
+stock_log=$SERIES_DIR/stock.log
+build_stock >"$stock_log" 2>&1 &
+stock=$!
+build_tools
+build_ours "$@" | progress
+if ! wait "$stock"; then
+    tail -n 25 "$stock_log" >&2
+    die "the stock modules could not be built (see above and $stock_log)"
+fi
+launchers
+say "built: $BUILD/qemu-system-x86_64 (QEMU $SERIES${VARIANT:+, $VARIANT}) and $BUILD/stock/qemu-system-x86_64"

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+#
+# What all scripts share; to be sourced.  Sets, all paths absolute:
+#   TOP            this repository
+#   BUILD          where everything is built
+#   SERIES         10.0 or 10.2
+#   SERIES_DIR     what is built for this series
+#   PRISTINE       QEMU's source without our change
+#   QEMU_SRC       QEMU's source with our files laid over it
+#   VARIANT        empty, asan or gcov
+#   OURS           ninja's folder of our QEMU (of this variant)
+#   STOCK_MODULES  the folder of the virtio-gpu modules without our change
+#   TOOLS          ninja's folder of our programs outside QEMU
+#   CACHE          what may be shared between clones
+#   JOBS           how many jobs at once
+# and functions: say, die, run, in_root, free_space, lock.
+
+set -euo pipefail
+
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+
+say()
+{
+    printf '\033[1m==>\033[0m %s\n' "$*" >&2
+}
+[ -t 2 ] || say() { printf '==> %s\n' "$*" >&2; }
+
+# die MESSAGE [REMEDY]...: one line each
+die()
+{
+    printf 'error: %s\n' "$1" >&2
+    shift
+    [ $# -eq 0 ] || printf '       %s\n' "$@" >&2
+    exit 1
+}
+
+# A child that ends when we do
+run()
+{
+    setpriv --pdeathsig TERM -- "$@"
+}
+
+in_root()
+{
+    "$TOP/scripts/in-root.sh" "$@"
+}
+
+# free_space DIR MIB WHAT-FOR
+free_space()
+{
+    local free
+    free=$(df -Pm "$1" | awk 'NR == 2 { print $4 }')
+    [ "${free:-0}" -ge "$2" ] ||
+        die "$1 has $free MiB free, $3 needs $2 MiB" "make room there, or choose another place (--build-dir, XDG_CACHE_HOME)"
+}
+
+# lock FILE WHAT: held until this script ends
+lock()
+{
+    mkdir -p "$(dirname "$1")"
+    exec {LOCK_FD}>"$1"
+    if ! flock -n "$LOCK_FD"; then
+        say "another run holds $2; waiting for it"
+        flock "$LOCK_FD"
+    fi
+}
+
+# Defaults, what configure wrote, and the command line's word for this run
+SERIES=10.0
+BUILD_DIR=$TOP/build
+QEMU_SOURCE=
+SOURCE_CACHE=
+ROOT_MODE=auto
+MIRROR=
+CONFIG_SANITIZE=0
+CONFIG_COVERAGE=0
+CONFIG_JOBS=
+# shellcheck source=/dev/null
+[ ! -e "$TOP/config.sh" ] || . "$TOP/config.sh"
+
+case $TOP/ in
+/usr/* | /etc/* | /boot/*)
+    die "$TOP lies among the operating system's files" "clone into your home directory, /srv or /opt"
+    ;;
+esac
+
+BUILD=$BUILD_DIR
+: "${HOME:=$(getent passwd "$(id -u)" | cut -d: -f6)}"
+export HOME
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/virtio-gpu-blob
+JOBS=${JOBS:-${CONFIG_JOBS:-$(nproc)}}
+
+VARIANT=${BLOB_VARIANT:-}
+if [ -z "$VARIANT" ]; then
+    if [ "${SANITIZE:-$CONFIG_SANITIZE}" = 1 ]; then
+        VARIANT=asan
+    elif [ "${COVERAGE:-$CONFIG_COVERAGE}" = 1 ]; then
+        VARIANT=gcov
+    fi
+fi
+case $VARIANT in
+'' | asan | gcov) ;;
+*) die "no such variant of the build: $VARIANT" "BLOB_VARIANT is empty, asan or gcov" ;;
+esac
+export BLOB_VARIANT=$VARIANT
+
+SERIES_DIR=$BUILD/$SERIES
+QEMU_SRC=$SERIES_DIR/src
+OURS=$SERIES_DIR/ours${VARIANT:+-$VARIANT}
+STOCK_MODULES=$SERIES_DIR/stock
+TOOLS=$SERIES_DIR/tools
+if [ -n "$QEMU_SOURCE" ]; then
+    PRISTINE=$TOP/subprojects/qemu-from-$(printf %s "$QEMU_SOURCE" | sha256sum | cut -c1-12)
+else
+    PRISTINE=$TOP/subprojects/qemu-$SERIES
+fi
+# The same folders as seen in the root, where no path has a space in it
+IN=/virtio-gpu-blob
+IN_BUILD=$IN/build
+IN_SUBPROJECTS=$IN/subprojects
+
+export CCACHE_DIR=${CCACHE_DIR:-$CACHE/ccache}
+export TOP BUILD SERIES SERIES_DIR PRISTINE QEMU_SRC VARIANT OURS STOCK_MODULES TOOLS CACHE JOBS

@@ -1,0 +1,234 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# source.sh           make sure that QEMU's source of the chosen series is there
+# source.sh update    the same, but look for a newer release first
+#
+# The source comes by package name through apt, with its signatures and
+# checksums, or from --source-cache, or is a copy of --qemu-source.
+. "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+
+# In the tree: "id", "pkgversion" and "what", one a line
+ID_FILE=.virtio-gpu-blob-source
+TRIED=()
+
+by_hand()
+{
+    printf '%s\n' "give a tree by hand:          ./configure --qemu-source=DIR" \
+        "or downloaded source packages: ./configure --source-cache=DIR"
+}
+
+# newest_first: versions on stdin, Debian's order
+newest_first()
+{
+    local v w i list=()
+    while read -r v; do
+        for ((i = 0; i < ${#list[@]}; i++)); do
+            w=${list[i]}
+            ! dpkg --compare-versions "$v" gt "$w" || break
+        done
+        list=("${list[@]:0:i}" "$v" "${list[@]:i}")
+    done
+    [ ${#list[@]} -eq 0 ] || printf '%s\n' "${list[@]}"
+}
+
+# 1:10.0.13+ds-1 -> qemu_10.0.13+ds-1.dsc
+dsc_name()
+{
+    printf 'qemu_%s.dsc\n' "${1#*:}"
+}
+
+dsc_version()
+{
+    sed -n 's/^Version: //p' "$1" | head -n 1
+}
+
+# Versions of the series among the .dsc files of a folder, newest first
+versions_in()
+{
+    local dsc version
+    for dsc in "$1"/qemu_"$SERIES".*.dsc; do
+        [ -e "$dsc" ] || continue
+        version=$(dsc_version "$dsc")
+        [ -z "$version" ] || printf '%s\n' "$version"
+    done | newest_first
+}
+
+# A folder of our own for apt's lists, so that nothing on the system changes
+apt_private()
+{
+    local suite=$1 state=$2 uri
+    uri=$("$TOP/scripts/root.sh" mirror)
+    mkdir -p "$state/lists/partial" "$state/cache/archives/partial"
+    printf 'deb-src %s %s main\n' "$uri" "$suite" >"$state/sources.list"
+    # Nothing of the system's is told of what we look up
+    cat >"$state/apt.conf" <<END
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+#clear APT::Update::Pre-Invoke;
+Dir::Etc::SourceList "$state/sources.list";
+Dir::Etc::SourceParts "-";
+Dir::Etc::Preferences "-";
+Dir::Etc::PreferencesParts "-";
+Dir::State::Lists "$state/lists";
+Dir::Cache "$state/cache";
+Dir::Cache::PkgCache "";
+Dir::Cache::SrcPkgCache "";
+APT::Sandbox::User "$(id -un)";
+Acquire::Languages "none";
+Acquire::IndexTargets::deb-src::DEP-11::DefaultEnabled "false";
+END
+}
+
+# fetch_from SUITE: the newest version that this suite lists and serves goes to
+# $CACHE/sources; its version is printed
+fetch_from()
+{
+    local suite=$1 state=$CACHE/apt-$1 versions version dir
+    apt_private "$suite" "$state"
+    say "asking the archive for QEMU $SERIES in $suite"
+    if ! run apt-get -c "$state/apt.conf" -q update >"$state/update.log" 2>&1 ||
+        grep -qE '^(Err|W: Failed|E:)' "$state/update.log"; then
+        grep -E '^(Err|W:|E:)' "$state/update.log" | tail -n 3 >&2 || :
+        TRIED+=("$suite: its index could not be read")
+        return 1
+    fi
+    versions=$(apt-cache -c "$state/apt.conf" showsrc --only-source qemu 2>/dev/null |
+        sed -n 's/^Version: //p' | grep -E "^([0-9]+:)?${SERIES//./\\.}\." | sort -u | newest_first) || :
+    if [ -z "$versions" ]; then
+        TRIED+=("$suite: lists no release of QEMU $SERIES")
+        return 1
+    fi
+    for version in $versions; do
+        dir=$CACHE/sources/.tmp.$$
+        if [ -e "$CACHE/sources/$(dsc_name "$version")" ]; then
+            say "qemu $version is the newest that $suite lists; it is in the cache"
+            echo "$version"
+            return
+        fi
+        rm -rf "$CACHE"/sources/.tmp.*
+        mkdir -p "$dir"
+        say "downloading qemu $version (about 40 MiB)"
+        if (cd "$dir" && run apt-get -c "$state/apt.conf" -q -y --only-source --download-only \
+            source "qemu=$version" >"$state/source.log" 2>&1) && [ -e "$dir/$(dsc_name "$version")" ]; then
+            # the .dsc last: it vouches for the rest
+            find "$dir" -type f ! -name '*.dsc' -exec mv -t "$CACHE/sources" -- {} +
+            mv "$dir/$(dsc_name "$version")" "$CACHE/sources/"
+            rm -rf "$dir"
+            echo "$version"
+            return
+        fi
+        grep -E '^(Err|W:|E:)|404' "$state/source.log" | tail -n 3 >&2 || :
+        rm -rf "$dir"
+        TRIED+=("$suite: lists qemu $version, but does not serve it")
+        say "the archive lists qemu $version but does not serve it; trying the next"
+    done
+    return 1
+}
+
+fetch()
+{
+    local suites suite out version
+    case $SERIES in
+    10.0) suites="trixie trixie-updates" ;;
+    10.2) suites="sid trixie-backports forky" ;;
+    esac
+    out=$(mktemp)
+    for suite in $suites; do
+        if fetch_from "$suite" >"$out"; then
+            FOUND=$(cat "$out")
+            rm -f "$out"
+            return 0
+        fi
+    done
+    rm -f "$out"
+    version=$(versions_in "$CACHE/sources" | head -n 1)
+    if [ -n "$version" ]; then
+        say "the archive gave nothing (${TRIED[*]}); taking qemu $version from the cache"
+        FOUND=$version
+        return 0
+    fi
+    printf 'error: no source of QEMU %s could be had\n' "$SERIES" >&2
+    printf '       tried %s\n' "${TRIED[@]}" >&2
+    by_hand | sed 's/^/       /' >&2
+    exit 1
+}
+
+# What SHA256SUMS says about the files of one .dsc, when there is one
+check_sums()
+{
+    local dir=$1 version=$2 upstream
+    upstream=${version#*:}
+    [ -e "$dir/SHA256SUMS" ] || return 0
+    (cd "$dir" && grep -F -e "qemu_$upstream." -e "qemu_${upstream%-*}.orig" SHA256SUMS |
+        sha256sum --quiet --strict -c -) >&2 ||
+        die "$dir: a file of qemu $version is not what SHA256SUMS says" "download it again"
+}
+
+# unpack FOLDER VERSION: with Debian's patches applied
+unpack()
+{
+    local dir=$1 version=$2 dsc tmp
+    dsc=$dir/$(dsc_name "$version")
+    check_sums "$dir" "$version"
+    free_space "$TOP" 1500 "QEMU's source"
+    tmp=$TOP/subprojects/.qemu-$SERIES.tmp
+    rm -rf "$tmp"
+    say "unpacking qemu $version"
+    # No signature check here: apt has done it, or SHA256SUMS and --source-cache's
+    # owner vouch; the checksums in the .dsc are checked
+    run "$TOP/scripts/in-root.sh" dpkg-source --no-check --no-copy --require-strong-checksums -q \
+        -x "$dsc" "$tmp" >&2 ||
+        { rm -rf "$tmp"; die "qemu $version could not be unpacked (see above)" "download it again: $dir"; }
+    printf 'id=%s\npkgversion=Debian %s\nwhat=qemu %s\n' "$(sha256sum <"$dsc" | cut -c1-16)" \
+        "$version" "$version" >"$tmp/$ID_FILE"
+    rm -rf "$PRISTINE"
+    mv "$tmp" "$PRISTINE"
+}
+
+# Copy the user's tree, when it is not what was copied last
+copy_tree()
+{
+    local src=$QEMU_SOURCE version id tmp pkgversion=
+    [ -r "$src/VERSION" ] || die "$src is gone" "./configure --qemu-source=DIR names another"
+    version=$(head -n 1 "$src/VERSION")
+    case $version in
+    "$SERIES".*) ;;
+    *) die "$src is QEMU $version now" "run ./configure again; 10.0 and 10.2 are supported" ;;
+    esac
+    id=$(cd "$src" && find . -path ./.git -prune -o -path ./build -prune -o -type f -printf '%P %s %T@\n' |
+        LC_ALL=C sort | sha256sum | cut -c1-16)
+    [ "$(sed -n 's/^id=//p' "$PRISTINE/$ID_FILE" 2>/dev/null)" != "$id" ] || return 0
+    say "copying QEMU $version from $src"
+    free_space "$TOP" 1500 "QEMU's source"
+    tmp=$TOP/subprojects/.${PRISTINE##*/}.tmp
+    rm -rf "$tmp"
+    mkdir -p "$tmp"
+    tar -C "$src" --exclude=./.git --exclude=./build -cf - . | tar -C "$tmp" --no-same-owner -xf -
+    if [ -r "$src/debian/changelog" ]; then
+        pkgversion=$(sed -n '1s/^qemu (\([^)]*\)).*/Debian \1/p' "$src/debian/changelog")
+    fi
+    printf 'id=%s\npkgversion=%s\nwhat=QEMU %s from %s\n' "$id" "$pkgversion" "$version" "$src" >"$tmp/$ID_FILE"
+    rm -rf "$PRISTINE"
+    mv "$tmp" "$PRISTINE"
+}
+
+mkdir -p "$TOP/subprojects"
+"$TOP/scripts/root.sh" ensure
+lock "$BUILD/.source.lock" "QEMU's source"
+
+have=$(sed -n 's/^pkgversion=Debian //p' "$PRISTINE/$ID_FILE" 2>/dev/null) || :
+if [ -n "$QEMU_SOURCE" ]; then
+    copy_tree
+elif [ -n "$SOURCE_CACHE" ]; then
+    FOUND=$(versions_in "$SOURCE_CACHE" | head -n 1)
+    [ -n "$FOUND" ] || die "$SOURCE_CACHE holds no source package of QEMU $SERIES (qemu_$SERIES.*.dsc)" \
+        "./configure without --source-cache asks the distribution"
+    [ "$have" = "$FOUND" ] || unpack "$SOURCE_CACHE" "$FOUND"
+elif [ -z "$have" ] || [ "${1:-}" = update ]; then
+    mkdir -p "$CACHE/sources"
+    lock "$CACHE/sources/.lock" "the cache of sources"
+    fetch
+    [ "$have" = "$FOUND" ] || unpack "$CACHE/sources" "$FOUND"
+fi
+say "source: $(sed -n 's/^what=//p' "$PRISTINE/$ID_FILE")"

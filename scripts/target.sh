@@ -1,0 +1,163 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# target.sh TARGET ARGS...: what make TARGET does
+. "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+
+usage()
+{
+    cat <<'END'
+make [TARGET] [SANITIZE=1] [ARGS="..."]   (./configure --help: what to build)
+
+To use
+  all                both QEMUs: build/qemu-system-x86_64 and, without our
+                     change, build/stock/qemu-system-x86_64 (the default)
+  demo               a Linux guest maps host buffers through them
+  modules            our virtio-gpu modules for this system's own QEMU
+  deb                a package of them
+
+To test; the last line is "N passed, N failed"
+  check              check-unit, check-qtest and check-demo
+  check-unit         the decision, every input
+  check-qtest        the device, driven by a scripted renderer
+  check-demo         the demo's assertions
+  check-host         real kernels, real buffers, real KVM
+  check-libvirt      libvirt starts a domain on our QEMU
+  check-series       the patch series applies, builds and passes
+  check-docs         the manual builds, the README's commands are right
+  check-stock-faults which known faults the QEMU without our change has
+  soak               random command sequences against a model
+  coverage           lines and branches of our files that the qtests reach
+  mutants            does the unit test notice changes to the decision?
+
+To measure and to publish
+  bench              cost of map and unmap, ours and stock
+  series             the change as patches for git am
+
+To tidy up
+  update             look for a newer release of QEMU's series
+  clean              remove what was built
+  distclean          remove QEMU's source and the configuration too
+  help               this text
+
+SANITIZE=1 builds our QEMU with sanitizers for this run; ARGS go to the script
+behind the target.  Downloads and the private root live in the user's cache,
+~/.cache/virtio-gpu-blob, for all clones; scripts/root.sh remove and rm free it.
+END
+}
+
+# script FILE ARGS...
+script()
+{
+    local file=$TOP/$1
+    shift
+    [ -x "$file" ] || die "there is no ${file#"$TOP"/} in this tree"
+    run "$file" "$@"
+}
+
+build()
+{
+    run "$TOP/scripts/build.sh" "$@"
+}
+
+# One part of make check: its output is shown, its last line is added up
+PASSED=0 FAILED=0 SKIPPED=0
+part()
+{
+    local name=$1 log last status=0
+    shift
+    log=$SERIES_DIR/$name.log
+    say "$name"
+    "$@" 2>&1 | tee "$log" || status=$?
+    last=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1) || :
+    if [[ $last =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)? ]]; then
+        PASSED=$((PASSED + BASH_REMATCH[1]))
+        FAILED=$((FAILED + BASH_REMATCH[2]))
+        SKIPPED=$((SKIPPED + ${BASH_REMATCH[4]:-0}))
+        if [ "$status" != 0 ] && [ "${BASH_REMATCH[2]}" = 0 ]; then
+            say "$name ended with status $status"
+            FAILED=$((FAILED + 1))
+        fi
+    else
+        say "$name ended with status $status and without its last line"
+        FAILED=$((FAILED + 1))
+    fi
+}
+
+total()
+{
+    local line="$PASSED passed, $FAILED failed"
+    [ "$SKIPPED" = 0 ] || line+=", $SKIPPED skipped"
+    printf '%s\n' "$line"
+    [ "$FAILED" = 0 ]
+}
+
+# Not while a build uses it
+clean()
+{
+    mkdir -p "$BUILD"
+    for lock in "$BUILD/.source.lock" "$SERIES_DIR/.overlay.lock" "$SERIES_DIR/.build.lock"; do
+        lock "$lock" "$BUILD"
+    done
+    [ -e "$BUILD/enter" ] || [ -z "$(ls -A "$BUILD" | grep -vx -e .source.lock -e "$SERIES")" ] ||
+        die "$BUILD was not made by us" "remove it by hand"
+    rm -rf --one-file-system -- "$BUILD"
+}
+
+target=${1:-all}
+[ $# -eq 0 ] || shift
+case $target in
+all) build ;;
+demo)
+    build
+    script tests/guest/run-demo.sh "$@"
+    ;;
+check)
+    build tests/unit/test-virtio-gpu-blob-decision
+    part check-unit script scripts/check-unit.sh
+    part check-qtest script tests/qtest/run-qtests.sh
+    part check-demo script tests/guest/run-demo.sh --check
+    total
+    ;;
+check-unit)
+    build tests/unit/test-virtio-gpu-blob-decision
+    script scripts/check-unit.sh
+    ;;
+check-qtest)
+    build
+    script tests/qtest/run-qtests.sh "$@"
+    ;;
+check-demo)
+    build
+    script tests/guest/run-demo.sh --check "$@"
+    ;;
+check-stock-faults | soak | bench | mutants)
+    build
+    script "tests/qtest/run-${target#check-}.sh" "$@"
+    ;;
+coverage)
+    export COVERAGE=1 BLOB_VARIANT=gcov
+    build
+    script tests/qtest/run-coverage.sh "$@"
+    ;;
+check-host)
+    build
+    script scripts/root.sh need host
+    script tests/host/run-check-host.sh "$@"
+    ;;
+modules | deb | series | check-libvirt | check-series | check-docs)
+    script "scripts/$target.sh" "$@"
+    ;;
+update)
+    script scripts/root.sh ensure
+    script scripts/source.sh update
+    ;;
+clean) clean ;;
+distclean)
+    clean
+    rm -rf --one-file-system -- "$TOP"/subprojects/qemu-* "$TOP"/subprojects/.qemu-*
+    rm -f "$TOP/config.sh"
+    ;;
+help | -h | --help) usage ;;
+*) die "no such target: $target" "make help lists them" ;;
+esac
