@@ -165,15 +165,21 @@ VirtIOGPUBlobVerdict virtio_gpu_blob_decide(const VirtIOGPUBlobFacts *facts,
     return verdict;
 }
 
+bool virtio_gpu_blob_is_assumed(const VirtIOGPUBlobVerdict *verdict)
+{
+    return verdict->map_info &&
+           verdict->voucher == VIRTIO_GPU_BLOB_VOUCHER_NOBODY;
+}
+
 bool virtio_gpu_blob_wants_exporter(const VirtIOGPUBlobFacts *facts,
                                     VirtIOGPUMapPolicy policy)
 {
-    VirtIOGPUBlobFacts known = *facts, unknown = *facts;
+    VirtIOGPUBlobVerdict unread = virtio_gpu_blob_decide(facts, policy);
+    VirtIOGPUBlobFacts known = *facts;
 
     known.exporter = "udmabuf";
-    unknown.exporter = NULL;
-    return virtio_gpu_blob_decide(&known, policy).map_info !=
-           virtio_gpu_blob_decide(&unknown, policy).map_info;
+    return virtio_gpu_blob_is_assumed(&unread) ||
+           virtio_gpu_blob_decide(&known, policy).map_info != unread.map_info;
 }
 
 uint32_t virtio_gpu_blob_reason_error(VirtIOGPUBlobReason reason)

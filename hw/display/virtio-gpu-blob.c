@@ -274,6 +274,11 @@ static VirtIOGPUBlobReason check_request(const MapRequest *req)
     return reason;
 }
 
+static bool is_traced(void)
+{
+    return trace_event_get_state_backends(TRACE_VIRTIO_GPU_BLOB_DECISION);
+}
+
 static void decide(MapRequest *req)
 {
     VirtIOGPUBlobFacts *facts = &req->buf.facts;
@@ -281,27 +286,25 @@ static void decide(MapRequest *req)
 
     virtio_gpu_blob_buffer_open(&req->buf, &req->blobs->vm,
                                 req->subject.resource_id, req->subject.size);
-    if (virtio_gpu_blob_wants_exporter(facts, policy)) {
+    if (is_traced() || virtio_gpu_blob_wants_exporter(facts, policy)) {
         virtio_gpu_blob_buffer_read_exporter(&req->buf);
     }
     req->verdict = virtio_gpu_blob_decide(facts, policy);
+    virtio_gpu_blob_trace_decision(&req->subject, &req->verdict);
 }
 
-static bool is_shown(const MapRequest *req)
+/* A log line names the exporter even where it did not matter. */
+static void prepare_log(MapRequest *req)
 {
-    return trace_event_get_state_backends(TRACE_VIRTIO_GPU_BLOB_DECISION) ||
-           (!req->verdict.voucher &&
-            virtio_gpu_blob_log_has_room(&req->blobs->log));
-}
-
-/* The operator wants to know whose buffer it is even when it did not matter */
-static void tell(MapRequest *req)
-{
-    if (!req->buf.facts.exporter && is_shown(req)) {
+    if (!req->verdict.voucher && !req->buf.facts.exporter &&
+        virtio_gpu_blob_log_has_room(&req->blobs->log)) {
         virtio_gpu_blob_buffer_read_exporter(&req->buf);
     }
-    virtio_gpu_blob_trace_decision(&req->subject, &req->verdict);
-    if (req->verdict.map_info && !req->verdict.voucher &&
+}
+
+static void log_assumed(MapRequest *req)
+{
+    if (virtio_gpu_blob_is_assumed(&req->verdict) &&
         virtio_gpu_blob_log_open(&req->blobs->log)) {
         virtio_gpu_blob_log_assumed(&req->subject);
     }
@@ -334,7 +337,8 @@ static VirtIOGPUBlobReason map_buffer(MapRequest *req)
     VirtIOGPUBlobReason reason;
 
     decide(req);
-    tell(req);
+    prepare_log(req);
+    log_assumed(req);
     reason = req->verdict.map_info ? place(req) : req->verdict.reason;
     virtio_gpu_blob_buffer_close(&req->buf);
     return reason;

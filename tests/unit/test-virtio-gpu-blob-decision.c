@@ -312,23 +312,45 @@ static void test_order(void)
     for_each_case(check_order);
 }
 
-/* Reading the name is skipped exactly where it cannot change the type. */
+/* Reading the name is skipped where it can change nothing. */
 static void check_wants(const VirtIOGPUBlobFacts *facts,
                         VirtIOGPUMapPolicy policy,
                         const VirtIOGPUBlobVerdict *verdict)
 {
     VirtIOGPUBlobFacts unread = *facts;
+    VirtIOGPUBlobVerdict unread_verdict;
 
     unread.exporter = NULL;
+    unread_verdict = virtio_gpu_blob_decide(&unread, policy);
     if (!virtio_gpu_blob_wants_exporter(&unread, policy)) {
-        g_assert_cmpuint(virtio_gpu_blob_decide(&unread, policy).map_info,
-                         ==, verdict->map_info);
-    } else {
-        g_assert_cmpint(facts->backing, ==, DMABUF);
-        g_assert_cmpint(facts->answer, ==, VIRTIO_GPU_EXPORTER_UNSUPPORTED);
-        g_assert_cmpint(policy, !=, RENDERER);
-        g_assert(policy == STRICT || facts->renderer != CACHED);
+        g_assert_cmpuint(unread_verdict.map_info, ==, verdict->map_info);
+        g_assert_false(virtio_gpu_blob_is_assumed(&unread_verdict));
+        return;
     }
+    if (policy == RENDERER) {
+        g_assert_true(virtio_gpu_blob_is_assumed(&unread_verdict));
+        return;
+    }
+    g_assert_cmpint(facts->backing, ==, DMABUF);
+    g_assert_cmpint(facts->answer, ==, VIRTIO_GPU_EXPORTER_UNSUPPORTED);
+    g_assert(policy == STRICT || facts->renderer != CACHED);
+}
+
+static void check_assumed(const VirtIOGPUBlobFacts *facts,
+                          VirtIOGPUMapPolicy policy,
+                          const VirtIOGPUBlobVerdict *verdict)
+{
+    g_assert(virtio_gpu_blob_is_assumed(verdict) ==
+             (verdict->map_info && policy == RENDERER && !facts->renderer &&
+              facts->backing != VIRTIO_GPU_BLOB_BACKING_SHM &&
+              (facts->backing != DMABUF ||
+               (facts->answer == VIRTIO_GPU_EXPORTER_UNSUPPORTED &&
+                !known_by_name(facts)))));
+}
+
+static void test_assumed(void)
+{
+    for_each_case(check_assumed);
 }
 
 static void test_wants(void)
@@ -483,6 +505,7 @@ int main(int argc, char **argv)
     g_test_add_func("/virtio-gpu-blob/decision/safety", test_safety);
     g_test_add_func("/virtio-gpu-blob/decision/order", test_order);
     g_test_add_func("/virtio-gpu-blob/decision/wants-exporter", test_wants);
+    g_test_add_func("/virtio-gpu-blob/decision/assumed", test_assumed);
     g_test_add_func("/virtio-gpu-blob/decision/reasons", test_reasons);
     g_test_add_func("/virtio-gpu-blob/decision/names-type", test_names_type);
     g_test_add_func("/virtio-gpu-blob/request/edges", test_request);

@@ -187,13 +187,21 @@ VirtIOGPUBlobVerdict virtio_gpu_blob_decide(const VirtIOGPUBlobFacts *facts,
                                             VirtIOGPUMapPolicy policy);
 
 /**
+ * virtio_gpu_blob_is_assumed() - is a granted type nobody's word?
+ * @verdict: a verdict
+ *
+ * Returns: true for a type that policy renderer assumes
+ */
+bool virtio_gpu_blob_is_assumed(const VirtIOGPUBlobVerdict *verdict);
+
+/**
  * virtio_gpu_blob_wants_exporter() - can the exporter's name matter?
  * @facts: the facts, @exporter not yet read
  * @policy: the operator's choice
  *
  * Reading the name costs more than the rest of a mapping.
  *
- * Returns: true if the granted type depends on the name
+ * Returns: true if the type granted, or whether it is a guess, depends on it
  */
 bool virtio_gpu_blob_wants_exporter(const VirtIOGPUBlobFacts *facts,
                                     VirtIOGPUMapPolicy policy);
