@@ -24,9 +24,9 @@
 
 /*
  * Each region costs two sections of a flat view, of which the memory core
- * can have 4096 in all (physmem.c, phys_section_add()), and makes every
- * other change of the memory map slower: 256 of them double a map's cost,
- * as measured.
+ * can have 4096 in all (physmem.c, phys_section_add()), and a map's cost
+ * grows with the regions that are there.  With 256 the first limit is far,
+ * and a map takes less than a millisecond.
  */
 #define REGIONS_MAX 256
 
