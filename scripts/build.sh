@@ -94,7 +94,7 @@ modules_of()
 # On a terminal ninja shows one line that moves; elsewhere every 5 s is enough
 progress()
 {
-    local line last=0
+    local line kept='' last=-5
     if [ -t 1 ]; then
         cat
         return
@@ -102,14 +102,17 @@ progress()
     while IFS= read -r line; do
         case $line in
         \[[0-9]*/[0-9]*\]*)
+            kept=$line
             if [ $((SECONDS - last)) -ge 5 ]; then
                 printf '%s\n' "$line"
+                kept=''
                 last=$SECONDS
             fi
             ;;
         *) printf '%s\n' "$line" ;;
         esac
     done
+    [ -z "$kept" ] || printf '%s\n' "$kept"
 }
 
 build_stock()
@@ -137,7 +140,7 @@ build_ours()
 build_tools()
 {
     local dirs dir
-    dirs=$(cd "$TOP" && for dir in tests/guest tests/qtest/renderer tests/host; do
+    dirs=$(cd "$TOP" && for dir in tests/guest tests/host; do
         [ ! -e "$dir/meson.build" ] || echo "$dir"
     done)
     [ -n "$dirs" ] || return 0
@@ -177,7 +180,7 @@ launcher()
 
 launchers()
 {
-    local configured= where name modules
+    local configured="" where name modules
     [ "$CONFIG_SANITIZE" != 1 ] || configured=asan
     [ "$CONFIG_COVERAGE" != 1 ] || configured=gcov
     for where in "$BUILD" "$SERIES_DIR/bin"; do

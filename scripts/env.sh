@@ -66,6 +66,7 @@ lock()
     fi
 }
 
+# shellcheck disable=SC2034 # used by those who source this
 # Defaults, what configure wrote, and the command line's word for this run
 SERIES=10.0
 BUILD_DIR=$TOP/build

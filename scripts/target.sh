@@ -60,6 +60,16 @@ build()
     run "$TOP/scripts/build.sh" "$@"
 }
 
+# QEMU with the unit tests that are ours
+build_unit()
+{
+    local test targets=()
+    for test in "$TOP"/tests/unit/test-*.c; do
+        targets+=("tests/unit/$(basename "$test" .c)")
+    done
+    build "${targets[@]}"
+}
+
 # One part of make check: its output is shown, its last line is added up
 PASSED=0 FAILED=0 SKIPPED=0
 part()
@@ -92,15 +102,15 @@ total()
     [ "$FAILED" = 0 ]
 }
 
-# Not while a build uses it
+# Not while a build uses it, and nothing that is not ours
 clean()
 {
-    mkdir -p "$BUILD"
-    for lock in "$BUILD/.source.lock" "$SERIES_DIR/.overlay.lock" "$SERIES_DIR/.build.lock"; do
-        lock "$lock" "$BUILD"
+    local file
+    [ -e "$BUILD" ] || return 0
+    [ -e "$BUILD/enter" ] || die "$BUILD was not made by us" "remove it by hand"
+    for file in "$BUILD/.source.lock" "$BUILD"/*/.overlay.lock "$BUILD"/*/.build.lock; do
+        [ ! -e "$file" ] || lock "$file" "$BUILD"
     done
-    [ -e "$BUILD/enter" ] || [ -z "$(ls -A "$BUILD" | grep -vx -e .source.lock -e "$SERIES")" ] ||
-        die "$BUILD was not made by us" "remove it by hand"
     rm -rf --one-file-system -- "$BUILD"
 }
 
@@ -113,14 +123,14 @@ demo)
     script tests/guest/run-demo.sh "$@"
     ;;
 check)
-    build tests/unit/test-virtio-gpu-blob-decision
+    build_unit
     part check-unit script scripts/check-unit.sh
     part check-qtest script tests/qtest/run-qtests.sh
     part check-demo script tests/guest/run-demo.sh --check
     total
     ;;
 check-unit)
-    build tests/unit/test-virtio-gpu-blob-decision
+    build_unit
     script scripts/check-unit.sh
     ;;
 check-qtest)
