@@ -65,36 +65,10 @@ fi
 [ -r "$kernel" ] || die "no kernel $kernel"
 mkdir -p "$out"
 
-#
-# Initramfs: busybox, the modules that reach the root, our init
-#
-
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/host.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
-mkdir -p "$tmp"/i/{bin,dev,proc,sys,root,modules}
-cp "$(command -v busybox)" "$tmp/i/bin/busybox"
-cp "$HERE/init" "$tmp/i/init"
-chmod +x "$tmp/i/init"
-if [ -n "$modules" ]; then
-    [ -d "/lib/modules/$modules" ] || die "no modules of kernel $modules"
-    : >"$tmp/i/modules.order"
-    for m in virtio_pci 9pnet_virtio 9p; do
-        /sbin/modprobe -S "$modules" --show-depends "$m" ||
-            die "kernel $modules has no module $m"
-    done | sed -n 's/^insmod //p' | awk '!seen[$1]++ { print $1 }' \
-        >"$tmp/list"
-    while read -r file; do
-        plain=$(basename "$file")
-        plain=${plain%.xz}
-        case $file in
-        *.xz) xz -dc "$file" >"$tmp/i/modules/$plain" ;;
-        *) cp "$file" "$tmp/i/modules/$plain" ;;
-        esac
-        echo "$plain" >>"$tmp/i/modules.order"
-    done <"$tmp/list"
-fi
-(cd "$tmp/i" && find . | cpio -o -H newc -R 0:0 2>/dev/null) |
-    gzip -1 >"$tmp/initramfs"
+"$HERE/make-initramfs.sh" "$tmp/initramfs" "$HERE/init" "${modules:--}" \
+    virtio_pci 9pnet_virtio 9p || die "no initramfs"
 
 #
 # The machine
@@ -103,7 +77,7 @@ fi
 args=(
     -M q35,kernel-irqchip=split -cpu max -smp 2 -m "$memory"
     -accel tcg,thread=multi
-    -nodefaults -no-user-config -no-reboot -display none
+    -nodefaults -no-user-config -no-reboot
     -serial "file:$out/console.log"
     -kernel "$kernel" -initrd "$tmp/initramfs"
     -append "console=ttyS0 panic=-1 quiet loglevel=4 job=$job $append"
@@ -112,6 +86,10 @@ args=(
     -fsdev "local,id=out,path=$out,security_model=none"
     -device virtio-9p-pci,fsdev=out,mount_tag=out
 )
+case " $* " in
+*" -display "*) ;;
+*) args+=(-display none) ;;
+esac
 
 rm -f "$out/status"
 start=$SECONDS

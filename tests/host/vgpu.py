@@ -56,7 +56,8 @@ class Machine:
         self.log = open(log, "wb")
         self.log_path = log
         self.process = subprocess.Popen(
-            argv + ["-qtest", "unix:" + self.path, "-accel", "qtest"],
+            argv + ["-accel", "qtest", "-qtest", "unix:" + self.path,
+                    "-qtest-log", "/dev/null"],
             env=env, stdin=subprocess.DEVNULL, stdout=self.log,
             stderr=self.log)
         self.avail = 0
