@@ -41,7 +41,6 @@ typedef struct GPUBar {
 } GPUBar;
 
 struct GPU {
-    GPUConfig config;
     QTestState *qts;
     int ram_fd;
     int shared_fd;
@@ -671,6 +670,15 @@ void gpu_buffer_write(GPU *gpu, uint32_t id, uint64_t offset, uint64_t value)
     close(fd);
 }
 
+void gpu_watch(GPU *gpu, uint32_t order, uint64_t offset)
+{
+    gpu->shared->address = gpu->window + offset;
+    gpu->shared->watch = order;
+    /* A command that does nothing */
+    gpu_simple(gpu, VIRTIO_GPU_CMD_RESOURCE_UNREF, 0);
+    g_assert_cmpuint(gpu->shared->watch, ==, 0);
+}
+
 /*
  * What QEMU has
  */
@@ -845,29 +853,25 @@ GPU *gpu_start(const GPUConfig *config)
     GPU *gpu = g_new0(GPU, 1);
     g_autofree char *ram = NULL, *device = NULL, *args = NULL;
 
-    gpu->config = *config;
     gpu->ram = new_file("qtest-ram", RAM_SIZE, &gpu->ram_fd);
     gpu->shared = new_file("qtest-scripted", sizeof(*gpu->shared),
                            &gpu->shared_fd);
     gpu->shared->magic = SCRIPTED_MAGIC;
     gpu->shared->fail = config->fail;
     gpu->shared->kvm = config->kvm;
+    gpu->shared->watch = config->watch;
     ram = path_of(gpu->ram_fd);
     device = device_line(config);
     args = g_strdup_printf("-machine pc,memory-backend=ram -nodefaults "
                            "-m %" PRIu64 " -object memory-backend-file,id=ram,"
                            "size=%" PRIu64 ",share=on,mem-path=%s "
-                           "-display sdl,gl=on %s %s %s",
+                           "-display sdl,gl=on -device %s %s",
                            (uint64_t)(RAM_SIZE / GPU_MIB), (uint64_t)RAM_SIZE, ram,
-                           config->unplugged ? "" : "-device",
-                           config->unplugged ? "" : device,
-                           config->args ? config->args : "");
+                           device, config->args ? config->args : "");
     set_environment(gpu);
     gpu->qts = qtest_init(args);
     clear_environment();
-    if (!config->unplugged) {
-        open_device(gpu);
-    }
+    open_device(gpu);
     return gpu;
 }
 
@@ -879,24 +883,4 @@ void gpu_stop(GPU *gpu)
     close(gpu->ram_fd);
     close(gpu->shared_fd);
     g_free(gpu);
-}
-
-void gpu_plug(GPU *gpu)
-{
-    qtest_qmp_assert_success(gpu->qts, "{ 'execute': 'device_add',"
-                             " 'arguments': { 'driver': %s, 'id': 'gpu',"
-                             " 'addr': '10.0', 'blob': true,"
-                             " 'hostmem': %i } }",
-                             gpu->config.device ? gpu->config.device
-                                                : "virtio-gpu-gl-pci",
-                             (int)gpu->config.hostmem);
-    open_device(gpu);
-}
-
-/* What a guest does when it is told that its slot is to be ejected */
-void gpu_unplug(GPU *gpu)
-{
-    qtest_qmp_device_del_send(gpu->qts, "gpu");
-    qtest_outl(gpu->qts, 0xae08, 1u << 0x10);
-    qtest_qmp_eventwait(gpu->qts, "DEVICE_DELETED");
 }

@@ -27,10 +27,9 @@
  * @hostmem: bytes, 0 for no window
  * @props: more properties, such as ",venus=on", or NULL
  * @args: more arguments, or NULL
- * @accel: NULL for qtest
  * @fail: system calls that fail from the start
  * @kvm: what the accelerator pretends to be, SCRIPTED_KVM_*
- * @unplugged: leave the device to gpu_plug()
+ * @watch: SCRIPTED_WATCH_* while the device is realized
  */
 typedef struct GPUConfig {
     const char *device;
@@ -40,7 +39,7 @@ typedef struct GPUConfig {
     const char *args;
     struct scripted_fail fail;
     uint32_t kvm;
-    bool unplugged;
+    uint32_t watch;
 } GPUConfig;
 
 typedef struct GPU GPU;
@@ -113,14 +112,15 @@ unsigned gpu_put_create(GPU *gpu, uint32_t id, uint64_t blob_id,
 void gpu_reset(GPU *gpu);
 /* Resets the machine, and sets the device up anew */
 void gpu_system_reset(GPU *gpu);
-void gpu_plug(GPU *gpu);
-void gpu_unplug(GPU *gpu);
 
 uint64_t gpu_read(GPU *gpu, uint64_t offset);
 void gpu_write(GPU *gpu, uint64_t offset, uint64_t value);
 /* The renderer's side of a blob, at a multiple of eight bytes */
 uint64_t gpu_buffer_read(GPU *gpu, uint32_t id, uint64_t offset);
 void gpu_buffer_write(GPU *gpu, uint32_t id, uint64_t offset, uint64_t value);
+
+/* Gives the watcher an order about the page at @offset in the window */
+void gpu_watch(GPU *gpu, uint32_t order, uint64_t offset);
 
 /* Lines of /proc/PID/maps with @text */
 unsigned gpu_count_maps(GPU *gpu, const char *text);

@@ -47,4 +47,25 @@ void *scripted_map(uint64_t size, int fd);
  */
 void scripted_close(int fd);
 
+/**
+ * scripted_kvm_begin() - from here on the accelerator is KVM, if so ordered
+ * @mapping: a blob is being mapped; else a device is being realized
+ */
+void scripted_kvm_begin(bool mapping);
+
+/**
+ * scripted_kvm_end() - from here on it is what it is
+ */
+void scripted_kvm_end(void);
+
+/**
+ * scripted_kvm_ioctl() - KVM's answer to an ioctl()
+ * @request: the request
+ * @arg: its argument
+ * @ret: the answer
+ *
+ * Returns: true if it is for us
+ */
+bool scripted_kvm_ioctl(unsigned long request, void *arg, int *ret);
+
 #endif /* SCRIPTED_INTERNAL_H */

@@ -8,6 +8,7 @@
 
 #define _GNU_SOURCE
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -322,6 +323,9 @@ int virgl_renderer_resource_export_blob(uint32_t id, uint32_t *type, int *fd)
     if (copy < 0) {
         return -errno;
     }
+    if (fd_type(res->blob_id) == VIRGL_RENDERER_BLOB_FD_TYPE_OPAQUE) {
+        scripted_kvm_begin(true);
+    }
     scripted_shared()->exports++;
     scripted_fd_open(copy, res->blob_id);
     *type = fd_type(res->blob_id);
@@ -347,6 +351,7 @@ int virgl_renderer_resource_map(uint32_t id, void **map, uint64_t *size)
     uint64_t how;
     int ret;
 
+    scripted_kvm_end();
     if (!res || res->map || res->fd < 0) {
         return -EINVAL;
     }
@@ -445,6 +450,53 @@ void virgl_renderer_poll(void)
 }
 
 /*
+ * Who looks at the window
+ */
+
+static void *load_watcher(void)
+{
+    char path[4096];
+    void *lib = NULL, *func = NULL;
+    Dl_info info;
+    char *slash;
+
+    if (dladdr(&callbacks, &info)) {
+        snprintf(path, sizeof(path) - 32, "%s", info.dli_fname);
+        slash = strrchr(path, '/');
+        if (slash) {
+            strcpy(slash, "/libscripted-watcher.so");
+            lib = dlopen(path, RTLD_NOW);
+        }
+    }
+    if (lib) {
+        func = dlsym(lib, "scripted_watch");
+    }
+    if (!func) {
+        fprintf(stderr, "scripted renderer: no watcher: %s\n", dlerror());
+        abort();
+    }
+    return func;
+}
+
+/*
+ * The watcher uses QEMU's own interfaces: it is a library of its own, that
+ * is loaded into QEMU only.
+ */
+static void watch(void)
+{
+    static void (*func)(struct scripted_shared *shared);
+
+    if (!scripted_shared()->watch) {
+        return;
+    }
+    if (!func) {
+        func = load_watcher();
+    }
+    func(scripted_shared());
+    scripted_shared()->watch = 0;
+}
+
+/*
  * Life
  */
 
@@ -491,6 +543,8 @@ void virgl_renderer_cleanup(void *c)
 void virgl_renderer_get_cap_set(uint32_t set, uint32_t *max_ver,
                                 uint32_t *max_size)
 {
+    scripted_kvm_begin(false);
+    watch();
     *max_ver = set <= 2 ? set : 0;
     *max_size = 160;
 }
@@ -498,6 +552,12 @@ void virgl_renderer_get_cap_set(uint32_t set, uint32_t *max_ver,
 void virgl_renderer_fill_caps(uint32_t set, uint32_t version, void *caps)
 {
     memset(caps, 0, 160);
+}
+
+/* Called before each command */
+void virgl_renderer_force_ctx_0(void)
+{
+    watch();
 }
 
 /*
@@ -528,9 +588,6 @@ void virgl_renderer_ctx_detach_resource(int ctx_id, int id)
 {
 }
 
-void virgl_renderer_force_ctx_0(void)
-{
-}
 
 int virgl_renderer_submit_cmd(void *buffer, int ctx_id, int ndw)
 {

@@ -111,12 +111,42 @@
 #define SCRIPTED_MAP_FREE       16 /* a buffer, anywhere */
 #define SCRIPTED_MEMFD          32 /* memfd_create() */
 
+/*
+ * What the accelerator pretends to be: KVM while a device is realized, and
+ * KVM with or without memory slots while a blob with an opaque fd is mapped
+ */
+#define SCRIPTED_KVM_PLAIN      1  /* no quirks can be switched off */
+#define SCRIPTED_KVM_QUIRK      2  /* the one for guest PAT can */
+#define SCRIPTED_KVM_STUCK      3  /* it is offered, but stays on */
+#define SCRIPTED_KVM_OTHER      4  /* others can */
+#define SCRIPTED_KVM_SLOTS      5  /* map time: memory slots left */
+#define SCRIPTED_KVM_NO_SLOTS   6  /* map time: none left */
+
 struct scripted_fail {
     uint32_t kinds;
     uint32_t skip;   /* let this many pass first */
     uint32_t count;  /* then fail this many */
     uint32_t error;
 };
+
+/*
+ * Orders to the watcher, who looks at the window as VFIO does; each is
+ * carried out once, at the next command.  SCRIPTED_WATCH_CONFIDENTIAL is for
+ * the time when a device is realized.
+ */
+#define SCRIPTED_WATCH_ON       1
+#define SCRIPTED_WATCH_HALF     2  /* on, for the window's second half */
+#define SCRIPTED_WATCH_OFF      3
+#define SCRIPTED_WATCH_REFUSE   4  /* from now on, no more can be mapped */
+#define SCRIPTED_WATCH_ALLOW    5
+#define SCRIPTED_WATCH_PIN      6  /* like one who needs all memory pinned */
+#define SCRIPTED_WATCH_UNPIN    7
+#define SCRIPTED_WATCH_ASK      8  /* ask the manager all that it can answer */
+#define SCRIPTED_WATCH_HOLD     9  /* refer to the region at address */
+#define SCRIPTED_WATCH_RELEASE  10
+#define SCRIPTED_WATCH_LAST     11 /* a second watcher, who refuses */
+#define SCRIPTED_WATCH_LAST_OFF 12
+#define SCRIPTED_WATCH_CONFIDENTIAL 13
 
 #define SCRIPTED_FDS 65536
 
@@ -127,7 +157,8 @@ struct scripted_shared {
     uint32_t hold_fences;
     struct scripted_fail fail;
     uint32_t mute_query;    /* answer ENOTTY without a system call */
-    uint32_t kvm;           /* SCRIPTED_KVM_* while a device is realized */
+    uint32_t kvm;           /* SCRIPTED_KVM_* */
+    uint32_t watch;         /* SCRIPTED_WATCH_* */
 
     /* What happened */
     uint64_t creates;
@@ -147,6 +178,17 @@ struct scripted_shared {
     uint64_t fences_done;
     uint64_t inits;
     uint64_t cleanups;
+    uint64_t kvm_enables;   /* of the right quirk */
+
+    /* What the watcher was told, and sees */
+    uint64_t address;       /* guest-physical, from the test */
+    uint64_t populates;
+    uint64_t discards;
+    uint64_t watched;       /* bytes */
+    uint64_t granularity;
+    uint64_t populated;     /* bytes, by replaying */
+    uint64_t discarded;
+    uint64_t is_populated;  /* the page at address */
 
     /* A buffer's fd in the renderer, by resource id modulo SCRIPTED_FDS */
     int32_t fd[SCRIPTED_FDS];

@@ -206,12 +206,16 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 {
     va_list ap;
     void *arg;
+    int ret;
 
     va_start(ap, request);
     arg = va_arg(ap, void *);
     va_end(ap);
     if ((uint32_t)request == QUERY) {
         return query(fd, arg);
+    }
+    if (scripted_kvm_ioctl(request, arg, &ret)) {
+        return ret;
     }
     return syscall(SYS_ioctl, fd, request, arg);
 }
@@ -392,8 +396,11 @@ EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd,
 
 EXPORT int memfd_create(const char *name, unsigned flags)
 {
-    if (strstr(name, "virtio-gpu") && is_to_fail(SCRIPTED_MEMFD)) {
-        return -1;
+    if (strstr(name, "virtio-gpu")) {
+        scripted_kvm_end();
+        if (is_to_fail(SCRIPTED_MEMFD)) {
+            return -1;
+        }
     }
     return syscall(SYS_memfd_create, name, flags);
 }
@@ -404,6 +411,7 @@ EXPORT int close(int fd)
 
     if (f) {
         f->open = false;
+        scripted_kvm_end();
         scripted_shared()->closes++;
     }
     return syscall(SYS_close, fd);

@@ -1,0 +1,189 @@
+/*
+ * Scripted renderer: one who looks at guest memory, as VFIO does
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Nobody in a QEMU without hardware listens to a RamDiscardManager, holds on
+ * to a region for long, or has a confidential guest.
+ */
+
+#include "qemu/osdep.h"
+#include "hw/boards.h"
+#include "hw/virtio/virtio-gpu-blob-memory.h"
+#include "system/confidential-guest-support.h"
+#include "scripted-renderer.h"
+#if QEMU_VERSION_MAJOR > 10 || QEMU_VERSION_MINOR >= 1
+#include "system/address-spaces.h"
+#else
+#include "exec/address-spaces.h"
+#endif
+
+void scripted_watch(struct scripted_shared *shared);
+
+typedef struct Watcher {
+    RamDiscardListener rdl;
+    MemoryRegionSection section;
+    struct scripted_shared *shared;
+    bool refuses;
+    uint8_t *pages; /* what is mapped, a byte for each page */
+} Watcher;
+
+#define PAGE 4096
+
+static void complain(Watcher *w, const char *what)
+{
+    w->shared->faults++;
+    fprintf(stderr, "scripted watcher: %s\n", what);
+}
+
+static void set_pages(Watcher *w, const MemoryRegionSection *s, bool populated)
+{
+    uint64_t first = s->offset_within_region / PAGE;
+    uint64_t n = int128_get64(s->size) / PAGE, i;
+
+    for (i = first; i < first + n; i++) {
+        if (populated && w->pages[i]) {
+            complain(w, "populated twice");
+        }
+        w->shared->watched += (populated - w->pages[i]) * PAGE;
+        w->pages[i] = populated;
+    }
+}
+
+static int notify_populate(RamDiscardListener *rdl, MemoryRegionSection *s)
+{
+    Watcher *w = container_of(rdl, Watcher, rdl);
+
+    if (w->refuses) {
+        return -ENOMEM;
+    }
+    w->shared->populates++;
+    set_pages(w, s, true);
+    return 0;
+}
+
+static void notify_discard(RamDiscardListener *rdl, MemoryRegionSection *s)
+{
+    Watcher *w = container_of(rdl, Watcher, rdl);
+
+    w->shared->discards++;
+    set_pages(w, s, false);
+}
+
+static MemoryRegion *region_at(uint64_t address)
+{
+    return memory_region_find(get_system_memory(), address, 1).mr;
+}
+
+static Watcher *watcher_on(struct scripted_shared *shared, bool half,
+                           bool refuses)
+{
+    MemoryRegion *mr = region_at(shared->address);
+    uint64_t size = memory_region_size(mr);
+    Watcher *w = g_new0(Watcher, 1);
+
+    w->shared = shared;
+    w->refuses = refuses;
+    w->pages = g_new0(uint8_t, size / PAGE);
+    w->section = (MemoryRegionSection) {
+        .mr = mr,
+        .offset_within_region = half ? size / 2 : 0,
+        .size = int128_make64(half ? size / 2 : size),
+    };
+    ram_discard_listener_init(&w->rdl, notify_populate, notify_discard, half);
+    ram_discard_manager_register_listener(
+        memory_region_get_ram_discard_manager(mr), &w->rdl, &w->section);
+    return w;
+}
+
+static void watcher_off(Watcher *w)
+{
+    MemoryRegion *mr = w->section.mr;
+
+    ram_discard_manager_unregister_listener(
+        memory_region_get_ram_discard_manager(mr), &w->rdl);
+    memory_region_unref(mr);
+    g_free(w->pages);
+    g_free(w);
+}
+
+static int count_populated(MemoryRegionSection *s, void *opaque)
+{
+    struct scripted_shared *shared = opaque;
+
+    shared->populated += int128_get64(s->size);
+    return 0;
+}
+
+static VirtIOGPUBlobReplayResult count_discarded(MemoryRegionSection *s,
+                                                 void *opaque)
+{
+    struct scripted_shared *shared = opaque;
+
+    shared->discarded += int128_get64(s->size);
+    return VIRTIO_GPU_BLOB_REPLAY_RESULT(0);
+}
+
+static void ask(struct scripted_shared *shared)
+{
+    MemoryRegionSection found = memory_region_find(get_system_memory(),
+                                                   shared->address, PAGE);
+    MemoryRegion *mr = found.mr;
+    RamDiscardManager *rdm = memory_region_get_ram_discard_manager(mr);
+    MemoryRegionSection all = {
+        .mr = mr,
+        .size = int128_make64(memory_region_size(mr)),
+    };
+
+    shared->populated = shared->discarded = 0;
+    shared->granularity = ram_discard_manager_get_min_granularity(rdm, mr);
+    shared->is_populated = ram_discard_manager_is_populated(rdm, &found);
+    ram_discard_manager_replay_populated(rdm, &all, count_populated, shared);
+    ram_discard_manager_replay_discarded(rdm, &all, count_discarded, shared);
+    memory_region_unref(mr);
+}
+
+void scripted_watch(struct scripted_shared *shared)
+{
+    static Watcher *first, *last;
+    static MemoryRegion *held;
+
+    switch (shared->watch) {
+    case SCRIPTED_WATCH_ON:
+    case SCRIPTED_WATCH_HALF:
+        first = watcher_on(shared, shared->watch == SCRIPTED_WATCH_HALF,
+                           false);
+        break;
+    case SCRIPTED_WATCH_OFF:
+        watcher_off(first);
+        break;
+    case SCRIPTED_WATCH_REFUSE:
+    case SCRIPTED_WATCH_ALLOW:
+        first->refuses = shared->watch == SCRIPTED_WATCH_REFUSE;
+        break;
+    case SCRIPTED_WATCH_LAST:
+        last = watcher_on(shared, false, true);
+        break;
+    case SCRIPTED_WATCH_LAST_OFF:
+        watcher_off(last);
+        break;
+    case SCRIPTED_WATCH_PIN:
+    case SCRIPTED_WATCH_UNPIN:
+        ram_block_discard_disable(shared->watch == SCRIPTED_WATCH_PIN);
+        break;
+    case SCRIPTED_WATCH_ASK:
+        ask(shared);
+        break;
+    case SCRIPTED_WATCH_HOLD:
+        held = region_at(shared->address);
+        break;
+    case SCRIPTED_WATCH_RELEASE:
+        memory_region_unref(held);
+        break;
+    case SCRIPTED_WATCH_CONFIDENTIAL:
+        current_machine->cgs->ready = true;
+        break;
+    default:
+        abort();
+    }
+}
