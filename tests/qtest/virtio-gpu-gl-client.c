@@ -679,6 +679,14 @@ void gpu_watch(GPU *gpu, uint32_t order, uint64_t offset)
     g_assert_cmpuint(gpu->shared->watch, ==, 0);
 }
 
+void gpu_release(GPU *gpu)
+{
+    gpu->shared->watch = SCRIPTED_WATCH_RELEASE;
+    while (*(volatile uint32_t *)&gpu->shared->watch) {
+        g_usleep(500);
+    }
+}
+
 /*
  * What QEMU has
  */
@@ -769,6 +777,43 @@ uint64_t gpu_stat(GPU *gpu, const char *name)
 uint64_t gpu_refused(GPU *gpu, const char *reason)
 {
     return get_stat(gpu, "refused", reason);
+}
+
+void gpu_check_nothing_left(GPU *gpu)
+{
+    const struct scripted_shared *s = gpu->shared;
+
+    gpu_settle(gpu);
+    g_assert_cmpuint(s->exports, ==, s->closes);
+    g_assert_cmpuint(s->maps, ==, s->unmaps);
+    g_assert_cmpuint(s->live, ==, 0);
+    g_assert_cmpuint(s->faults, ==, 0);
+    g_assert_cmpuint(s->bad_queries, ==, 0);
+    g_assert_cmpuint(gpu_stat(gpu, "live"), ==, 0);
+    g_assert_cmpuint(gpu_stat(gpu, "maps"), ==, gpu_stat(gpu, "unmaps"));
+    g_assert_cmpuint(gpu_count_maps(gpu, SCRIPTED_BUFFER_NAME), ==, 0);
+    g_assert_cmpuint(gpu_count_fds(gpu, SCRIPTED_BUFFER_NAME), ==, 0);
+}
+
+void gpu_batch(GPU *gpu, GPUBatch put, uint32_t first, unsigned n,
+               uint32_t *replies)
+{
+    unsigned slots[GPU_BATCH], done, i;
+
+    for (done = 0; done < n; done += i) {
+        for (i = 0; i < GPU_BATCH && done + i < n; i++) {
+            slots[i] = put(gpu, first + done + i);
+        }
+        gpu_kick(gpu);
+        for (i = 0; i < GPU_BATCH && done + i < n; i++) {
+            const struct virtio_gpu_ctrl_hdr *hdr;
+
+            gpu_wait(gpu, slots[i]);
+            hdr = gpu_reply(gpu, slots[i], NULL);
+            replies[done + i] = le32_to_cpu(hdr->type);
+            gpu_free(gpu, slots[i]);
+        }
+    }
 }
 
 /*

@@ -122,6 +122,9 @@ void gpu_buffer_write(GPU *gpu, uint32_t id, uint64_t offset, uint64_t value);
 /* Gives the watcher an order about the page at @offset in the window */
 void gpu_watch(GPU *gpu, uint32_t order, uint64_t offset);
 
+/* Lets go of what SCRIPTED_WATCH_HOLD holds */
+void gpu_release(GPU *gpu);
+
 /* Lines of /proc/PID/maps with @text */
 unsigned gpu_count_maps(GPU *gpu, const char *text);
 /* Links of /proc/PID/fd with @text */
@@ -134,5 +137,13 @@ uint64_t gpu_stat(GPU *gpu, const char *name);
 uint64_t gpu_refused(GPU *gpu, const char *reason);
 /* Any property of the device */
 QObject *gpu_property(GPU *gpu, const char *name);
+/* No resource, mapping or fd of a buffer is left, and no misuse was seen */
+void gpu_check_nothing_left(GPU *gpu);
+
+typedef unsigned (*GPUBatch)(GPU *gpu, uint32_t id);
+
+/* A command for each id from @first on, GPU_BATCH a kick */
+void gpu_batch(GPU *gpu, GPUBatch put, uint32_t first, unsigned n,
+               uint32_t *replies);
 
 #endif /* VIRTIO_GPU_GL_CLIENT_H */

@@ -119,21 +119,6 @@ static void check_case(GPU *gpu, uint32_t id, const Case *c,
     g_assert_cmphex(gpu_unref(gpu, id), ==, VIRTIO_GPU_RESP_OK_NODATA);
 }
 
-static void check_nothing_left(GPU *gpu)
-{
-    const struct scripted_shared *s = gpu_shared(gpu);
-
-    gpu_settle(gpu);
-    g_assert_cmpuint(s->exports, ==, s->closes);
-    g_assert_cmpuint(s->maps, ==, s->unmaps);
-    g_assert_cmpuint(s->live, ==, 0);
-    g_assert_cmpuint(s->faults, ==, 0);
-    g_assert_cmpuint(s->bad_queries, ==, 0);
-    g_assert_cmpuint(gpu_stat(gpu, "live"), ==, 0);
-    g_assert_cmpuint(gpu_count_maps(gpu, SCRIPTED_BUFFER_NAME), ==, 0);
-    g_assert_cmpuint(gpu_count_fds(gpu, SCRIPTED_BUFFER_NAME), ==, 0);
-}
-
 static void run_cases(const Case *cases, size_t n)
 {
     size_t p, i;
@@ -147,7 +132,7 @@ static void run_cases(const Case *cases, size_t n)
         for (i = 0; i < n; i++) {
             check_case(gpu, i + 1, &cases[i], cases[i].outcome[p]);
         }
-        check_nothing_left(gpu);
+        gpu_check_nothing_left(gpu);
         gpu_stop(gpu);
     }
 }
@@ -418,7 +403,7 @@ static void test_effort(void)
         gpu_unmap(gpu, 1);
         gpu_unref(gpu, 1);
     }
-    check_nothing_left(gpu);
+    gpu_check_nothing_left(gpu);
     gpu_stop(gpu);
 }
 
@@ -475,7 +460,7 @@ static void check_kvm(const KVMCase *c, const char *policy)
     }
     g_assert_cmpuint(gpu_shared(gpu)->kvm_enables, ==,
                      c->kvm == SCRIPTED_KVM_QUIRK && !host_is_amd());
-    check_nothing_left(gpu);
+    gpu_check_nothing_left(gpu);
     gpu_stop(gpu);
 }
 
@@ -513,7 +498,7 @@ static void test_confidential(void)
         check_case(gpu, 2, &(Case) { "dma-buf", DMABUF(CACHED) | W_CACHED },
                    "confidential-guest");
         g_assert_cmpuint(gpu_shared(gpu)->exports, ==, 0);
-        check_nothing_left(gpu);
+        gpu_check_nothing_left(gpu);
         gpu_reset(gpu);
         gpu_stop(gpu);
     }

@@ -26,11 +26,12 @@ void scripted_fd_open(int fd, uint64_t blob_id);
 
 /**
  * scripted_buffer_new() - make a buffer
+ * @name: as the kernel shows it
  * @size: bytes
  *
  * Returns: an fd, or -1
  */
-int scripted_buffer_new(uint64_t size);
+int scripted_buffer_new(const char *name, uint64_t size);
 
 /**
  * scripted_map() - mmap(), never made to fail

@@ -145,12 +145,12 @@ static bool make_buffer(struct resource *res)
 {
     if (res->blob_id & SCRIPTED_ONE_BUFFER) {
         if (one_buffer < 0) {
-            one_buffer = scripted_buffer_new(1 << 20);
+            one_buffer = scripted_buffer_new("scripted-one", 1 << 20);
         }
         res->fd = one_buffer;
         return true;
     }
-    res->fd = scripted_buffer_new(res->length);
+    res->fd = scripted_buffer_new(SCRIPTED_BUFFER_NAME, res->length);
     if (res->fd < 0) {
         return false;
     }
@@ -486,7 +486,8 @@ static void watch(void)
 {
     static void (*func)(struct scripted_shared *shared);
 
-    if (!scripted_shared()->watch) {
+    if (!scripted_shared()->watch ||
+        scripted_shared()->watch == SCRIPTED_WATCH_RELEASE) {
         return;
     }
     if (!func) {

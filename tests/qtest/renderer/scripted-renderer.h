@@ -143,7 +143,7 @@ struct scripted_fail {
 #define SCRIPTED_WATCH_UNPIN    7
 #define SCRIPTED_WATCH_ASK      8  /* ask the manager all that it can answer */
 #define SCRIPTED_WATCH_HOLD     9  /* refer to the region at address */
-#define SCRIPTED_WATCH_RELEASE  10
+#define SCRIPTED_WATCH_RELEASE  10 /* at once, not with a command */
 #define SCRIPTED_WATCH_LAST     11 /* a second watcher, who refuses */
 #define SCRIPTED_WATCH_LAST_OFF 12
 #define SCRIPTED_WATCH_CONFIDENTIAL 13

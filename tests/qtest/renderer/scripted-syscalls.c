@@ -59,9 +59,9 @@ void scripted_fd_open(int fd, uint64_t blob_id)
     fds[fd] = (struct open_fd) { .blob_id = blob_id, .open = true };
 }
 
-int scripted_buffer_new(uint64_t size)
+int scripted_buffer_new(const char *name, uint64_t size)
 {
-    int fd = syscall(SYS_memfd_create, SCRIPTED_BUFFER_NAME, MFD_CLOEXEC);
+    int fd = syscall(SYS_memfd_create, name, MFD_CLOEXEC);
 
     if (fd >= 0 && syscall(SYS_ftruncate, fd, size)) {
         syscall(SYS_close, fd);

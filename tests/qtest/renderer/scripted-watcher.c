@@ -8,6 +8,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/main-loop.h"
 #include "hw/boards.h"
 #include "hw/virtio/virtio-gpu-blob-memory.h"
 #include "system/confidential-guest-support.h"
@@ -143,10 +144,38 @@ static void ask(struct scripted_shared *shared)
     memory_region_unref(mr);
 }
 
+typedef struct Hold {
+    MemoryRegion *mr;
+    struct scripted_shared *shared;
+} Hold;
+
+/* By itself: as long as the region is held, commands may have to wait. */
+static void *release_when_told(void *opaque)
+{
+    g_autofree Hold *hold = opaque;
+
+    while (hold->shared->watch != SCRIPTED_WATCH_RELEASE) {
+        g_usleep(500);
+    }
+    bql_lock();
+    memory_region_unref(hold->mr);
+    bql_unlock();
+    hold->shared->watch = 0;
+    return NULL;
+}
+
+static void hold(struct scripted_shared *shared)
+{
+    Hold *hold = g_new(Hold, 1);
+
+    hold->mr = region_at(shared->address);
+    hold->shared = shared;
+    g_thread_unref(g_thread_new("hold", release_when_told, hold));
+}
+
 void scripted_watch(struct scripted_shared *shared)
 {
     static Watcher *first, *last;
-    static MemoryRegion *held;
 
     switch (shared->watch) {
     case SCRIPTED_WATCH_ON:
@@ -175,10 +204,7 @@ void scripted_watch(struct scripted_shared *shared)
         ask(shared);
         break;
     case SCRIPTED_WATCH_HOLD:
-        held = region_at(shared->address);
-        break;
-    case SCRIPTED_WATCH_RELEASE:
-        memory_region_unref(held);
+        hold(shared);
         break;
     case SCRIPTED_WATCH_CONFIDENTIAL:
         current_machine->cgs->ready = true;
