@@ -3,6 +3,9 @@
 #
 # build.sh             build our QEMU, the stock modules and the launchers
 # build.sh TARGET...   and these targets of ninja (tests, say) in our QEMU
+# build.sh --stock     only the stock modules (the first form does so beside)
+#
+# Nothing that takes long is run from a subshell: so all of it ends with us.
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
 # QEMU's features: a PC with virtio-gpu-gl, and what libvirt and the tests want
@@ -134,7 +137,8 @@ build_ours()
     esac
     configure_tree "$QEMU_SRC" "$OURS" "${options[@]}"
     mapfile -t list < <(modules_of "$OURS" .)
-    ninja_in "$OURS" qemu-system-x86_64 "${list[@]}" "$@"
+    ninja_in "$OURS" qemu-system-x86_64 "${list[@]}" "$@" > >(progress)
+    wait "$!" || :
 }
 
 build_tools()
@@ -195,11 +199,17 @@ launchers()
     done
 }
 
+PKGVERSION=$(sed -n 's/^pkgversion=//p' "$PRISTINE/.virtio-gpu-blob-source" 2>/dev/null) || :
+if [ "${1:-}" = --stock ]; then
+    build_stock
+    exit
+fi
+
 mkdir -p "$BUILD"
-"$TOP/scripts/root.sh" ensure
+run "$TOP/scripts/root.sh" ensure
 free_space "$BUILD" 1500 "the build"
-"$TOP/scripts/source.sh"
-"$TOP/scripts/overlay.sh"
+run "$TOP/scripts/source.sh"
+run "$TOP/scripts/overlay.sh"
 lock "$SERIES_DIR/.build.lock" "the build of QEMU $SERIES"
 if [ -n "$("$TOP/scripts/root.sh" conf)" ]; then
     touch "$BUILD/.aliased"
@@ -216,10 +226,10 @@ PKGVERSION=$(sed -n 's/^pkgversion=//p' "$PRISTINE/.virtio-gpu-blob-source")
 
 # The stock modules build while our configure, which is one process, runs
 stock_log=$SERIES_DIR/stock.log
-build_stock >"$stock_log" 2>&1 &
+run "$TOP/scripts/build.sh" --stock >"$stock_log" 2>&1 &
 stock=$!
 build_tools
-build_ours "$@" | progress
+build_ours "$@"
 if ! wait "$stock"; then
     tail -n 25 "$stock_log" >&2
     die "the stock modules could not be built (see above and $stock_log)"

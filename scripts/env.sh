@@ -62,7 +62,7 @@ lock()
     exec {LOCK_FD}>"$1"
     if ! flock -n "$LOCK_FD"; then
         say "another run holds $2; waiting for it"
-        flock "$LOCK_FD"
+        run flock "$LOCK_FD"
     fi
 }
 

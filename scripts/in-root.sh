@@ -11,5 +11,5 @@ case ${1:-} in
     exit 0
     ;;
 esac
-[ -x "$BUILD/enter" ] && [ -e "$BUILD/enter.conf" ] || "$TOP/scripts/root.sh" ensure
+[ -x "$BUILD/enter" ] && [ -e "$BUILD/enter.conf" ] || run "$TOP/scripts/root.sh" ensure
 exec "$BUILD/enter" "$BUILD/enter.conf" "$@"

@@ -20,7 +20,7 @@ copy_source()
     free_space "$SERIES_DIR" 1000 "the copy of QEMU's source"
     say "copying QEMU's source"
     rm -rf "$QEMU_SRC" "$QEMU_SRC.tmp" "$manifest"
-    cp -a --reflink=auto -- "$PRISTINE" "$QEMU_SRC.tmp"
+    run cp -a --reflink=auto -- "$PRISTINE" "$QEMU_SRC.tmp"
     mv "$QEMU_SRC.tmp" "$QEMU_SRC"
 }
 
@@ -97,7 +97,7 @@ install_stage()
     [ "$n" = 0 ] || say "overlay: $n files of QEMU $SERIES changed"
 }
 
-[ -e "$PRISTINE/$id_file" ] || "$TOP/scripts/source.sh"
+[ -e "$PRISTINE/$id_file" ] || run "$TOP/scripts/source.sh"
 mkdir -p "$SERIES_DIR"
 lock "$SERIES_DIR/.overlay.lock" "the overlay"
 rm -rf "$stage"

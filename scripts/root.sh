@@ -137,12 +137,12 @@ need_mmdebstrap()
 watch_growth()
 {
     local start=$SECONDS
-    while sleep 10; do
+    while run sleep 10; do
         say "$2: $((SECONDS - start)) s, $(du -sm "$1" 2>/dev/null | cut -f1) MiB"
     done
 }
 
-# leave_behind DIR...: remove what a run that was cut short left
+# remove_dirs DIR...: remove what a run that was cut short left
 remove_dirs()
 {
     local d
@@ -153,7 +153,7 @@ remove_dirs()
 
 make_root()
 {
-    local root=$1 tmp uri mode args=() line watcher status=0
+    local root=$1 tmp uri mode cage=() args=() line watcher status=0
     need_mmdebstrap
     mkdir -p "$CACHE"
     lock "$root.lock" "the private root"
@@ -162,17 +162,24 @@ make_root()
     free_space "$CACHE" 4000 "the private root"
     uri=$(mirror)
     tmp=$root.tmp.$$
-    mode=root
-    [ "$(id -u)" = 0 ] || mode=unshare
+    # mmdebstrap does not end when told to, and mounts: in name spaces of its own
+    # all of that ends with us.  For a user it makes them itself.
+    mode=unshare
+    if [ "$(id -u)" = 0 ]; then
+        mode=root
+        cage=(setpriv --pdeathsig KILL -- unshare --mount --propagation private
+            --pid --mount-proc --fork --kill-child=KILL --)
+    fi
     while read -r line; do
         args+=(--aptopt="$line")
     done < <(apt_settings)
+    [ -n "$uri" ] || exit 1
     say "making a private Debian 13 root: about 1 min, 1.6 GiB, once"
     mkdir "$tmp"
     watch_growth "$tmp" "private root" &
     watcher=$!
     # shellcheck disable=SC2016
-    run env INITRD=No LC_ALL=C.UTF-8 mmdebstrap --mode="$mode" --variant=minbase --format=directory \
+    "${cage[@]}" env INITRD=No LC_ALL=C.UTF-8 mmdebstrap --mode="$mode" --variant=minbase --format=directory \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
         "${args[@]}" --include="$(package_list "$TOP/scripts/packages.txt" | paste -sd,)" \

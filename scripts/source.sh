@@ -109,8 +109,8 @@ fetch_from()
         rm -rf "$CACHE"/sources/.tmp.*
         mkdir -p "$dir"
         say "downloading qemu $version (about 40 MiB)"
-        if (cd "$dir" && run apt-get -c "$state/apt.conf" -q -y --only-source --download-only \
-            source "qemu=$version" >"$state/source.log" 2>&1) && [ -e "$dir/$(dsc_name "$version")" ]; then
+        if run env -C "$dir" apt-get -c "$state/apt.conf" -q -y --only-source --download-only \
+            source "qemu=$version" >"$state/source.log" 2>&1 && [ -e "$dir/$(dsc_name "$version")" ]; then
             # the .dsc last: it vouches for the rest
             find "$dir" -type f ! -name '*.dsc' -exec mv -t "$CACHE/sources" -- {} +
             mv "$dir/$(dsc_name "$version")" "$CACHE/sources/"
@@ -144,7 +144,7 @@ fetch()
     rm -f "$out"
     version=$(versions_in "$CACHE/sources" | head -n 1)
     if [ -n "$version" ]; then
-        say "the archive gave nothing (${TRIED[*]}); taking qemu $version from the cache"
+        say "taking qemu $version from the cache; tried" "${TRIED[@]/%/;}"
         FOUND=$version
         return 0
     fi
@@ -214,7 +214,7 @@ copy_tree()
 }
 
 mkdir -p "$TOP/subprojects"
-"$TOP/scripts/root.sh" ensure
+run "$TOP/scripts/root.sh" ensure
 lock "$BUILD/.source.lock" "QEMU's source"
 
 have=$(sed -n 's/^pkgversion=Debian //p' "$PRISTINE/$ID_FILE" 2>/dev/null) || :

@@ -78,7 +78,9 @@ part()
     shift
     log=$SERIES_DIR/$name.log
     say "$name"
-    "$@" 2>&1 | tee "$log" || status=$?
+    # no pipe: what runs must be our child, to end with us
+    "$@" > >(tee "$log") 2>&1 || status=$?
+    wait "$!" || :
     last=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1) || :
     if [[ $last =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)? ]]; then
         PASSED=$((PASSED + BASH_REMATCH[1]))
