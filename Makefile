@@ -9,8 +9,9 @@ RUN := setpriv --pdeathsig TERM -- scripts
 export SANITIZE COVERAGE JOBS ARGS
 
 TARGETS := all demo check check-unit check-qtest check-demo check-stock-faults \
-           check-host check-libvirt check-series check-docs soak bench coverage \
-           mutants modules deb series update clean distclean
+           check-host check-libvirt check-series check-deb check-docs \
+           check-readme soak bench coverage mutants modules deb series update \
+           clean distclean
 
 .PHONY: $(TARGETS) help
 .NOTPARALLEL:

@@ -24,7 +24,9 @@ To test; the last line is "N passed, N failed"
   check-host         real kernels, real buffers, real KVM
   check-libvirt      libvirt starts a domain on our QEMU
   check-series       the patch series applies, builds and passes
-  check-docs         the manual builds, the README's commands are right
+  check-deb          the package installs, works and leaves no trace
+  check-docs         the manual builds without a warning
+  check-readme       the README's commands are right
   check-stock-faults which known faults the QEMU without our change has
   soak               random command sequences against a model
   coverage           lines and branches of our files that the qtests reach
@@ -143,9 +145,14 @@ check-demo)
     build
     script tests/guest/run-demo.sh --check "$@"
     ;;
-check-stock-faults | soak | bench | mutants)
+check-stock-faults | soak | mutants)
     build
     script "tests/qtest/run-${target#check-}.sh" "$@"
+    ;;
+bench)
+    build
+    script tests/qtest/run-bench.sh "$@"
+    [ ! -x "$TOP/scripts/plot-bench.sh" ] || script scripts/plot-bench.sh
     ;;
 coverage)
     export COVERAGE=1 BLOB_VARIANT=gcov
@@ -157,7 +164,12 @@ check-host)
     script scripts/root.sh need host
     script tests/host/run-check-host.sh "$@"
     ;;
-modules | deb | series | check-libvirt | check-series | check-docs)
+check-libvirt)
+    build
+    script tests/libvirt/run-check-libvirt.sh "$@"
+    ;;
+check-deb) script scripts/deb.sh --check "$@" ;;
+modules | deb | series | check-series | check-docs | check-readme)
     script "scripts/$target.sh" "$@"
     ;;
 update)
