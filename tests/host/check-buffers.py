@@ -65,7 +65,7 @@ CASES = [
     ("vgem", "wc", "safe", "wc exporter", "wc renderer"),
     ("vgem", "uncached", "safe", "wc exporter", "uncached renderer"),
     ("heap", "none", "safe", "exporter-incoherent", "cached exporter-name"),
-    ("heap", "cached", "safe", "exporter-incoherent", "cached exporter-name"),
+    ("heap", "cached", "safe", "exporter-incoherent", "cached renderer"),
     ("memfd", "none", "safe", "cached memfd", "cached memfd"),
     ("memfd", "wc", "safe", "cached memfd", "cached memfd"),
     ("vgem read-only", "wc", "safe", RW, RW),
