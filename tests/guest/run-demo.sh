@@ -1,0 +1,82 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# run-demo.sh [--stock] [--check|--bench]: boot a Linux guest on our QEMU (or
+# the one without our change) and map the host's buffers in it.
+#   --check   only the count of what was checked as verdict
+#   --bench   cost of a blob's life as the guest sees it, at 0 and 1000 live
+. "$(dirname "${BASH_SOURCE[0]}")/../../scripts/env.sh"
+
+usage()
+{
+    sed -n 's/^# \?//p' "${BASH_SOURCE[0]}" | sed -n '3,6p'
+}
+
+qemu=$BUILD/qemu-system-x86_64
+stock=()
+verdict=words
+for arg; do
+    case $arg in
+    --stock)
+        qemu=$BUILD/stock/qemu-system-x86_64
+        stock=(--stock)
+        ;;
+    --check) verdict=count ;;
+    --bench) verdict=bench ;;
+    -h | --help)
+        usage
+        exit 0
+        ;;
+    *) die "no such option: $arg" "see $0 --help" ;;
+    esac
+done
+[ -x "$qemu" ] || die "$qemu is not built" "make"
+[ -x "$TOOLS/virtgpu-blob" ] || die "the guest's program is not built" "make"
+
+# The newest kernel that the root has
+version=$(in_root sh -c 'ls /boot' | sed -n 's/^vmlinuz-//p' | sort -V | tail -n 1)
+[ -n "$version" ] || die "there is no kernel to boot" \
+    "install linux-image-amd64, or use --root=private"
+initrd=$SERIES_DIR/demo-initrd.gz
+say "a guest with Linux $version"
+in_root "$TOP/tests/host/make-initramfs.sh" "$initrd" "$TOP/tests/guest/init" \
+    "$version" virtio_pci virtio-gpu -- "$TOOLS/virtgpu-blob"
+
+# guest MODE OPTIONS...
+guest()
+{
+    local mode=$1
+    shift
+    run timeout --foreground 300 "$TOP/scripts/in-root.sh" \
+        python3 "$TOP/tests/guest/demo.py" --qemu "$qemu" \
+        --kernel "/boot/vmlinuz-$version" --initrd "$initrd" --mode "$mode" \
+        "${stock[@]}" "$@"
+}
+
+if [ "$verdict" = bench ]; then
+    guest bench
+    exit
+fi
+
+both_policies()
+{
+    echo "Policy safe, the default:"
+    guest all || return 1
+    [ ${#stock[@]} -eq 0 ] || return 0
+    echo "Policy renderer, for buffers that only the renderer knows:"
+    guest virgl --policy renderer
+}
+
+log=$SERIES_DIR/demo.log
+status=0
+both_policies | tee "$log" | { grep -v ' passed, ' || :; } || status=$?
+if [ "$verdict" = words ]; then
+    if [ "$status" = 0 ]; then
+        echo "The demo passed: each blob is the same on both sides, with one cache type."
+    else
+        echo "The demo failed."
+    fi
+fi
+awk '/ passed, [0-9]+ failed$/ { p += $1; f += $3 }
+     END { printf "%d passed, %d failed\n", p, f }' "$log"
+exit "$status"
