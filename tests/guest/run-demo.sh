@@ -31,7 +31,7 @@ for arg; do
     esac
 done
 [ -x "$qemu" ] || die "$qemu is not built" "make"
-[ -x "$TOOLS/virtgpu-blob" ] || die "the guest's program is not built" "make"
+[ -x "$TOOLS/tests/guest/virtgpu-blob" ] || die "the guest's program is not built" "make"
 
 # The newest kernel that the root has
 version=$(in_root sh -c 'ls /boot' | sed -n 's/^vmlinuz-//p' | sort -V | tail -n 1)
@@ -40,7 +40,7 @@ version=$(in_root sh -c 'ls /boot' | sed -n 's/^vmlinuz-//p' | sort -V | tail -n
 initrd=$SERIES_DIR/demo-initrd.gz
 say "a guest with Linux $version"
 in_root "$TOP/tests/host/make-initramfs.sh" "$initrd" "$TOP/tests/guest/init" \
-    "$version" virtio_pci virtio-gpu -- "$TOOLS/virtgpu-blob"
+    "$version" virtio_pci virtio-gpu -- "$TOOLS/tests/guest/virtgpu-blob"
 
 # guest MODE OPTIONS...
 guest()
