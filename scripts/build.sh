@@ -91,7 +91,7 @@ inside()
 modules_of()
 {
     ninja_in "$1" --quiet -t targets all |
-        sed -n 's/^\([^/]*\.so\): .*/\1/p' | grep -E -- "$2" | grep -v test-
+        sed -n 's/^\([^/]*\.so\): .*/\1/p' | grep -E -- "$2" | grep -v ^test-
 }
 
 # On a terminal ninja shows one line that moves; elsewhere every 5 s is enough
