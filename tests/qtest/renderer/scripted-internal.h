@@ -50,9 +50,8 @@ void scripted_close(int fd);
 
 /**
  * scripted_kvm_begin() - from here on the accelerator is KVM, if so ordered
- * @mapping: a blob is being mapped; else a device is being realized
  */
-void scripted_kvm_begin(bool mapping);
+void scripted_kvm_begin(void);
 
 /**
  * scripted_kvm_end() - from here on it is what it is

@@ -12,7 +12,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <linux/kvm.h>
-#include <string.h>
+#include <stddef.h>
 
 #include "scripted-internal.h"
 
@@ -33,20 +33,14 @@ static void set_kvm(void *state)
     }
 }
 
-/*
- * QEMU's KVMState is not ours to know.  With all bits set it has no address
- * space and a limit beyond all slots; with none, a limit of 0.
- */
-void scripted_kvm_begin(bool mapping)
+void scripted_kvm_begin(void)
 {
+    /* QEMU's KVMState; only its fd is used, which is not looked at here. */
     static uint8_t state[65536];
-    uint32_t kvm = scripted_shared()->kvm;
 
-    if (!kvm || mapping != (kvm >= SCRIPTED_KVM_SLOTS)) {
-        return;
+    if (scripted_shared()->kvm) {
+        set_kvm(state);
     }
-    memset(state, kvm == SCRIPTED_KVM_NO_SLOTS ? 0 : 0xff, sizeof(state));
-    set_kvm(state);
 }
 
 void scripted_kvm_end(void)

@@ -323,9 +323,6 @@ int virgl_renderer_resource_export_blob(uint32_t id, uint32_t *type, int *fd)
     if (copy < 0) {
         return -errno;
     }
-    if (fd_type(res->blob_id) == VIRGL_RENDERER_BLOB_FD_TYPE_OPAQUE) {
-        scripted_kvm_begin(true);
-    }
     scripted_shared()->exports++;
     scripted_fd_open(copy, res->blob_id);
     *type = fd_type(res->blob_id);
@@ -351,7 +348,6 @@ int virgl_renderer_resource_map(uint32_t id, void **map, uint64_t *size)
     uint64_t how;
     int ret;
 
-    scripted_kvm_end();
     if (!res || res->map || res->fd < 0) {
         return -EINVAL;
     }
@@ -544,7 +540,7 @@ void virgl_renderer_cleanup(void *c)
 void virgl_renderer_get_cap_set(uint32_t set, uint32_t *max_ver,
                                 uint32_t *max_size)
 {
-    scripted_kvm_begin(false);
+    scripted_kvm_begin();
     watch();
     *max_ver = set <= 2 ? set : 0;
     *max_size = 160;

@@ -111,16 +111,11 @@
 #define SCRIPTED_MAP_FREE       16 /* a buffer, anywhere */
 #define SCRIPTED_MEMFD          32 /* memfd_create() */
 
-/*
- * What the accelerator pretends to be: KVM while a device is realized, and
- * KVM with or without memory slots while a blob with an opaque fd is mapped
- */
+/* The accelerator pretends to be KVM while a device is realized */
 #define SCRIPTED_KVM_PLAIN      1  /* no quirks can be switched off */
 #define SCRIPTED_KVM_QUIRK      2  /* the one for guest PAT can */
 #define SCRIPTED_KVM_STUCK      3  /* it is offered, but stays on */
 #define SCRIPTED_KVM_OTHER      4  /* others can */
-#define SCRIPTED_KVM_SLOTS      5  /* map time: memory slots left */
-#define SCRIPTED_KVM_NO_SLOTS   6  /* map time: none left */
 
 struct scripted_fail {
     uint32_t kinds;

@@ -411,7 +411,6 @@ EXPORT int close(int fd)
 
     if (f) {
         f->open = false;
-        scripted_kvm_end();
         scripted_shared()->closes++;
     }
     return syscall(SYS_close, fd);
