@@ -1,0 +1,62 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# In a guest: vulkaninfo and vk-check on Mesa's Venus driver.
+# vulkan-job.sh POLICY VK-CHECK; writes /run/out/result.log.
+
+set -uo pipefail
+
+policy=$1 check=$2
+passed=0 failed=0
+exec >/run/out/result.log 2>&1
+
+verdict()
+{
+    if [ "$1" = 0 ]; then
+        passed=$((passed + 1))
+        echo "ok - $policy: $2"
+    else
+        failed=$((failed + 1))
+        echo "FAILED - $policy: $2"
+    fi
+}
+
+modprobe virtio-gpu
+for _ in $(seq 50); do
+    [ ! -e /sys/module/virtio_gpu ] || break
+    sleep 0.1
+done
+udev=/sys/class/drm
+for _ in $(seq 50); do
+    ls -d $udev/card*/device/driver >/dev/null 2>&1 &&
+        readlink $udev/card*/device/driver | grep -q virtio_gpu && break
+    sleep 0.1
+done
+
+export VK_DRIVER_FILES=/usr/share/vulkan/icd.d/virtio_icd.json
+export MESA_SHADER_CACHE_DISABLE=true
+
+timeout 60 vulkaninfo --summary >/run/out/vulkaninfo.log 2>&1
+status=$?
+name=$(sed -n 's/.*deviceName *= //p' /run/out/vulkaninfo.log | head -1)
+echo "$policy: vulkaninfo ends with $status, device: ${name:-none}"
+if [ "$policy" != strict ]; then
+    [ "$status" = 0 ] && [[ $name == *Venus* ]]
+    verdict $? "vulkaninfo shows Venus"
+fi
+
+timeout 90 "$check" >/run/out/vk-check.log 2>&1
+status=$?
+sed "s/^/$policy: /" /run/out/vk-check.log
+if [ "$policy" = strict ] && [ "$status" = 2 ]; then
+    verdict 0 "what is refused ends in a Vulkan error"
+else
+    [ "$status" = 0 ]
+    verdict $? "results computed in mapped memory are right (status $status)"
+fi
+[ "$status" != 124 ]
+verdict $? "nothing hangs"
+
+dmesg >/run/out/dmesg.log && ! grep -q 'blocked for more than' /run/out/dmesg.log
+verdict $? "no task of the guest is stuck"
+echo "$passed passed, $failed failed"
