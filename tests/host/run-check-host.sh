@@ -208,7 +208,11 @@ step_vulkan()
 
 step_vfio()
 {
-    skip vfio "not there"
+    machine vfio 180 --kernel="$KERNEL/bzImage" --append=intel_iommu=on \
+        -- -device intel-iommu,intremap=on -device edu,addr=0x10 \
+        < <(echo "python3 check-vfio.py --device 0000:00:10.0 --run-dir /run/t" \
+                 "--renderer $(quote "$TOOLS_DIR/libreal-buffers.so")" \
+                 "-- $(quote "${QEMU[@]}") >/run/out/result.log 2>&1")
 }
 
 step_guests()
