@@ -1,0 +1,479 @@
+/*
+ * qtest for virtio-gpu-gl: faults that a guest could trigger
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * One test a fault, each with a QEMU of its own.  They use nothing that a
+ * device without coherency-aware mappings lacks: run on such a one, each
+ * that fails shows that it has the fault.
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "virtio-gpu-gl-client.h"
+
+#define OK VIRTIO_GPU_RESP_OK_NODATA
+#define GRANTED VIRTIO_GPU_RESP_OK_MAP_INFO
+#define BAD_ID VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID
+#define BAD VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER
+
+#define WINDOW (64 * GPU_MIB)
+/* Mapped alike by every device */
+#define BUFFER (SCRIPTED_DMABUF | SCRIPTED_CACHED | SCRIPTED_WORD_CACHED)
+#define POINTER (SCRIPTED_NONE | SCRIPTED_WORD_CACHED)
+
+static GPU *start(void)
+{
+    return gpu_start(&(GPUConfig) { .hostmem = WINDOW });
+}
+
+/* The device still does what it is for. */
+static void check_alive(GPU *gpu, uint32_t id)
+{
+    const uint64_t offset = WINDOW - 4 * GPU_PAGE;
+    uint32_t map_info;
+
+    g_assert_cmphex(gpu_create(gpu, id, BUFFER, GPU_PAGE), ==, OK);
+    g_assert_cmphex(gpu_map(gpu, id, offset, &map_info), ==, GRANTED);
+    g_assert_cmpuint(map_info, ==, VIRTIO_GPU_MAP_CACHE_CACHED);
+    g_assert_cmphex(gpu_read(gpu, offset), ==, scripted_stamp(id, 0));
+    g_assert_cmphex(gpu_unmap(gpu, id), ==, OK);
+    g_assert_cmphex(gpu_unref(gpu, id), ==, OK);
+}
+
+static void stop(GPU *gpu)
+{
+    check_alive(gpu, 0x7000);
+    g_assert_cmpuint(gpu_shared(gpu)->faults, ==, 0);
+    gpu_stop(gpu);
+}
+
+/* CREATE_BLOB with an id in use must not touch the resource that has it. */
+static void test_create_twice(void)
+{
+    GPU *gpu = start();
+    uint32_t id;
+
+    for (id = 1; id < 64; id++) {
+        g_assert_cmphex(gpu_create(gpu, id, BUFFER, GPU_PAGE), ==, OK);
+        g_assert_cmphex(gpu_map(gpu, id, id * GPU_PAGE, NULL), ==, GRANTED);
+        g_assert_cmphex(gpu_create(gpu, id, BUFFER, GPU_PAGE), ==, BAD_ID);
+    }
+    for (id = 1; id < 64; id++) {
+        g_assert_cmphex(gpu_unmap(gpu, id), ==, OK);
+        g_assert_cmphex(gpu_unref(gpu, id), ==, OK);
+    }
+    stop(gpu);
+}
+
+/* A reset takes what is mapped out of the window. */
+static void test_reset_while_mapped(void)
+{
+    GPU *gpu = start();
+    unsigned i;
+
+    for (i = 0; i < 2; i++) {
+        const uint64_t blob_id = i ? POINTER : BUFFER;
+
+        g_assert_cmphex(gpu_create(gpu, 1, blob_id, GPU_PAGE), ==, OK);
+        g_assert_cmphex(gpu_map(gpu, 1, GPU_PAGE, NULL), ==, GRANTED);
+        gpu_reset(gpu);
+        g_assert_cmphex(gpu_read(gpu, GPU_PAGE), !=, scripted_stamp(1, 0));
+        g_assert_cmphex(gpu_create(gpu, 1, blob_id, GPU_PAGE), ==, OK);
+        g_assert_cmphex(gpu_map(gpu, 1, 2 * GPU_PAGE, NULL), ==, GRANTED);
+        g_assert_cmphex(gpu_read(gpu, 2 * GPU_PAGE), ==, scripted_stamp(1, 0));
+        g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
+    }
+    stop(gpu);
+}
+
+/* A guest blob whose backing was detached has none to be freed. */
+static void test_detach_then_reset(void)
+{
+    GPU *gpu = start();
+    unsigned i;
+
+    for (i = 0; i < 4; i++) {
+        g_assert_cmphex(gpu_create_guest(gpu, 1, 64), ==, OK);
+        gpu_simple(gpu, VIRTIO_GPU_CMD_RESOURCE_DETACH_BACKING, 1);
+        gpu_reset(gpu);
+        g_assert_cmphex(gpu_create_guest(gpu, 2, 64), ==, OK);
+        gpu_simple(gpu, VIRTIO_GPU_CMD_RESOURCE_DETACH_BACKING, 2);
+        g_assert_cmphex(gpu_unref(gpu, 2), ==, OK);
+    }
+    stop(gpu);
+}
+
+/* KVM rejects a slot that is not page aligned, and QEMU aborts. */
+static void test_misaligned(void)
+{
+    GPU *gpu = start();
+
+    gpu_create(gpu, 1, BUFFER, GPU_PAGE);
+    g_assert_cmphex(gpu_map(gpu, 1, 0x100, NULL), ==, BAD);
+    gpu_unref(gpu, 1);
+    stop(gpu);
+}
+
+static unsigned put_create(GPU *gpu, uint32_t id)
+{
+    return gpu_put_create(gpu, id, BUFFER | SCRIPTED_ONE_BUFFER, GPU_PAGE);
+}
+
+static unsigned put_map(GPU *gpu, uint32_t id)
+{
+    return gpu_put_map(gpu, id, id * GPU_PAGE);
+}
+
+/* The memory core can have 4096 sections, a guest more blobs. */
+static void test_many(void)
+{
+    g_autofree uint32_t *replies = g_new(uint32_t, 6000);
+    GPU *gpu = start();
+    unsigned i;
+
+    gpu_batch(gpu, put_create, 1, 6000, replies);
+    gpu_batch(gpu, put_map, 1, 6000, replies);
+    for (i = 0; i < 6000; i++) {
+        g_assert_cmphex(replies[i], ==, GRANTED);
+    }
+    gpu_reset(gpu);
+    stop(gpu);
+}
+
+/* Nothing can be seen beyond the window's end. */
+static void test_bounds(void)
+{
+    static const uint64_t offsets[] = {
+        1ull << 40, -GPU_PAGE, WINDOW, WINDOW - GPU_PAGE,
+    };
+    GPU *gpu = start();
+    size_t i;
+
+    gpu_create(gpu, 1, BUFFER, 2 * GPU_PAGE);
+    for (i = 0; i < G_N_ELEMENTS(offsets); i++) {
+        g_assert_cmphex(gpu_map(gpu, 1, offsets[i], NULL), ==, BAD);
+    }
+    gpu_unref(gpu, 1);
+    stop(gpu);
+}
+
+static void test_overlap(void)
+{
+    GPU *gpu = start();
+
+    gpu_create(gpu, 1, BUFFER, 2 * GPU_PAGE);
+    gpu_create(gpu, 2, BUFFER, 2 * GPU_PAGE);
+    g_assert_cmphex(gpu_map(gpu, 1, 2 * GPU_PAGE, NULL), ==, GRANTED);
+    g_assert_cmphex(gpu_map(gpu, 2, 3 * GPU_PAGE, NULL), ==, BAD);
+    g_assert_cmphex(gpu_read(gpu, 3 * GPU_PAGE), ==, scripted_stamp(1, 1));
+    gpu_unref(gpu, 1);
+    gpu_unref(gpu, 2);
+    stop(gpu);
+}
+
+/* The renderer may map more than the blob has: none of the guest's business */
+static void test_renderers_size(void)
+{
+    GPU *gpu = start();
+
+    gpu_create(gpu, 1, POINTER | SCRIPTED_PTR_TWICE, GPU_PAGE);
+    g_assert_cmphex(gpu_map(gpu, 1, GPU_PAGE, NULL), ==, GRANTED);
+    g_assert_cmphex(gpu_read(gpu, GPU_PAGE), ==, scripted_stamp(1, 0));
+    g_assert_cmphex(gpu_read(gpu, 2 * GPU_PAGE), !=, scripted_stamp(1, 1));
+    gpu_unref(gpu, 1);
+    stop(gpu);
+}
+
+/* Half a buffer: touching the other half would be SIGBUS. */
+static void test_short_buffer(void)
+{
+    GPU *gpu = start();
+
+    gpu_create(gpu, 1, BUFFER | SCRIPTED_HALF, 4 * GPU_PAGE);
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), !=, GRANTED);
+    gpu_read(gpu, 3 * GPU_PAGE);
+    gpu_unref(gpu, 1);
+    stop(gpu);
+}
+
+static void test_flags(void)
+{
+    GPU *gpu = start();
+
+    gpu_create_flags(gpu, 1, BUFFER, GPU_PAGE, 0);
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, BAD);
+    gpu_create(gpu, 2, BUFFER, GPU_PAGE);
+    g_assert_cmphex(gpu_unmap(gpu, 2), ==, BAD);
+    gpu_unref(gpu, 1);
+    gpu_unref(gpu, 2);
+    stop(gpu);
+}
+
+/* A granted mapping always has one of the three types. */
+static void test_map_info(void)
+{
+    static const uint64_t words[] = {
+        SCRIPTED_WORD_ERROR, SCRIPTED_WORD_NONE, SCRIPTED_WORD_STRAY,
+        SCRIPTED_WORD_ONES,
+    };
+    GPU *gpu = start();
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(words); i++) {
+        uint32_t map_info;
+
+        gpu_create(gpu, 1, SCRIPTED_DMABUF | SCRIPTED_CACHED | words[i],
+                   GPU_PAGE);
+        g_assert_cmphex(gpu_map(gpu, 1, 0, &map_info), ==, GRANTED);
+        g_assert_cmpuint(map_info, ==, VIRTIO_GPU_MAP_CACHE_CACHED);
+        gpu_unref(gpu, 1);
+    }
+    stop(gpu);
+}
+
+/* What the exporter calls incoherent is not mapped on the renderer's word. */
+static void test_incoherent(void)
+{
+    GPU *gpu = start();
+
+    gpu_create(gpu, 1, SCRIPTED_DMABUF | SCRIPTED_INCOHERENT |
+               SCRIPTED_WORD_CACHED, GPU_PAGE);
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), !=, GRANTED);
+    gpu_unref(gpu, 1);
+    stop(gpu);
+}
+
+static uint32_t run_fenced(GPU *gpu, uint32_t type, uint32_t id)
+{
+    unsigned slot = gpu_put_fenced(gpu, type, id, 5);
+    const struct virtio_gpu_ctrl_hdr *reply;
+    uint32_t ret;
+
+    gpu_kick(gpu);
+    gpu_wait(gpu, slot);
+    reply = gpu_reply(gpu, slot, NULL);
+    ret = le32_to_cpu(reply->type);
+    gpu_free(gpu, slot);
+    return ret;
+}
+
+/* A fenced command is finished, and answered by its own fence. */
+static void test_fenced(void)
+{
+    GPU *gpu = start();
+
+    gpu_create(gpu, 1, POINTER, GPU_PAGE);
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
+    g_assert_cmphex(run_fenced(gpu, VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB, 1),
+                    ==, OK);
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
+    g_assert_cmphex(run_fenced(gpu, VIRTIO_GPU_CMD_RESOURCE_UNREF, 1),
+                    ==, OK);
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, BAD_ID);
+    g_assert_cmphex(gpu_create(gpu, 1, POINTER, GPU_PAGE), ==, OK);
+    gpu_unref(gpu, 1);
+    stop(gpu);
+}
+
+static uint32_t run_truncated(GPU *gpu, size_t len)
+{
+    struct virtio_gpu_resource_map_blob cmd = {
+        .hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB),
+        .resource_id = cpu_to_le32(1),
+    };
+    unsigned slot = gpu_put(gpu, &(GPUCmd) {
+        .out = &cmd, .out_len = len, .in_len = 64,
+    });
+    const struct virtio_gpu_ctrl_hdr *reply;
+    uint32_t type;
+
+    gpu_kick(gpu);
+    gpu_wait(gpu, slot);
+    reply = gpu_reply(gpu, slot, NULL);
+    type = le32_to_cpu(reply->type);
+    gpu_free(gpu, slot);
+    return type;
+}
+
+static void test_truncated(void)
+{
+    GPU *gpu = start();
+
+    gpu_create(gpu, 1, BUFFER, GPU_PAGE);
+    g_assert_cmphex(run_truncated(gpu, 32), ==, BAD);
+    g_assert_cmphex(run_truncated(gpu, 8), >=, VIRTIO_GPU_RESP_ERR_UNSPEC);
+    gpu_unref(gpu, 1);
+    stop(gpu);
+}
+
+static void test_short_reply(void)
+{
+    struct virtio_gpu_resource_map_blob cmd = {
+        .hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB),
+        .resource_id = cpu_to_le32(1),
+    };
+    struct virtio_gpu_ctrl_hdr reply;
+    GPU *gpu = start();
+
+    gpu_create(gpu, 1, BUFFER, GPU_PAGE);
+    g_assert_cmphex(gpu_run(gpu, &cmd, sizeof(cmd), &reply, sizeof(reply)),
+                    ==, BAD);
+    g_assert_cmphex(gpu_read(gpu, 0), !=, scripted_stamp(1, 0));
+    gpu_unref(gpu, 1);
+    stop(gpu);
+}
+
+#define ENTRIES 16000
+
+/* The addresses of a guest blob's pages */
+static void test_guest_blobs(void)
+{
+    GPU *gpu = start();
+    uint64_t before = 0;
+    unsigned i;
+
+    for (i = 0; i < 120; i++) {
+        if (i == 20) {
+            before = gpu_status_kib(gpu, "RssAnon:");
+        }
+        g_assert_cmphex(gpu_create_guest(gpu, 1, ENTRIES), ==, OK);
+        g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
+    }
+    g_assert_cmpuint(gpu_status_kib(gpu, "RssAnon:"), <=, before + 4096);
+    stop(gpu);
+}
+
+static void create_2d(GPU *gpu, uint32_t id, uint32_t entries)
+{
+    const size_t len = sizeof(struct virtio_gpu_resource_attach_backing);
+    g_autofree uint8_t *out =
+        g_malloc0(len + entries * sizeof(struct virtio_gpu_mem_entry));
+    struct virtio_gpu_resource_attach_backing *attach = (void *)out;
+    struct virtio_gpu_mem_entry *entry = (void *)(out + len);
+    struct virtio_gpu_ctrl_hdr reply;
+    struct virtio_gpu_resource_create_2d create = {
+        .hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_RESOURCE_CREATE_2D),
+        .resource_id = cpu_to_le32(id),
+        .format = cpu_to_le32(VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM),
+        .width = cpu_to_le32(64),
+        .height = cpu_to_le32(64),
+    };
+    uint32_t i;
+
+    attach->hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING);
+    attach->resource_id = cpu_to_le32(id);
+    attach->nr_entries = cpu_to_le32(entries);
+    for (i = 0; i < entries; i++) {
+        entry[i].addr = cpu_to_le64(GPU_SCRATCH + i % 4096 * GPU_PAGE);
+        entry[i].length = cpu_to_le32(GPU_PAGE);
+    }
+    g_assert_cmphex(gpu_run(gpu, &create, sizeof(create), &reply,
+                            sizeof(reply)), ==, OK);
+    g_assert_cmphex(gpu_run(gpu, out, len + entries * sizeof(*entry), &reply,
+                            sizeof(reply)), ==, OK);
+}
+
+/* What a reset must free: the backing of resources of all kinds */
+static void test_reset_frees(void)
+{
+    GPU *gpu = start();
+    uint64_t before = 0;
+    unsigned i;
+
+    for (i = 0; i < 120; i++) {
+        if (i == 20) {
+            before = gpu_status_kib(gpu, "RssAnon:");
+        }
+        create_2d(gpu, 1, ENTRIES);
+        g_assert_cmphex(gpu_create_guest(gpu, 2, ENTRIES), ==, OK);
+        gpu_reset(gpu);
+    }
+    g_assert_cmpuint(gpu_status_kib(gpu, "RssAnon:"), <=, before + 4096);
+    stop(gpu);
+}
+
+/*
+ * Properties: QEMU must end by itself, and say why
+ */
+
+static char *run_qemu(const char *device, int *status)
+{
+    const char *qemu = g_getenv("QTEST_QEMU_BINARY");
+    g_autofree char *line = g_strdup_printf("%s -accel qtest -nodefaults "
+                                            "-machine pc -m 64 -display none "
+                                            "-monitor stdio -device %s",
+                                            qemu, device);
+    g_autofree char *command = g_strdup_printf("echo quit | timeout 20 %s 2>&1",
+                                               line);
+    char *argv[] = { (char *)"sh", (char *)"-c", command, NULL };
+    char *text = NULL;
+
+    g_assert_true(g_spawn_sync(NULL, argv, NULL, G_SPAWN_SEARCH_PATH, NULL,
+                               NULL, &text, NULL, status, NULL));
+    return text;
+}
+
+static void test_hostmem(void)
+{
+    static const char *const sizes[] = {
+        "1", "4096", "512K", "3M", "100000000", "1048577",
+        "18446744073709551615", "0x8000000000000000",
+    };
+    static const char *const devices[] = {
+        "virtio-gpu-gl-pci", "virtio-vga-gl",
+    };
+    size_t i, d;
+
+    for (d = 0; d < G_N_ELEMENTS(devices); d++) {
+        for (i = 0; i < G_N_ELEMENTS(sizes); i++) {
+            g_autofree char *device = g_strdup_printf("%s,blob=on,hostmem=%s",
+                                                      devices[d], sizes[i]);
+            g_autofree char *text = NULL;
+            int status;
+
+            text = run_qemu(device, &status);
+            g_test_message("%s: %s", device, text);
+            g_assert_true(WIFEXITED(status));
+            g_assert_cmpint(WEXITSTATUS(status), ==, 1);
+            g_assert_nonnull(strstr(text, "hostmem"));
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        void (*func)(void);
+    } tests[] = {
+        { "create-twice", test_create_twice },
+        { "reset-while-mapped", test_reset_while_mapped },
+        { "detach-then-reset", test_detach_then_reset },
+        { "misaligned", test_misaligned },
+        { "many", test_many },
+        { "bounds", test_bounds },
+        { "overlap", test_overlap },
+        { "renderers-size", test_renderers_size },
+        { "short-buffer", test_short_buffer },
+        { "flags", test_flags },
+        { "map-info", test_map_info },
+        { "incoherent", test_incoherent },
+        { "fenced", test_fenced },
+        { "truncated", test_truncated },
+        { "short-reply", test_short_reply },
+        { "guest-blobs", test_guest_blobs },
+        { "reset-frees", test_reset_frees },
+        { "hostmem", test_hostmem },
+    };
+    size_t i;
+
+    g_test_init(&argc, &argv, NULL);
+    for (i = 0; i < G_N_ELEMENTS(tests); i++) {
+        g_autofree char *path = g_strdup_printf("/virtio-gpu-gl/fault/%s",
+                                                tests[i].name);
+
+        qtest_add_func(path, tests[i].func);
+    }
+    return g_test_run();
+}
