@@ -3,13 +3,14 @@
 #
 # make-initramfs.sh OUTPUT INIT KERNEL-VERSION|- MODULE... [-- FILE...]
 # Pack busybox, INIT as /init, the modules with all they need (in /modules,
-# their order in /modules.order), and the files (in /bin).
+# their order in /modules.order), and the files (in /bin). The modules come
+# from MODULES_ROOT, by default /.
 
 set -euo pipefail
 
 case ${1:-} in
 ''|-h|--help)
-    sed -n 's/^# \?//p' "$0" | sed -n '3,5p'
+    sed -n 's/^# \?//p' "$0" | sed -n '3,6p'
     exit 0
     ;;
 esac
@@ -32,7 +33,7 @@ install -m 755 "$init" "$tmp/i/init"
 
 : >"$tmp/modules"
 while [ $# -gt 0 ] && [ "$1" != -- ]; do
-    [ "$version" = - ] || /sbin/modprobe -S "$version" --show-depends "$1" \
+    [ "$version" = - ] || /sbin/modprobe -d "${MODULES_ROOT:-/}" -S "$version" --show-depends "$1" \
         >>"$tmp/modules" || die "kernel $version has no module $1"
     shift
 done

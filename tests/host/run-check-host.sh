@@ -144,7 +144,7 @@ blobs()
 kernel=\$(ls /boot/vmlinuz-* | sort -V | tail -1)
 ./make-initramfs.sh /run/guest.img guest-init "\${kernel##*/vmlinuz-}" \
     virtio_pci virtio-gpu -- $(quote "$TOOLS_DIR/many-blobs") &&
-QEMU_MODULE_DIR=$(quote "$1") python3 check-kvm.py $2 --kernel "\$kernel" \
+QEMU_MODULE_DIR=$(quote "$1") python3 check-guest.py $2 --kernel "\$kernel" \
     --initramfs /run/guest.img --run-dir /run/t \
     -- $(quote "${QEMU[@]}") >/run/out/result.log 2>&1
 JOB
@@ -215,9 +215,91 @@ step_vfio()
                  "-- $(quote "${QEMU[@]}") >/run/out/result.log 2>&1")
 }
 
+# A kernel of the release before, with its modules, kept in the user's cache
+old_kernel()
+{
+    local suite=bookworm dir=$CACHE/kernel-bookworm state=$CACHE/apt-bookworm-deb uri package deb
+    if [ -e "$dir/complete" ]; then
+        return
+    fi
+    uri=$("$TOP/scripts/root.sh" mirror) || return
+    rm -rf "$dir" "$dir.tmp"
+    mkdir -p "$dir.tmp" "$state/lists/partial" "$state/cache/archives/partial"
+    printf 'deb %s %s main\n' "$uri" "$suite" >"$state/sources.list"
+    cat >"$state/apt.conf" <<END
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+#clear APT::Update::Pre-Invoke;
+Dir::Etc::SourceList "$state/sources.list";
+Dir::Etc::SourceParts "-";
+Dir::Etc::Preferences "-";
+Dir::Etc::PreferencesParts "-";
+Dir::State::Lists "$state/lists";
+Dir::Cache "$state/cache";
+Dir::Cache::PkgCache "";
+Dir::Cache::SrcPkgCache "";
+APT::Sandbox::User "$(id -un)";
+Acquire::Languages "none";
+END
+    say "check-host: Debian 12's kernel (about 70 MiB)"
+    run apt-get -c "$state/apt.conf" -q update >"$dir.log" 2>&1 || return
+    package=$(apt-cache -c "$state/apt.conf" depends linux-image-amd64 2>>"$dir.log" |
+        sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
+    [ -n "$package" ] || return
+    run env -C "$dir.tmp" apt-get -c "$state/apt.conf" -q download "$package" \
+        >>"$dir.log" 2>&1 || return
+    deb=$(find "$dir.tmp" -name '*.deb')
+    dpkg-deb -x "$deb" "$dir.tmp/x" || return
+    rm -f "$deb"
+    mkdir "$dir.tmp/boot"
+    mv "$dir.tmp"/x/boot/vmlinuz-* "$dir.tmp/boot/"
+    mv "$dir.tmp/x/lib" "$dir.tmp/lib"
+    rm -rf "$dir.tmp/x"
+    "$TOP/scripts/in-root.sh" /sbin/depmod -b "$dir.tmp" "${package#linux-image-}" || return
+    touch "$dir.tmp/complete"
+    mv "$dir.tmp" "$dir"
+}
+
+# guest NAME ROOT MODULES OPTION...: a guest with the kernel of that root
+guest()
+{
+    local name=$1 root=$2 modules=$3 dir=$OUT/guest-$1
+    shift 3
+    rm -rf "$dir"
+    mkdir -p "$dir"
+    say "check-host: guest $name"
+    # shellcheck disable=SC2016
+    run "$TOP/scripts/in-root.sh" timeout --kill-after=10 150 bash -c '
+        set -e
+        root=$1 tool=$2 dir=$3
+        shift 3
+        kernel=$(ls "$root"/boot/vmlinuz-* | sort -V | tail -1)
+        MODULES_ROOT=$root ./make-initramfs.sh "$dir/guest.img" guest-init \
+            "${kernel##*/vmlinuz-}" virtio_pci virtio-gpu -- "$tool"
+        echo "guest: ${kernel##*/}"
+        exec python3 check-guest.py --kernel "$kernel" \
+            --initramfs "$dir/guest.img" --run-dir "$dir" "$@"' \
+        guest "$root" "$TOOLS_DIR/many-blobs" "$(inside "$dir")" \
+        --name="$name" --accel=tcg --blobs=64 --timeout=60 "$@" \
+        -- env "QEMU_MODULE_DIR=$modules" "${QEMU[@]}" \
+        >"$dir/result.log" 2>&1 || :
+    grep -Ev '^(ok - |[0-9]+ passed)' "$dir/result.log" || :
+    count "$(tail -n 1 "$dir/result.log")" "guest $name"
+    echo "guest $name: $(tail -n 1 "$dir/result.log")"
+}
+
 step_guests()
 {
-    skip guests "not there"
+    cd "$HERE"
+    guest debian13 / "$OUR_DIR"
+    guest debian13-stock / "$STOCK_DIR" --stock
+    if old_kernel; then
+        guest debian12 "$CACHE/kernel-bookworm" "$OUR_DIR"
+        guest debian12-stock "$CACHE/kernel-bookworm" "$STOCK_DIR" --stock
+    else
+        skip "guest debian12" "its kernel could not be had: $(tail -n 1 "$CACHE/kernel-bookworm.log" 2>/dev/null)"
+    fi
+    skip igt "the distribution's intel-gpu-tools has benchmarks, but no tests"
 }
 
 #
