@@ -855,8 +855,11 @@ static char *device_line(const GPUConfig *c)
 {
     GString *s = g_string_new(NULL);
 
-    g_string_append_printf(s, "%s,id=gpu,addr=10.0,blob=on",
+    g_string_append_printf(s, "%s,id=gpu,blob=on",
                            c->device ? c->device : "virtio-gpu-gl-pci");
+    if (!c->machine) {
+        g_string_append(s, ",addr=10.0");
+    }
     if (c->hostmem) {
         g_string_append_printf(s, ",hostmem=%" PRIu64, c->hostmem);
     }
@@ -906,10 +909,24 @@ static void clear_environment(void)
     g_unsetenv(SCRIPTED_ENV);
 }
 
-GPU *gpu_start(const GPUConfig *config)
+/* What QEMU is started with, but for what the qtest protocol needs */
+static char *arguments(GPU *gpu, const GPUConfig *config)
+{
+    g_autofree char *ram = path_of(gpu->ram_fd);
+    g_autofree char *device = device_line(config);
+
+    return g_strdup_printf("-machine %s,memory-backend=ram -nodefaults "
+                           "-m %" PRIu64 " -object memory-backend-file,id=ram,"
+                           "size=%" PRIu64 ",share=on,mem-path=%s "
+                           "-display sdl,gl=on -device %s %s",
+                           config->machine ? config->machine : "pc",
+                           (uint64_t)(RAM_SIZE / GPU_MIB), (uint64_t)RAM_SIZE,
+                           ram, device, config->args ? config->args : "");
+}
+
+static GPU *new_gpu(const GPUConfig *config)
 {
     GPU *gpu = g_new0(GPU, 1);
-    g_autofree char *ram = NULL, *device = NULL, *args = NULL;
 
     gpu->ram = new_file("qtest-ram", RAM_SIZE, &gpu->ram_fd);
     gpu->shared = new_file("qtest-scripted", sizeof(*gpu->shared),
@@ -918,27 +935,67 @@ GPU *gpu_start(const GPUConfig *config)
     gpu->shared->fail = config->fail;
     gpu->shared->kvm = config->kvm;
     gpu->shared->watch = config->watch;
-    ram = path_of(gpu->ram_fd);
-    device = device_line(config);
-    args = g_strdup_printf("-machine pc,memory-backend=ram -nodefaults "
-                           "-m %" PRIu64 " -object memory-backend-file,id=ram,"
-                           "size=%" PRIu64 ",share=on,mem-path=%s "
-                           "-display sdl,gl=on -device %s %s",
-                           (uint64_t)(RAM_SIZE / GPU_MIB), (uint64_t)RAM_SIZE, ram,
-                           device, config->args ? config->args : "");
-    set_environment(gpu);
-    gpu->qts = qtest_init(args);
-    clear_environment();
-    open_device(gpu);
     return gpu;
 }
 
-void gpu_stop(GPU *gpu)
+static void delete_gpu(GPU *gpu)
 {
-    qtest_quit(gpu->qts);
     munmap(gpu->ram, RAM_SIZE);
     munmap(gpu->shared, sizeof(*gpu->shared));
     close(gpu->ram_fd);
     close(gpu->shared_fd);
     g_free(gpu);
+}
+
+/* QEMU's messages go to a file while it is started. */
+static QTestState *start_logged(const char *args, const char *log)
+{
+    int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    int saved = dup(STDERR_FILENO);
+    QTestState *qts;
+
+    g_assert_cmpint(fd, >=, 0);
+    dup2(fd, STDERR_FILENO);
+    qts = qtest_init(args);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    close(fd);
+    return qts;
+}
+
+GPU *gpu_start(const GPUConfig *config)
+{
+    GPU *gpu = new_gpu(config);
+    g_autofree char *args = arguments(gpu, config);
+
+    set_environment(gpu);
+    gpu->qts = config->log ? start_logged(args, config->log)
+                           : qtest_init(args);
+    clear_environment();
+    open_device(gpu);
+    return gpu;
+}
+
+int gpu_try(const GPUConfig *config, char **text)
+{
+    GPU *gpu = new_gpu(config);
+    g_autofree char *args = arguments(gpu, config);
+    g_autofree char *command = g_strdup_printf(
+        "echo quit | timeout 20 %s -accel qtest -monitor stdio %s 2>&1",
+        g_getenv("QTEST_QEMU_BINARY"), args);
+    const char *argv[] = { "sh", "-c", command, NULL };
+    int status;
+
+    set_environment(gpu);
+    g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH,
+                               NULL, NULL, text, NULL, &status, NULL));
+    clear_environment();
+    delete_gpu(gpu);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
+
+void gpu_stop(GPU *gpu)
+{
+    qtest_quit(gpu->qts);
+    delete_gpu(gpu);
 }

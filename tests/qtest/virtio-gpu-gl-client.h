@@ -25,8 +25,10 @@
  * @device: the device's name, NULL for virtio-gpu-gl-pci
  * @policy: map-policy, NULL for not to set it
  * @hostmem: bytes, 0 for no window
+ * @machine: NULL for pc; on another the device cannot be used
  * @props: more properties, such as ",venus=on", or NULL
  * @args: more arguments, or NULL
+ * @log: a file that QEMU's messages are appended to, or NULL
  * @fail: system calls that fail from the start
  * @kvm: what the accelerator pretends to be, SCRIPTED_KVM_*
  * @watch: SCRIPTED_WATCH_* while the device is realized
@@ -35,8 +37,10 @@ typedef struct GPUConfig {
     const char *device;
     const char *policy;
     uint64_t hostmem;
+    const char *machine;
     const char *props;
     const char *args;
+    const char *log;
     struct scripted_fail fail;
     uint32_t kvm;
     uint32_t watch;
@@ -60,6 +64,8 @@ typedef struct GPUCmd {
 
 /* Starts QEMU with the scripted renderer; the device is ready to use */
 GPU *gpu_start(const GPUConfig *config);
+/* Starts QEMU and ends it; returns its exit code and what it said */
+int gpu_try(const GPUConfig *config, char **text);
 /* Ends QEMU; the exit code must be 0 */
 void gpu_stop(GPU *gpu);
 

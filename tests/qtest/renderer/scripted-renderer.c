@@ -540,6 +540,8 @@ void virgl_renderer_cleanup(void *c)
 void virgl_renderer_get_cap_set(uint32_t set, uint32_t *max_ver,
                                 uint32_t *max_size)
 {
+    /* The first that a device calls */
+    scripted_shared()->armed = 1;
     scripted_kvm_begin();
     watch();
     *max_ver = set <= 2 ? set : 0;

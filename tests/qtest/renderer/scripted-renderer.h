@@ -150,7 +150,8 @@ struct scripted_shared {
 
     /* Orders */
     uint32_t hold_fences;
-    struct scripted_fail fail;
+    struct scripted_fail fail; /* from the device's realization on */
+    uint32_t armed;
     uint32_t mute_query;    /* answer ENOTTY without a system call */
     uint32_t kvm;           /* SCRIPTED_KVM_* */
     uint32_t watch;         /* SCRIPTED_WATCH_* */

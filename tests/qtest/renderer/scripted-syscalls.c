@@ -116,7 +116,7 @@ static bool is_to_fail(uint32_t kind)
 {
     struct scripted_fail *fail = &scripted_shared()->fail;
 
-    if (!(fail->kinds & kind) || !fail->count) {
+    if (!scripted_shared()->armed || !(fail->kinds & kind) || !fail->count) {
         return false;
     }
     if (fail->skip) {

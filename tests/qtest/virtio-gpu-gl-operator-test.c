@@ -1,0 +1,285 @@
+/*
+ * qtest for virtio-gpu-gl: what the operator sets and sees
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qobject/qdict.h"
+#include "virtio-gpu-gl-client.h"
+
+#define WINDOW (64 * GPU_MIB)
+#define BUFFER (SCRIPTED_DMABUF | SCRIPTED_CACHED)
+#define GRANTED VIRTIO_GPU_RESP_OK_MAP_INFO
+
+static char *read_file(const char *path)
+{
+    char *text = NULL;
+
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    return text;
+}
+
+static unsigned count(const char *text, const char *what)
+{
+    unsigned n = 0;
+
+    while ((text = strstr(text, what))) {
+        text += strlen(what);
+        n++;
+    }
+    return n;
+}
+
+static char *new_log(void)
+{
+    char *path = NULL;
+    int fd = g_file_open_tmp("virtio-gpu-gl-XXXXXX.log", &path, NULL);
+
+    g_assert_cmpint(fd, >=, 0);
+    close(fd);
+    return path;
+}
+
+/*
+ * map-policy
+ */
+
+static void check_policy(const char *device, const char *value, bool good)
+{
+    g_autofree char *text = NULL;
+    int status = gpu_try(&(GPUConfig) {
+        .device = device, .policy = value, .hostmem = WINDOW,
+    }, &text);
+
+    g_test_message("%s map-policy=%s: %d", device, value, status);
+    g_assert_cmpint(status, ==, !good);
+    if (!good) {
+        g_assert_nonnull(strstr(text, "map-policy"));
+        g_assert_nonnull(strstr(text, value));
+    }
+}
+
+static void test_policy(void)
+{
+    static const char *const devices[] = {
+        "virtio-gpu-gl-pci", "virtio-vga-gl",
+    };
+    static const char *const good[] = { "safe", "strict", "renderer" };
+    static const char *const bad[] = { "lax", "Safe", "0" };
+    size_t d, i;
+
+    for (d = 0; d < G_N_ELEMENTS(devices); d++) {
+        for (i = 0; i < G_N_ELEMENTS(good); i++) {
+            check_policy(devices[d], good[i], true);
+        }
+        for (i = 0; i < G_N_ELEMENTS(bad); i++) {
+            check_policy(devices[d], bad[i], false);
+        }
+    }
+}
+
+static void test_policy_is_fixed(void)
+{
+    GPU *gpu = gpu_start(&(GPUConfig) { .hostmem = WINDOW });
+    QDict *reply = qtest_qmp(gpu_qts(gpu), "{ 'execute': 'qom-set',"
+                             " 'arguments': { 'path': '/machine/peripheral/"
+                             "gpu', 'property': 'map-policy',"
+                             " 'value': 'renderer' } }");
+
+    g_assert_true(qdict_haskey(reply, "error"));
+    qobject_unref(reply);
+    gpu_stop(gpu);
+}
+
+static void test_help(void)
+{
+    static const char *const devices[] = {
+        "virtio-gpu-gl-pci", "virtio-vga-gl", "virtio-gpu-gl-device",
+    };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(devices); i++) {
+        g_autofree char *text = NULL;
+        int status = gpu_try(&(GPUConfig) {
+            .device = devices[i], .props = ",help",
+        }, &text);
+        char *line;
+
+        g_assert_cmpint(status, ==, 0);
+        line = strstr(text, "map-policy=");
+        g_assert_nonnull(line);
+        *strchrnul(line, '\n') = '\0';
+        g_test_message("%s", line);
+        g_assert_nonnull(strstr(line, "safe"));
+        g_assert_nonnull(strstr(line, "strict"));
+        g_assert_nonnull(strstr(line, "renderer"));
+    }
+}
+
+/*
+ * A device that cannot be had
+ */
+
+static void check_refused(const GPUConfig *config, const char *why)
+{
+    g_autofree char *text = NULL;
+    int status = gpu_try(config, &text);
+
+    g_test_message("%s", text);
+    g_assert_cmpint(status, ==, 1);
+    g_assert_nonnull(strstr(text, why));
+}
+
+static void test_no_pci(void)
+{
+    check_refused(&(GPUConfig) {
+        .device = "virtio-gpu-gl-device", .machine = "microvm",
+        .hostmem = WINDOW,
+    }, "hostmem needs a PCI device");
+}
+
+static void test_no_address_space(void)
+{
+    static const struct scripted_fail fails[] = {
+        { SCRIPTED_MAP_RESERVE, 0, 1, ENOMEM },
+        { SCRIPTED_MAP_OTHER, 0, 1, ENOMEM },
+        { SCRIPTED_MAP_OTHER, 1, 1, ENOMEM },
+        { SCRIPTED_MAP_RESERVE, 1, 1, ENOMEM },
+        { SCRIPTED_MAP_STORE, 0, 1, ENOMEM },
+        { SCRIPTED_MAP_STORE, 3, 1, ENOMEM },
+    };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(fails); i++) {
+        check_refused(&(GPUConfig) {
+            .hostmem = WINDOW, .fail = fails[i],
+        }, "hostmem");
+    }
+    check_refused(&(GPUConfig) {
+        .hostmem = WINDOW, .fail = { SCRIPTED_MEMFD, 0, 1, EMFILE },
+    }, "memfd");
+}
+
+/* What was set up goes when the rest of the device cannot be had. */
+static void test_bad_outputs(void)
+{
+    check_refused(&(GPUConfig) {
+        .hostmem = WINDOW, .props = ",max_outputs=99",
+    }, "max_outputs");
+    check_refused(&(GPUConfig) {
+        .hostmem = 0, .props = ",max_outputs=99",
+    }, "max_outputs");
+}
+
+/*
+ * Messages
+ */
+
+static void refuse(GPU *gpu, unsigned n)
+{
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        g_assert_cmphex(gpu_map(gpu, 4711, 0, NULL), ==,
+                        VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID);
+    }
+}
+
+/* A guest cannot fill the disk with messages. */
+static void test_log(void)
+{
+    g_autofree char *log = new_log(), *text = NULL, *more = NULL;
+    GPU *gpu = gpu_start(&(GPUConfig) { .hostmem = WINDOW, .log = log });
+
+    gpu_create(gpu, 5, SCRIPTED_DMABUF | SCRIPTED_INCOHERENT |
+               SCRIPTED_EXP_I915, GPU_PAGE);
+    gpu_map(gpu, 5, GPU_PAGE, NULL);
+    refuse(gpu, 100);
+    text = read_file(log);
+    g_assert_nonnull(strstr(text, "resource 5 "));
+    g_assert_nonnull(strstr(text, "i915"));
+    g_assert_nonnull(strstr(text, "exporter-incoherent"));
+    g_assert_nonnull(strstr(text, "map-policy=renderer"));
+    g_assert_cmpuint(count(text, "not mapped"), ==, 10);
+    g_assert_cmpuint(gpu_refused(gpu, "unknown-resource"), ==, 100);
+
+    /* After a while there is room again, and word of what was left out. */
+    g_usleep(5200 * 1000);
+    refuse(gpu, 1);
+    more = read_file(log);
+    g_assert_nonnull(strstr(more, "91 more"));
+    g_assert_cmpuint(count(more, "not mapped"), ==, 12);
+    gpu_unref(gpu, 5);
+    gpu_stop(gpu);
+    unlink(log);
+}
+
+/* A guess is told, too, but not more often than that. */
+static void test_assumed(void)
+{
+    g_autofree char *log = new_log(), *text = NULL;
+    GPU *gpu = gpu_start(&(GPUConfig) {
+        .hostmem = WINDOW, .policy = "renderer", .log = log,
+    });
+    unsigned i;
+
+    gpu_create(gpu, 1, SCRIPTED_DMABUF | SCRIPTED_EXP_DRM, GPU_PAGE);
+    for (i = 0; i < 20; i++) {
+        g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
+        gpu_unmap(gpu, 1);
+    }
+    text = read_file(log);
+    g_assert_cmpuint(count(text, "nobody's word"), ==, 10);
+    g_assert_nonnull(strstr(text, "\"drm\""));
+    gpu_unref(gpu, 1);
+    gpu_stop(gpu);
+    unlink(log);
+}
+
+static void test_trace(void)
+{
+    g_autofree char *log = new_log(), *text = NULL;
+    GPU *gpu = gpu_start(&(GPUConfig) {
+        .hostmem = WINDOW, .log = log, .args = "-trace virtio_gpu_blob_*",
+    });
+
+    gpu_create(gpu, 1, BUFFER | SCRIPTED_EXP_I915, GPU_PAGE);
+    gpu_map(gpu, 1, GPU_PAGE, NULL);
+    gpu_unref(gpu, 1);
+    gpu_create(gpu, 2, SCRIPTED_DMABUF | SCRIPTED_INCOHERENT, GPU_PAGE);
+    gpu_map(gpu, 2, GPU_PAGE, NULL);
+    gpu_unref(gpu, 2);
+    gpu_create(gpu, 3, SCRIPTED_NONE | SCRIPTED_WORD_WC, GPU_PAGE);
+    gpu_map(gpu, 3, GPU_PAGE, NULL);
+    gpu_unref(gpu, 3);
+    gpu_stop(gpu);
+    text = read_file(log);
+    if (!strstr(text, "virtio_gpu_blob_")) {
+        g_test_skip("this QEMU does not trace to its log");
+    } else {
+        g_assert_cmpuint(count(text, "virtio_gpu_blob_decision"), ==, 3);
+        g_assert_cmpuint(count(text, "virtio_gpu_blob_map "), ==, 2);
+        g_assert_cmpuint(count(text, "virtio_gpu_blob_unmap "), ==, 2);
+        g_assert_nonnull(strstr(text, "exporter \"i915\""));
+        g_assert_nonnull(strstr(text, "refused, exporter-incoherent"));
+    }
+    unlink(log);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    qtest_add_func("/virtio-gpu-gl/operator/policy", test_policy);
+    qtest_add_func("/virtio-gpu-gl/operator/policy-is-fixed",
+                   test_policy_is_fixed);
+    qtest_add_func("/virtio-gpu-gl/operator/help", test_help);
+    qtest_add_func("/virtio-gpu-gl/operator/no-pci", test_no_pci);
+    qtest_add_func("/virtio-gpu-gl/operator/no-address-space",
+                   test_no_address_space);
+    qtest_add_func("/virtio-gpu-gl/operator/bad-outputs", test_bad_outputs);
+    qtest_add_func("/virtio-gpu-gl/operator/log", test_log);
+    qtest_add_func("/virtio-gpu-gl/operator/assumed", test_assumed);
+    qtest_add_func("/virtio-gpu-gl/operator/trace", test_trace);
+    return g_test_run();
+}

@@ -1,0 +1,630 @@
+/*
+ * qtest for virtio-gpu-gl: random commands against a model
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Valid and hostile sequences, made from a seed, are sent to the device; a
+ * small model says what a guest must get and see.  On a mismatch the sequence
+ * is shortened as long as it still fails.
+ *
+ * SOAK_COMMANDS and SOAK_SEED are numbers; SOAK_MODEL_IS_WRONG=1 makes the
+ * model forget about overlaps, to see that a mismatch is found.
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "virtio-gpu-gl-client.h"
+
+#include <sys/wait.h>
+
+#define OK VIRTIO_GPU_RESP_OK_NODATA
+#define GRANTED VIRTIO_GPU_RESP_OK_MAP_INFO
+#define UNSPEC VIRTIO_GPU_RESP_ERR_UNSPEC
+#define BAD_ID VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID
+#define BAD VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER
+
+#define WINDOW (1 * GPU_MIB)
+#define WINDOW_PAGES (WINDOW / GPU_PAGE)
+#define IDS 24
+#define PAGES_MAX 16
+#define GROUP_MAX 8
+
+/*
+ * What is done
+ */
+
+typedef enum Kind {
+    CREATE,
+    CREATE_GUEST,
+    MAP,
+    MAP_SHORT,
+    MAP_SHORT_REPLY,
+    UNMAP,
+    UNREF,
+    WRITE,
+    RESET,
+} Kind;
+
+typedef struct Op {
+    Kind kind;
+    uint32_t id;
+    unsigned type; /* index into blob_types[] */
+    bool mappable;
+    bool fenced;
+    uint64_t size;
+    uint64_t offset;
+    unsigned len;  /* of what is too short */
+    unsigned page; /* of the window, to be looked at afterwards */
+    bool last;     /* of a group that goes with one kick */
+} Op;
+
+typedef struct BlobType {
+    const char *name;
+    uint64_t blob_id;
+    uint32_t reply; /* to CREATE_BLOB */
+    uint32_t map_info; /* 0: refused */
+    unsigned weight;
+} BlobType;
+
+static const BlobType blob_types[] = {
+    { "dma-buf, cached", SCRIPTED_DMABUF | SCRIPTED_CACHED, OK, 1, 40 },
+    { "dma-buf, wc", SCRIPTED_DMABUF | SCRIPTED_WC | SCRIPTED_EINTR, OK,
+      3, 20 },
+    { "udmabuf", SCRIPTED_DMABUF | SCRIPTED_EXP_UDMABUF, OK, 1, 10 },
+    { "shm", SCRIPTED_SHM | SCRIPTED_WORD_WC, OK, 1, 40 },
+    { "no fd", SCRIPTED_NONE | SCRIPTED_WORD_UNCACHED, OK, 2, 1 },
+    { "incoherent", SCRIPTED_DMABUF | SCRIPTED_INCOHERENT |
+      SCRIPTED_WORD_CACHED, OK, 0, 10 },
+    { "short", SCRIPTED_SHM | SCRIPTED_HALF, OK, 0, 10 },
+    { "read-only", SCRIPTED_DMABUF | SCRIPTED_CACHED | SCRIPTED_READ_ONLY,
+      OK, 0, 5 },
+    { "nobody vouches", SCRIPTED_OPAQUE, OK, 0, 5 },
+    { "cannot be mapped", SCRIPTED_SHM | SCRIPTED_MMAP_EINVAL, OK, 0, 5 },
+    { "none", SCRIPTED_SHM | SCRIPTED_CREATE_FAILS, UNSPEC, 0, 5 },
+};
+
+static unsigned any_type(GRand *rand)
+{
+    unsigned sum = 0, pick, i;
+
+    for (i = 0; i < G_N_ELEMENTS(blob_types); i++) {
+        sum += blob_types[i].weight;
+    }
+    pick = g_rand_int_range(rand, 0, sum);
+    for (i = 0; pick >= blob_types[i].weight; i++) {
+        pick -= blob_types[i].weight;
+    }
+    return i;
+}
+
+static bool once_in(GRand *rand, unsigned n)
+{
+    return !g_rand_int_range(rand, 0, n);
+}
+
+static uint64_t any_size(GRand *rand)
+{
+    uint64_t pages = g_rand_int_range(rand, 1, PAGES_MAX + 1);
+
+    if (once_in(rand, 40)) {
+        static const uint64_t odd[] = {
+            0, WINDOW + GPU_PAGE, 1ull << 63, UINT64_MAX,
+        };
+
+        return odd[g_rand_int_range(rand, 0, G_N_ELEMENTS(odd))];
+    }
+    return pages * GPU_PAGE -
+           (once_in(rand, 4) ? g_rand_int_range(rand, 1, GPU_PAGE) : 0);
+}
+
+static uint64_t any_offset(GRand *rand)
+{
+    if (once_in(rand, 30)) {
+        static const uint64_t odd[] = {
+            WINDOW, WINDOW - GPU_PAGE, -GPU_PAGE, 1ull << 40, 0x100,
+            GPU_PAGE - 1, UINT64_MAX,
+        };
+
+        return odd[g_rand_int_range(rand, 0, G_N_ELEMENTS(odd))];
+    }
+    return g_rand_int_range(rand, 0, WINDOW_PAGES) * GPU_PAGE;
+}
+
+static Kind any_kind(GRand *rand)
+{
+    static const Kind often[] = {
+        CREATE, CREATE, MAP, MAP, MAP, UNMAP, UNMAP, UNREF, WRITE,
+    };
+
+    if (once_in(rand, 600)) {
+        return RESET;
+    }
+    if (once_in(rand, 25)) {
+        static const Kind seldom[] = {
+            CREATE_GUEST, MAP_SHORT, MAP_SHORT_REPLY,
+        };
+
+        return seldom[g_rand_int_range(rand, 0, G_N_ELEMENTS(seldom))];
+    }
+    return often[g_rand_int_range(rand, 0, G_N_ELEMENTS(often))];
+}
+
+static Op any_op(GRand *rand)
+{
+    Op op = {
+        .kind = any_kind(rand),
+        .id = g_rand_int_range(rand, once_in(rand, 50) ? 0 : 1, IDS + 1),
+        .type = any_type(rand),
+        .mappable = !once_in(rand, 20),
+        .fenced = once_in(rand, 6),
+        .size = any_size(rand),
+        .offset = any_offset(rand),
+        .page = g_rand_int_range(rand, 0, WINDOW_PAGES),
+        .last = once_in(rand, GROUP_MAX / 2),
+    };
+
+    if (op.kind == MAP_SHORT) {
+        op.len = g_rand_int_range(rand, 24, 40);
+    } else if (op.kind == MAP_SHORT_REPLY) {
+        op.len = g_rand_int_range(rand, 24, 32);
+    }
+    return op;
+}
+
+static void print_op(const Op *op)
+{
+    static const char *const names[] = {
+        "create", "create guest", "map", "map short", "map short reply",
+        "unmap", "unref", "write", "reset",
+    };
+
+    fprintf(stderr, "  %s id %u", names[op->kind], op->id);
+    if (op->kind == CREATE) {
+        fprintf(stderr, " size 0x%" PRIx64 " %s%s", op->size,
+                blob_types[op->type].name, op->mappable ? "" : ", unmappable");
+    } else if (op->kind == MAP || op->kind == WRITE) {
+        fprintf(stderr, " offset 0x%" PRIx64, op->offset);
+    } else if (op->len) {
+        fprintf(stderr, " length %u", op->len);
+    }
+    fprintf(stderr, "%s%s\n", op->fenced ? " fenced" : "",
+            op->last ? ", kick" : "");
+}
+
+/*
+ * What a guest must get
+ */
+
+typedef struct Blob {
+    bool exists;
+    bool guest;
+    bool mappable;
+    bool mapped;
+    unsigned type;
+    uint64_t size;
+    uint64_t first; /* page of the window */
+    uint64_t written[PAGES_MAX]; /* eight bytes behind each page's stamp */
+} Blob;
+
+typedef struct Model {
+    Blob blobs[IDS + 1];
+    uint32_t owner[WINDOW_PAGES]; /* 0: a hole */
+    bool wrong;
+} Model;
+
+typedef struct Answer {
+    uint32_t type;
+    uint32_t map_info;
+} Answer;
+
+static uint64_t pages_of(const Blob *b)
+{
+    return DIV_ROUND_UP(b->size, GPU_PAGE);
+}
+
+static void set_owner(Model *m, const Blob *b, uint32_t id)
+{
+    uint64_t i;
+
+    for (i = 0; i < pages_of(b); i++) {
+        m->owner[b->first + i] = id;
+    }
+}
+
+static bool is_free(const Model *m, uint64_t first, uint64_t n)
+{
+    uint64_t i;
+
+    for (i = first; i < first + n; i++) {
+        if (m->owner[i]) {
+            return m->wrong;
+        }
+    }
+    return true;
+}
+
+static Answer model_create(Model *m, const Op *op)
+{
+    Blob *b = &m->blobs[op->id];
+    bool guest = op->kind == CREATE_GUEST;
+    uint32_t reply = guest ? OK : blob_types[op->type].reply;
+
+    if (!op->id || b->exists) {
+        return (Answer) { BAD_ID };
+    }
+    if (reply == OK) {
+        *b = (Blob) {
+            .exists = true, .guest = guest, .mappable = guest || op->mappable,
+            .type = op->type, .size = guest ? GPU_PAGE : op->size,
+        };
+    }
+    return (Answer) { reply };
+}
+
+static Answer model_map(Model *m, const Op *op)
+{
+    Blob *b = &m->blobs[op->id];
+    uint32_t map_info;
+
+    if (!b->exists) {
+        return (Answer) { BAD_ID };
+    }
+    if (!b->mappable || b->mapped || !b->size || op->offset % GPU_PAGE ||
+        b->size > WINDOW || op->offset > WINDOW - b->size ||
+        !is_free(m, op->offset / GPU_PAGE, pages_of(b))) {
+        return (Answer) { BAD };
+    }
+    map_info = b->guest ? 0 : blob_types[b->type].map_info;
+    if (!map_info) {
+        return (Answer) { UNSPEC };
+    }
+    b->mapped = true;
+    b->first = op->offset / GPU_PAGE;
+    set_owner(m, b, op->id);
+    return (Answer) { GRANTED, map_info };
+}
+
+static Answer model_unmap(Model *m, const Op *op)
+{
+    Blob *b = &m->blobs[op->id];
+
+    if (!b->exists) {
+        return (Answer) { BAD_ID };
+    }
+    if (!b->mapped && op->kind == UNMAP) {
+        return (Answer) { BAD };
+    }
+    if (b->mapped) {
+        set_owner(m, b, 0);
+    }
+    b->mapped = false;
+    b->exists = op->kind == UNMAP;
+    return (Answer) { OK };
+}
+
+static Answer model_run(Model *m, const Op *op)
+{
+    switch (op->kind) {
+    case CREATE:
+    case CREATE_GUEST:
+        return model_create(m, op);
+    case MAP:
+        return model_map(m, op);
+    case UNMAP:
+    case UNREF:
+        return model_unmap(m, op);
+    default:
+        return (Answer) { BAD };
+    }
+}
+
+/*
+ * What it gets
+ */
+
+static unsigned put_map(GPU *gpu, const Op *op)
+{
+    struct virtio_gpu_resource_map_blob cmd = {
+        .hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB),
+        .hdr.flags = cpu_to_le32(op->fenced ? VIRTIO_GPU_FLAG_FENCE : 0),
+        .hdr.fence_id = cpu_to_le64(1),
+        .resource_id = cpu_to_le32(op->id),
+        .offset = cpu_to_le64(op->offset),
+    };
+
+    return gpu_put(gpu, &(GPUCmd) {
+        .out = &cmd,
+        .out_len = op->kind == MAP_SHORT ? op->len : sizeof(cmd),
+        .in_len = op->kind == MAP_SHORT_REPLY
+                ? op->len : sizeof(struct virtio_gpu_resp_map_info),
+        .pieces = op->page % 4,
+    });
+}
+
+static unsigned put_create(GPU *gpu, const Op *op)
+{
+    struct {
+        struct virtio_gpu_resource_create_blob cmd;
+        struct virtio_gpu_mem_entry entry;
+    } QEMU_PACKED c = {
+        .cmd.hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB),
+        .cmd.hdr.flags = cpu_to_le32(op->fenced ? VIRTIO_GPU_FLAG_FENCE : 0),
+        .cmd.hdr.fence_id = cpu_to_le64(1),
+        .cmd.resource_id = cpu_to_le32(op->id),
+        .entry.addr = cpu_to_le64(GPU_SCRATCH),
+        .entry.length = cpu_to_le32(GPU_PAGE),
+    };
+    bool guest = op->kind == CREATE_GUEST;
+
+    if (guest) {
+        c.cmd.blob_mem = cpu_to_le32(VIRTIO_GPU_BLOB_MEM_GUEST);
+        c.cmd.blob_flags = cpu_to_le32(MAPPABLE);
+        c.cmd.size = cpu_to_le64(GPU_PAGE);
+        c.cmd.nr_entries = cpu_to_le32(1);
+    } else {
+        c.cmd.blob_mem = cpu_to_le32(VIRTIO_GPU_BLOB_MEM_HOST3D);
+        c.cmd.blob_flags = cpu_to_le32(op->mappable ? MAPPABLE : 0);
+        c.cmd.blob_id = cpu_to_le64(blob_types[op->type].blob_id);
+        c.cmd.size = cpu_to_le64(op->size);
+    }
+    return gpu_put(gpu, &(GPUCmd) {
+        .out = &c, .out_len = guest ? sizeof(c) : sizeof(c.cmd), .in_len = 24,
+    });
+}
+
+static unsigned put_op(GPU *gpu, const Op *op)
+{
+    switch (op->kind) {
+    case CREATE:
+    case CREATE_GUEST:
+        return put_create(gpu, op);
+    case UNMAP:
+    case UNREF:
+        return gpu_put_fenced(gpu, op->kind == UNMAP
+                              ? VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB
+                              : VIRTIO_GPU_CMD_RESOURCE_UNREF,
+                              op->id, op->fenced);
+    default:
+        return put_map(gpu, op);
+    }
+}
+
+static bool check_answer(GPU *gpu, unsigned slot, Answer wanted)
+{
+    const struct virtio_gpu_resp_map_info *reply;
+    uint32_t type, map_info = 0;
+
+    gpu_wait(gpu, slot);
+    reply = gpu_reply(gpu, slot, NULL);
+    type = le32_to_cpu(reply->hdr.type);
+    if (type == GRANTED) {
+        map_info = le32_to_cpu(reply->map_info);
+    }
+    gpu_free(gpu, slot);
+    if (type == wanted.type && map_info == wanted.map_info) {
+        return true;
+    }
+    fprintf(stderr, "answer 0x%x map_info %u, not 0x%x map_info %u\n",
+            type, map_info, wanted.type, wanted.map_info);
+    return false;
+}
+
+static bool is_stamp(uint64_t value)
+{
+    uint32_t id = (value ^ scripted_stamp(0, 0)) >> 32;
+
+    return id && id <= IDS;
+}
+
+static bool check_page(GPU *gpu, const Model *m, unsigned page)
+{
+    uint32_t id = m->owner[page];
+    const Blob *b = &m->blobs[id];
+    uint64_t data[2], index = page - b->first;
+
+    qtest_memread(gpu_qts(gpu), gpu_window(gpu) + page * GPU_PAGE, data,
+                  sizeof(data));
+    if (id ? data[0] == scripted_stamp(id, index) &&
+             data[1] == b->written[index] : !is_stamp(data[0])) {
+        return true;
+    }
+    fprintf(stderr, "page %u shows %" PRIx64 " %" PRIx64 ", not blob %u's\n",
+            page, data[0], data[1], id);
+    return false;
+}
+
+static void do_write(GPU *gpu, Model *m, const Op *op)
+{
+    unsigned page = op->page;
+    uint32_t id = m->owner[page];
+    uint64_t value = 0x1000000 + op->offset;
+
+    gpu_write(gpu, page * GPU_PAGE + 8, value);
+    if (id) {
+        m->blobs[id].written[page - m->blobs[id].first] = value;
+    }
+}
+
+static void do_reset(GPU *gpu, Model *m)
+{
+    bool wrong = m->wrong;
+
+    gpu_reset(gpu);
+    *m = (Model) { .wrong = wrong };
+}
+
+static bool run_group(GPU *gpu, Model *m, const Op *ops, unsigned n)
+{
+    unsigned slots[GROUP_MAX], i;
+    Answer wanted[GROUP_MAX];
+    bool good = true;
+
+    for (i = 0; i < n; i++) {
+        slots[i] = put_op(gpu, &ops[i]);
+        wanted[i] = model_run(m, &ops[i]);
+    }
+    gpu_kick(gpu);
+    for (i = 0; i < n; i++) {
+        good = check_answer(gpu, slots[i], wanted[i]) && good;
+    }
+    for (i = 0; good && i < n; i++) {
+        good = check_page(gpu, m, ops[i].page);
+    }
+    return good;
+}
+
+static bool is_alone(const Op *op)
+{
+    return op->kind == RESET || op->kind == WRITE;
+}
+
+static unsigned group_at(const Op *ops, unsigned n)
+{
+    unsigned i;
+
+    for (i = 0; i < n && i < GROUP_MAX && !is_alone(&ops[i]); i++) {
+        if (ops[i].last) {
+            return i + 1;
+        }
+    }
+    return i;
+}
+
+static bool check_all_pages(GPU *gpu, const Model *m)
+{
+    unsigned page;
+
+    for (page = 0; page < WINDOW_PAGES; page++) {
+        if (!check_page(gpu, m, page)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool run_ops(GPU *gpu, const Op *ops, unsigned n)
+{
+    Model m = { .wrong = g_getenv("SOAK_MODEL_IS_WRONG") };
+    unsigned done, step, said = 0;
+
+    for (done = 0; done < n; done += step) {
+        if (ops[done].kind == RESET) {
+            do_reset(gpu, &m);
+            step = 1;
+        } else if (ops[done].kind == WRITE) {
+            do_write(gpu, &m, &ops[done]);
+            step = 1;
+        } else {
+            step = group_at(ops + done, n - done);
+            if (!run_group(gpu, &m, ops + done, step)) {
+                return false;
+            }
+        }
+        if (done / 4096 != (done + step) / 4096 && !check_all_pages(gpu, &m)) {
+            return false;
+        }
+        if (done / 100000 != said) {
+            said = done / 100000;
+            g_test_message("%u commands", done);
+        }
+    }
+    return check_all_pages(gpu, &m);
+}
+
+/*
+ * Runs, each in a process of its own: QEMU may die, too
+ */
+
+static bool run_apart(const Op *ops, unsigned n, bool quiet)
+{
+    pid_t pid = fork();
+    int status;
+
+    g_assert_cmpint(pid, >=, 0);
+    if (!pid) {
+        GPU *gpu;
+
+        if (quiet) {
+            int null = open("/dev/null", O_WRONLY);
+
+            dup2(null, STDOUT_FILENO);
+            dup2(null, STDERR_FILENO);
+        }
+        gpu = gpu_start(&(GPUConfig) {
+            .hostmem = WINDOW, .log = "/dev/null",
+        });
+        if (!run_ops(gpu, ops, n)) {
+            _exit(1);
+        }
+        gpu_reset(gpu);
+        gpu_check_nothing_left(gpu);
+        gpu_stop(gpu);
+        fflush(NULL);
+        _exit(0);
+    }
+    g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+    return WIFEXITED(status) && !WEXITSTATUS(status);
+}
+
+/* Leave out what can be left out, in ever smaller pieces. */
+static unsigned shorten(Op *ops, unsigned n)
+{
+    g_autofree Op *less = g_new(Op, n);
+    unsigned piece, at, tries = 0;
+
+    for (piece = MAX(n / 2, 1); piece && tries < 400; piece /= 2) {
+        for (at = 0; at < n && tries < 400;) {
+            unsigned len = MIN(piece, n - at);
+
+            memcpy(less, ops, at * sizeof(Op));
+            memcpy(less + at, ops + at + len, (n - at - len) * sizeof(Op));
+            tries++;
+            if (n > len && !run_apart(less, n - len, true)) {
+                n -= len;
+                memcpy(ops, less, n * sizeof(Op));
+            } else {
+                at += len;
+            }
+        }
+    }
+    return n;
+}
+
+static unsigned number(const char *name, unsigned otherwise)
+{
+    const char *text = g_getenv(name);
+
+    return text ? g_ascii_strtoull(text, NULL, 0) : otherwise;
+}
+
+static void test_soak(void)
+{
+    unsigned n = number("SOAK_COMMANDS", 20000), i;
+    unsigned seed = number("SOAK_SEED", 1);
+    g_autofree Op *ops = g_new(Op, n);
+    GRand *rand = g_rand_new_with_seed(seed);
+
+    for (i = 0; i < n; i++) {
+        ops[i] = any_op(rand);
+    }
+    g_rand_free(rand);
+    g_test_message("%u commands, seed %u", n, seed);
+    if (run_apart(ops, n, false)) {
+        return;
+    }
+    fprintf(stderr, "seed %u fails; looking for a shorter sequence\n", seed);
+    n = shorten(ops, n);
+    fprintf(stderr, "%u commands that fail:\n", n);
+    for (i = 0; i < n; i++) {
+        print_op(&ops[i]);
+    }
+    run_apart(ops, n, false);
+    g_test_fail();
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    qtest_add_func("/virtio-gpu-gl/soak", test_soak);
+    return g_test_run();
+}
