@@ -7,8 +7,6 @@
  * through here.  What is asked in between is answered by the script.
  */
 
-#define _GNU_SOURCE
-
 #include <dlfcn.h>
 #include <errno.h>
 #include <linux/kvm.h>

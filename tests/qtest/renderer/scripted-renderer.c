@@ -6,8 +6,6 @@
  * See scripted-renderer.h for how a test drives it.
  */
 
-#define _GNU_SOURCE
-
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>

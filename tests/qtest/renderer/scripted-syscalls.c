@@ -13,8 +13,6 @@
 /* The names below are the very symbols that others link to. */
 #undef _FILE_OFFSET_BITS
 #undef _FORTIFY_SOURCE
-#define _GNU_SOURCE
-
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>

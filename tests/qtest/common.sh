@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+#
+# What the scripts beside share; to be sourced.  They run the test programs
+# with a QEMU of one kind or another and count what comes out.
+
+. "$(dirname "${BASH_SOURCE[0]}")/../../scripts/env.sh"
+
+QTEST=$TOP/tests/qtest
+PASSED=0 FAILED=0 SKIPPED=0
+
+# Our test programs, as ninja and meson name them
+test_names()
+{
+    local file
+    for file in "$QTEST"/virtio-gpu-gl-*-test.c; do
+        basename "$file" .c
+    done
+}
+
+# build_tests TARGET...: QEMU, the renderer and these
+build_tests()
+{
+    run "$TOP/scripts/build.sh" accel-qtest-x86_64.so \
+        tests/qtest/renderer/libscripted-renderer.so \
+        tests/qtest/renderer/libscripted-watcher.so "$@" >&2
+}
+
+# A scratch folder whose name has no space in it: libqtest does not quote
+make_scratch()
+{
+    SCRATCH=$(mktemp -d /tmp/virtio-gpu-gl.XXXXXX)
+    trap 'rm -rf -- "$SCRATCH"' EXIT
+    mkdir -m 700 "$SCRATCH/xdg" "$SCRATCH/tmp"
+}
+
+# emulator DIR [MODULES]: a QEMU for libqtest in DIR, with these modules first
+emulator()
+{
+    local dir=$1 modules=${2:-$OURS}
+    mkdir -p "$dir"
+    {
+        echo '#!/bin/sh'
+        printf 'export QEMU_MODULE_DIR=%q\n' "$modules"
+        printf 'exec %q -L /usr/share/qemu -L /usr/share/seabios "$@"\n' "$OURS/qemu-system-x86_64"
+    } >"$dir/qemu-system-x86_64"
+    chmod +x "$dir/qemu-system-x86_64"
+}
+
+# with_qemu DIR COMMAND...: in the root, with what the test programs look for
+with_qemu()
+{
+    local dir=$1
+    shift
+    QTEST_QEMU_BINARY=$dir/qemu-system-x86_64 \
+        XDG_RUNTIME_DIR=$SCRATCH/xdg TMPDIR=$SCRATCH/tmp MALLOC_PERTURB_='' \
+        ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0:abort_on_error=1${ASAN_OPTIONS:+:$ASAN_OPTIONS} \
+        UBSAN_OPTIONS=halt_on_error=1:abort_on_error=1:print_stacktrace=1 \
+        in_root "$@"
+}
+
+# list_cases DIR NAME...: "PROGRAM<tab>PATH" for each case
+list_cases()
+{
+    local dir=$1 name
+    shift
+    for name in "$@"; do
+        with_qemu "$dir" "$OURS/tests/qtest/$name" -l |
+            awk -v program="$OURS/tests/qtest/$name" -v OFS='\t' \
+                '{ sub(/^# /, "") } /^\// { print program, $0 }'
+    done
+}
+
+# run_cases DIR SECONDS LOGS: cases from stdin, several at once; results as
+# "ok|not ok|skip<tab>PATH<tab>SECONDS"
+run_cases()
+{
+    local dir=$1 limit=$2 logs=$3
+    mkdir -p "$logs"
+    tr '\t\n' '\0\0' |
+        with_qemu "$dir" xargs -0 -r -n 2 -P "$JOBS" \
+            bash "$QTEST/run-case.sh" "$limit" "$logs"
+}
+
+# count RESULTS: adds up, and prints each as it comes
+count()
+{
+    local result path time
+    while IFS=$'\t' read -r result path time; do
+        case $result in
+        ok) PASSED=$((PASSED + 1)) ;;
+        skip) SKIPPED=$((SKIPPED + 1)) ;;
+        *) FAILED=$((FAILED + 1)) ;;
+        esac
+        printf '%-7s %s (%s)\n' "$result" "$path" "$time"
+    done
+}
+
+summary()
+{
+    local line="$PASSED passed, $FAILED failed"
+    [ "$SKIPPED" = 0 ] || line+=", $SKIPPED skipped"
+    printf '%s\n' "$line"
+    [ "$FAILED" = 0 ] && [ "$PASSED" != 0 ]
+}

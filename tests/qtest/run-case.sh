@@ -1,0 +1,39 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# run-case.sh SECONDS LOGS PROGRAM PATH: one case of a test program
+#
+# Prints "RESULT<tab>PATH<tab>TIME", and what was said if it failed; RESULT is
+# ok, not ok or skip.  All output is kept in LOGS.
+set -uo pipefail
+
+[ $# -eq 4 ] || {
+    sed -n 's/^# \?//p' "$0" | sed -n '3,6p'
+    exit 1
+}
+limit=$1 program=$3 path=$4
+log=$2/$(printf '%s' "$path" | tr / -).log
+start=$EPOCHREALTIME
+status=0
+timeout -k 5 "$limit" "$program" --tap -k -p "$path" >"$log" 2>&1 || status=$?
+time=$(awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f s", b - a }')
+if [ "$status" -ge 124 ] && [ "$status" -le 137 ]; then
+    echo "status $status: ended after $limit s, or by a signal" >>"$log"
+fi
+result='not ok'
+if [ "$status" = 0 ] && grep -q "^ok .*$path" "$log"; then
+    result=ok
+    # TAP's way to say that a test was skipped
+    ! grep -qi "^ok .*# SKIP" "$log" || result=skip
+fi
+if [ "$result" = skip ]; then
+    path+=" ($(sed -n 's/^ok .*# SKIP *//ip' "$log" | head -n 1))"
+fi
+if [ "$result" = 'not ok' ] && [ -z "${QUIET:-}" ]; then
+    {
+        echo "--- $path"
+        grep -v '^# \(Start\|End\|starting\|random\)' "$log" | tail -n 25
+        echo "---"
+    } >&2
+fi
+printf '%s\t%s\t%s\n' "$result" "$path" "$time"

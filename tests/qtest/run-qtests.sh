@@ -1,0 +1,43 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# run-qtests.sh [--slow] [NAME...]: the device, driven by a scripted renderer
+#
+#   --slow   what takes minutes, too
+#   NAME     only cases with this in their path
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+names=() slow=()
+for arg in "$@"; do
+    case $arg in
+    -h | --help)
+        sed -n 's/^# \?//p' "$0" | sed -n '3,6p'
+        exit 0
+        ;;
+    --slow) slow=(slow) ;;
+    -*) die "no such option: $arg" "try --help" ;;
+    *) names+=("$arg") ;;
+    esac
+done
+
+mapfile -t tests < <(test_names)
+build_tests "${tests[@]/#/tests/qtest/}"
+make_scratch
+emulator "$SCRATCH/ours"
+limit=120
+[ "$VARIANT" != asan ] || limit=400
+if [ ${#slow[@]} -gt 0 ]; then
+    export QTEST_SLOW=1
+    limit=1200
+fi
+
+list_cases "$SCRATCH/ours" "${tests[@]}" >"$SCRATCH/cases"
+if [ ${#names[@]} -gt 0 ]; then
+    printf '%s\n' "${names[@]}" >"$SCRATCH/names"
+    grep -F -f "$SCRATCH/names" "$SCRATCH/cases" >"$SCRATCH/some" ||
+        die "no case has that in its path: ${names[*]}"
+    mv "$SCRATCH/some" "$SCRATCH/cases"
+fi
+say "$(wc -l <"$SCRATCH/cases") cases, $JOBS at once"
+count < <(run_cases "$SCRATCH/ours" "$limit" "$SERIES_DIR/qtest${VARIANT:+-$VARIANT}" <"$SCRATCH/cases")
+summary
