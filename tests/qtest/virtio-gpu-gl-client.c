@@ -412,19 +412,20 @@ void gpu_settle(GPU *gpu)
 
 void gpu_wait(GPU *gpu, unsigned slot)
 {
-    int64_t start = g_get_monotonic_time(), now = start, stepped = start;
+    int64_t start = g_get_monotonic_time(), now = start, next = 2000;
 
     while (!gpu_is_done(gpu, slot)) {
         now = g_get_monotonic_time();
         if (now - start > TIMEOUT_US) {
             g_error("a command is never answered");
         }
-        if (now - stepped > 2000) {
+        /* Seldom enough that it costs QEMU nothing */
+        if (now - start > next) {
             if (!qtest_probe_child(gpu->qts)) {
                 g_error("QEMU has ended");
             }
             gpu_settle(gpu);
-            stepped = now;
+            next = MIN(next * 2, next + 100000);
         }
     }
 }

@@ -1,0 +1,138 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# run-bench.sh [--quick]: what mapping and unmapping a blob costs
+#
+# Ours and stock in one run, 64 commands a kick, medians of at least 9
+# repetitions, with 0 to 30,000 other blobs mapped; beside them the floor: the
+# same system calls in a program that does nothing else.  Stock takes 0.1 s
+# for each unmap, so that this takes about 5 minutes.
+#
+#   --quick   without stock
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+quick=
+case ${1:-} in
+-h | --help)
+    sed -n 's/^# \?//p' "$0" | sed -n '3,10p'
+    exit 0
+    ;;
+--quick) quick=1 ;;
+'') ;;
+*) die "no such option: $1" "try --help" ;;
+esac
+[ -z "$VARIANT" ] || die "a build for $VARIANT cannot be measured"
+
+build_tests tests/qtest/virtio-gpu-gl-bench
+make_scratch
+emulator "$SCRATCH/ours"
+emulator "$SCRATCH/stock" "$STOCK_MODULES"
+results=$SERIES_DIR/bench.tsv
+: >"$results"
+
+# bench DIR NAME LIVE REPETITIONS CASE...
+bench()
+{
+    local dir=$1 name=$2 live=$3
+    shift
+    say "$name, $live blobs live"
+    with_qemu "$SCRATCH/$dir" "$OURS/tests/qtest/virtio-gpu-gl-bench" "$@" 2>"$SCRATCH/stderr" |
+        grep "^$name" >>"$results" || {
+        tail -n 5 "$SCRATCH/stderr" >&2
+        FAILED=$((FAILED + 1))
+        say "$name, $live blobs live: failed"
+    }
+}
+
+for live in 0 256 1024 30000; do
+    bench ours floor "$live" 51
+    bench ours ours "$live" 25 answers no-query name shm
+done
+if [ -z "$quick" ]; then
+    for live in 0 256 1024; do
+        bench stock stock "$live" 9 answers
+    done
+fi
+
+# median NAME LIVE CASE WHAT [5: time, 6: processor time]
+median()
+{
+    awk -F'\t' -v OFMT=%.3f -v name="$1" -v live="$2" -v which="$3" -v what="$4" -v col="${5:-5}" \
+        '$1 == name && $2 == live && $3 == which && $4 == what { print $col }' "$results"
+}
+
+table()
+{
+    printf '%-8s %7s  %-9s %12s %12s %12s\n' build live exporter 'map us' 'unmap us' 'both, CPU us'
+    awk -F'\t' '
+        $4 == "map" { map[$1, $2, $3] = $5; cpu[$1, $2, $3] = $6 }
+        $4 == "unmap" {
+            printf "%-8s %7d  %-9s %12.1f %12.1f %12.1f\n", $1, $2, $3, map[$1, $2, $3], $5,
+                cpu[$1, $2, $3] + $6
+        }
+        $4 == "map+unmap" { printf "%-8s %7d  %-9s %25.1f %12.1f\n", $1, $2, "", $5, $6 }
+        $4 == "empty" { printf "%-8s %7d  %-9s %25.1f %12.1f\n", $1, $2, "(empty)", $5, $6 }
+        $4 == "memory" { printf "%-8s %7d  %-9s %19.0f bytes a blob\n", $1, $2, "(memory)", $5 }
+    ' "$results"
+}
+
+json()
+{
+    local version
+    version=$(with_qemu "$SCRATCH/ours" "$SCRATCH/ours/qemu-system-x86_64" --version | head -n 1)
+    printf '{\n  "qemu": "%s",\n  "cpus": %s,\n  "load": "%s",\n  "batch": 64,\n  "results": [\n' \
+        "$version" "$(nproc)" "$(cut -d' ' -f1 /proc/loadavg)"
+    awk -F'\t' '
+        { printf "%s    { \"build\": \"%s\", \"live\": %d, \"case\": \"%s\", \"what\": \"%s\", \"%s\": %s, \"cpu_us\": %s }",
+            NR == 1 ? "" : ",\n", $1, $2, $3, $4, $4 == "memory" ? "bytes" : "us", $5, $6 }
+        END { print "" }' "$results"
+    printf '  ]\n}\n'
+}
+
+# limit TEXT VALUE OPERATOR BOUND
+limit()
+{
+    local word=ok
+    if awk -v a="$2" -v b="$4" -v op="$3" \
+        'BEGIN { exit !(a != "" && (op == "<=" ? a + 0 <= b + 0 : a + 0 >= b + 0)) }'; then
+        PASSED=$((PASSED + 1))
+    else
+        FAILED=$((FAILED + 1))
+        word='not ok'
+    fi
+    printf '%-7s %s: %s (%s %s)\n' "$word" "$1" "$2" "$3" "$4"
+}
+
+sum()
+{
+    awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a + b }'
+}
+
+ratio()
+{
+    awk -v a="$1" -v b="$2" 'BEGIN { if (b > 0) printf "%.2f", a / b }'
+}
+
+both()
+{
+    sum "$(median "$1" "$2" "$3" map "${4:-5}")" "$(median "$1" "$2" "$3" unmap "${4:-5}")"
+}
+
+table
+json >"$SERIES_DIR/bench.json"
+say "for programs: $SERIES_DIR/bench.json"
+
+ours0=$(both ours 0 answers)
+limit 'map and unmap, us, the exporter answers' "$ours0" '<=' 10
+limit 'the same with 30,000 live, times that' "$(ratio "$(both ours 30000 answers)" "$ours0")" '<=' 1.2
+limit 'map and unmap, us, the exporter has a name only' "$(both ours 0 name)" '<=' 25
+limit 'what the query adds, us' \
+    "$(sum "$(median ours 0 answers map)" "-$(median ours 0 no-query map)")" '<=' 3
+limit 'bytes of memory a live blob' "$(median ours 30000 - memory)" '<=' 512
+if [ -z "$quick" ]; then
+    limit 'map and unmap with 1024 live, times faster than stock' \
+        "$(ratio "$(both stock 1024 answers)" "$(both ours 1024 answers)")" '>=' 500
+    limit 'map alone, the same' \
+        "$(ratio "$(median stock 1024 answers map)" "$(median ours 1024 answers map)")" '>=' 500
+fi
+summary

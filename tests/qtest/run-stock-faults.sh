@@ -1,0 +1,57 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# run-stock-faults.sh: which known faults the QEMU without our change has
+#
+# The regression test of each fault, on ours and on stock.  Passed means: ours
+# passes it.  That stock passes one, too, is no failure, but said: a release
+# of QEMU may have it fixed.
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+case ${1:-} in
+-h | --help)
+    sed -n 's/^# \?//p' "$0" | sed -n '3,7p'
+    exit 0
+    ;;
+esac
+
+build_tests tests/qtest/virtio-gpu-gl-fault-test
+make_scratch
+emulator "$SCRATCH/ours"
+emulator "$SCRATCH/stock" "$STOCK_MODULES"
+list_cases "$SCRATCH/ours" virtio-gpu-gl-fault-test >"$SCRATCH/cases"
+say "$(wc -l <"$SCRATCH/cases") faults, ours"
+run_cases "$SCRATCH/ours" 120 "$SCRATCH/log-ours" <"$SCRATCH/cases" >"$SCRATCH/ours.tsv"
+say "the same, stock (up to 4 min: it becomes slow before it aborts)"
+QUIET=1 run_cases "$SCRATCH/stock" 240 "$SERIES_DIR/stock-faults" <"$SCRATCH/cases" >"$SCRATCH/stock.tsv"
+
+# How a case ended on stock
+how()
+{
+    local log
+    log=$SERIES_DIR/stock-faults/$(printf '%s' "$1" | tr / -).log
+    {
+        grep -h 'Assertion.*failed\|detected QEMU death\|FATAL-ERROR\|^status' "$log" ||
+            grep -h 'assertion failed\|should be\|ERROR' "$log"
+    } | head -n 1 | sed 's/^.*libqtest[^ ]* kill_qemu() detected //; s/^.*ERROR: *//; s/^.*: assertion failed/assertion failed/' |
+        cut -c1-100
+}
+
+faults=0
+printf '%-22s %-7s %s\n' fault ours stock
+while IFS=$'\t' read -r result path _; do
+    ours=$(awk -F'\t' -v path="$path" '$2 == path { print $1 }' "$SCRATCH/ours.tsv")
+    if [ "$ours" = ok ]; then
+        PASSED=$((PASSED + 1))
+    else
+        FAILED=$((FAILED + 1))
+    fi
+    said='has it not'
+    if [ "$result" != ok ]; then
+        faults=$((faults + 1))
+        said="HAS IT: $(how "$path")"
+    fi
+    printf '%-22s %-7s %s\n' "${path##*/}" "$ours" "$said"
+done < <(sort -t $'\t' -k 2 "$SCRATCH/stock.tsv")
+say "stock has $faults of these faults"
+summary

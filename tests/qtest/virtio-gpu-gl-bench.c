@@ -1,0 +1,296 @@
+/*
+ * What mapping and unmapping a blob costs
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * virtio-gpu-gl-bench NAME LIVE REPETITIONS CASE...
+ *
+ * Times batches of GPU_BATCH commands, one kick each, with LIVE other blobs
+ * mapped, from the kick to the last answer, and QEMU's processor time beside.
+ * CASE is one of those below.  Prints, separated by tabs: NAME, LIVE, CASE,
+ * what, and medians in microseconds a command: time, processor time.
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/memfd.h"
+#include "virtio-gpu-gl-client.h"
+
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#define FIRST 100000
+#define HOSTMEM (256 * GPU_MIB)
+#define SHARED_BUF (SCRIPTED_DMABUF | SCRIPTED_CACHED | \
+                    SCRIPTED_WORD_CACHED | SCRIPTED_ONE_BUFFER)
+
+typedef struct Case {
+    const char *name;
+    uint64_t blob_id;
+    bool mute;
+} Case;
+
+static const Case cases[] = {
+    { "answers", SCRIPTED_DMABUF | SCRIPTED_CACHED | SCRIPTED_WORD_CACHED },
+    { "no-query", SCRIPTED_DMABUF | SCRIPTED_CACHED | SCRIPTED_WORD_CACHED,
+      true },
+    { "name", SCRIPTED_DMABUF | SCRIPTED_EXP_UDMABUF | SCRIPTED_WORD_WC },
+    { "shm", SCRIPTED_SHM | SCRIPTED_WORD_CACHED },
+};
+
+typedef struct Sample {
+    double time;
+    double cpu;
+} Sample;
+
+typedef struct Series {
+    unsigned n;
+    double time[1000];
+    double cpu[1000];
+} Series;
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, unsigned n)
+{
+    qsort(values, n, sizeof(*values), compare);
+    return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+static void add(Series *s, Sample sample)
+{
+    g_assert_cmpuint(s->n, <, G_N_ELEMENTS(s->time));
+    s->time[s->n] = sample.time;
+    s->cpu[s->n++] = sample.cpu;
+}
+
+static void print(const char *name, unsigned live, const char *which,
+                  const char *what, Series *s)
+{
+    printf("%s\t%u\t%s\t%s\t%.3f\t%.3f\n", name, live, which, what,
+           median(s->time, s->n), median(s->cpu, s->n));
+    fflush(stdout);
+}
+
+static double now_us(clockid_t clock)
+{
+    struct timespec ts;
+
+    clock_gettime(clock, &ts);
+    return ts.tv_sec * 1e6 + ts.tv_nsec / 1e3;
+}
+
+static Sample run_batch(GPU *gpu, GPUBatch put, uint32_t first)
+{
+    const struct virtio_gpu_ctrl_hdr *reply;
+    unsigned slots[GPU_BATCH], i;
+    clockid_t cpu;
+    Sample s;
+
+    clock_getcpuclockid(qtest_pid(gpu_qts(gpu)), &cpu);
+    for (i = 0; i < GPU_BATCH; i++) {
+        slots[i] = put(gpu, first + i);
+    }
+    s.cpu = now_us(cpu);
+    s.time = now_us(CLOCK_MONOTONIC);
+    gpu_kick(gpu);
+    for (i = 0; i < GPU_BATCH; i++) {
+        gpu_wait(gpu, slots[i]);
+    }
+    s.time = (now_us(CLOCK_MONOTONIC) - s.time) / GPU_BATCH;
+    s.cpu = (now_us(cpu) - s.cpu) / GPU_BATCH;
+    for (i = 0; i < GPU_BATCH; i++) {
+        reply = gpu_reply(gpu, slots[i], NULL);
+        if (reply->type != VIRTIO_GPU_RESP_OK_NODATA &&
+            reply->type != VIRTIO_GPU_RESP_OK_MAP_INFO) {
+            g_error("a command is answered by 0x%x", reply->type);
+        }
+        gpu_free(gpu, slots[i]);
+    }
+    return s;
+}
+
+/*
+ * Commands
+ */
+
+static unsigned put_live(GPU *gpu, uint32_t id)
+{
+    return gpu_put_create(gpu, id, SHARED_BUF, GPU_PAGE);
+}
+
+static unsigned put_map_live(GPU *gpu, uint32_t id)
+{
+    return gpu_put_map(gpu, id, id * GPU_PAGE);
+}
+
+/* Behind all others, with a hole between any two */
+static unsigned put_map(GPU *gpu, uint32_t id)
+{
+    return gpu_put_map(gpu, id, (32000ull + (id - FIRST) * 2) * GPU_PAGE);
+}
+
+static unsigned put_unmap(GPU *gpu, uint32_t id)
+{
+    return gpu_put_simple(gpu, VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB, id);
+}
+
+static unsigned put_unref(GPU *gpu, uint32_t id)
+{
+    return gpu_put_simple(gpu, VIRTIO_GPU_CMD_RESOURCE_UNREF, id);
+}
+
+/* The renderer is told, and does nothing. */
+static unsigned put_empty(GPU *gpu, uint32_t id)
+{
+    return gpu_put_simple(gpu, VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE, id);
+}
+
+static void make_live(GPU *gpu, const char *name, unsigned live)
+{
+    g_autofree uint32_t *replies = g_new(uint32_t, live + 1);
+    uint64_t before;
+
+    gpu_batch(gpu, put_live, 1, live, replies);
+    before = gpu_status_kib(gpu, "RssAnon:");
+    gpu_batch(gpu, put_map_live, 1, live, replies);
+    if (live && replies[live - 1] != VIRTIO_GPU_RESP_OK_MAP_INFO) {
+        g_error("blob %u is not mapped: 0x%x", live, replies[live - 1]);
+    }
+    if (live >= 1000) {
+        printf("%s\t%u\t-\tmemory\t%.0f\t0\n", name, live,
+               (gpu_status_kib(gpu, "RssAnon:") - before) * 1024.0 / live);
+    }
+}
+
+static void run_case(GPU *gpu, const char *name, unsigned live,
+                     unsigned repetitions, const Case *c)
+{
+    g_autofree Series *map = g_new0(Series, 1), *unmap = g_new0(Series, 1);
+    unsigned i, slot;
+
+    for (i = 0; i < GPU_BATCH; i++) {
+        slot = gpu_put_create(gpu, FIRST + i, c->blob_id, GPU_PAGE);
+        gpu_kick(gpu);
+        gpu_wait(gpu, slot);
+        gpu_free(gpu, slot);
+    }
+    gpu_shared(gpu)->mute_query = c->mute;
+    run_batch(gpu, put_map, FIRST);
+    run_batch(gpu, put_unmap, FIRST);
+    for (i = 0; i < repetitions; i++) {
+        add(map, run_batch(gpu, put_map, FIRST));
+        add(unmap, run_batch(gpu, put_unmap, FIRST));
+    }
+    gpu_shared(gpu)->mute_query = 0;
+    run_batch(gpu, put_unref, FIRST);
+    print(name, live, c->name, "map", map);
+    print(name, live, c->name, "unmap", unmap);
+}
+
+static void run_empty(GPU *gpu, const char *name, unsigned live,
+                      unsigned repetitions)
+{
+    g_autofree Series *s = g_new0(Series, 1);
+    unsigned i;
+
+    run_batch(gpu, put_empty, FIRST);
+    for (i = 0; i < repetitions; i++) {
+        add(s, run_batch(gpu, put_empty, FIRST));
+    }
+    print(name, live, "-", "empty", s);
+}
+
+static const Case *find_case(const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(cases); i++) {
+        if (!strcmp(cases[i].name, name)) {
+            return &cases[i];
+        }
+    }
+    g_error("no such case: %s", name);
+}
+
+/*
+ * The floor: what the kernel takes for a query, a mapping and a hole
+ */
+
+static void check(bool good)
+{
+    if (!good) {
+        g_error("%s", strerror(errno));
+    }
+}
+
+static void run_floor(unsigned live, unsigned repetitions)
+{
+    const size_t size = HOSTMEM;
+    g_autofree Series *s = g_new0(Series, 1);
+    int hole = memfd_create("hole", MFD_CLOEXEC);
+    int buffer = memfd_create("buffer", MFD_CLOEXEC);
+    uint64_t query[2] = { 1, 0 };
+    uint8_t *base;
+    unsigned i, n;
+
+    check(!ftruncate(hole, size) && !ftruncate(buffer, GPU_PAGE));
+    base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, hole, 0);
+    check(base != MAP_FAILED);
+    for (i = 1; i <= live; i++) {
+        check(mmap(base + i * GPU_PAGE, GPU_PAGE, PROT_READ | PROT_WRITE,
+                   MAP_SHARED | MAP_FIXED, buffer, 0) != MAP_FAILED);
+    }
+    for (n = 0; n < repetitions; n++) {
+        Sample sample = {
+            .time = now_us(CLOCK_MONOTONIC),
+            .cpu = now_us(CLOCK_PROCESS_CPUTIME_ID),
+        };
+
+        for (i = 0; i < GPU_BATCH; i++) {
+            size_t at = (32000ull + i * 2) * GPU_PAGE;
+
+            ioctl(buffer, 0xc0106202u, query);
+            check(mmap(base + at, GPU_PAGE, PROT_READ | PROT_WRITE,
+                       MAP_SHARED | MAP_FIXED, buffer, 0) != MAP_FAILED);
+            check(mmap(base + at, GPU_PAGE, PROT_READ | PROT_WRITE,
+                       MAP_SHARED | MAP_FIXED, hole, at) != MAP_FAILED);
+        }
+        sample.time = (now_us(CLOCK_MONOTONIC) - sample.time) / GPU_BATCH;
+        sample.cpu = (now_us(CLOCK_PROCESS_CPUTIME_ID) - sample.cpu) /
+                     GPU_BATCH;
+        add(s, sample);
+    }
+    print("floor", live, "-", "map+unmap", s);
+}
+
+int main(int argc, char **argv)
+{
+    unsigned live, repetitions;
+    GPU *gpu;
+    int i;
+
+    if (argc < 4) {
+        fprintf(stderr, "virtio-gpu-gl-bench NAME LIVE REPETITIONS CASE...\n");
+        return 1;
+    }
+    g_test_init(&(int) { 1 }, &argv, NULL);
+    live = g_ascii_strtoull(argv[2], NULL, 10);
+    repetitions = g_ascii_strtoull(argv[3], NULL, 10);
+    if (!strcmp(argv[1], "floor")) {
+        run_floor(live, repetitions);
+        return 0;
+    }
+    gpu = gpu_start(&(GPUConfig) { .hostmem = HOSTMEM, .log = "/dev/null" });
+    make_live(gpu, argv[1], live);
+    run_empty(gpu, argv[1], live, repetitions);
+    for (i = 4; i < argc; i++) {
+        run_case(gpu, argv[1], live, repetitions, find_case(argv[i]));
+    }
+    gpu_stop(gpu);
+    return 0;
+}
