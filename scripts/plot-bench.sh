@@ -22,63 +22,81 @@ svg=$(realpath -m -- "${2:-${json%.json}.svg}")
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
-# A column of data for each line of the picture, and gnuplot's commands
+# Data for each line of the picture, and gnuplot's commands
 in_root python3 - "$json" "$tmp" <<'END'
 import json
 import sys
 
-COLOURS = {"ours": "#1f5fbf", "stock": "#c0392b", "floor": "#777777"}
-LABELS = {"ours": "with this change", "stock": "stock QEMU",
-          "floor": "system calls alone"}
-KINDS = {"map_us": ("map", 1, 7), "unmap_us": ("unmap", 2, 6)}
-HEAD = """set terminal svg size 820,520 dynamic font "sans-serif,14" \\
+# The build as the bench names it: colour, label, and which of its cases
+BUILDS = {
+    "ours": ("#1f5fbf", "with this change", "answers"),
+    "stock": ("#c0392b", "stock QEMU", "answers"),
+    "floor": ("#777777", "its system calls alone", "-"),
+}
+KINDS = {"map+unmap": ("map and unmap", 3, 1, 7), "map": ("map", 1.5, 2, 6)}
+HEAD = """set terminal svg size 760,460 dynamic font "sans-serif,14" \\
     background "#ffffff"
-set title "Mapping and unmapping a blob"
+set title "What mapping and unmapping a blob costs"
 set xlabel "blobs that are mapped already"
-set ylabel "microseconds for one command"
+set ylabel "microseconds"
 set logscale xy
 set grid xtics ytics lc rgb "#dddddd" lt 1
 set border 3 lc rgb "#444444"
 set tics nomirror
-set key outside right center vertical spacing 1.3
+set key at graph 0.99, 0.8 right top vertical spacing 1.2
 set format y "%g"
 """
 
 
+def costs_of(results, build, case):
+    """{what: {live: microseconds}}, with the sum of map and unmap."""
+    found = {}
+    for r in results:
+        if (r["build"], r["case"]) == (build, case) and "us" in r:
+            found.setdefault(r["what"], {})[r["live"]] = r["us"]
+    if "map" in found and "unmap" in found:
+        found["map+unmap"] = {live: us + found["unmap"][live]
+                              for live, us in found["map"].items()
+                              if live in found["unmap"]}
+    return found
+
+
+def curves(results):
+    for build, (colour, label, case) in BUILDS.items():
+        found = costs_of(results, build, case)
+        for what, (name, width, dash, point) in KINDS.items():
+            # No cost at all has no place on a logarithmic axis
+            points = sorted((live, us) for live, us
+                            in found.get(what, {}).items() if us > 0)
+            if points:
+                yield points, (
+                    'with linespoints lw %g dt %d pt %d ps 0.7 lc rgb "%s" '
+                    'title "%s: %s"' % (width, dash, point, colour, label,
+                                        name))
+
+
 def main(source, folder):
     with open(source, encoding="utf-8") as f:
-        series = json.load(f)["series"]
-    lives = sorted({p["live"] for s in series for p in s["points"]})
-    costs = [p[k] for s in series for p in s["points"] for k in KINDS
-             if p.get(k)]
-    if not lives or not costs:
-        sys.exit("%s has no points" % source)
+        drawn = list(curves(json.load(f)["results"]))
+    lives = sorted({live for points, _ in drawn for live, _ in points})
+    costs = [us for points, _ in drawn for _, us in points]
+    if not costs:
+        sys.exit("%s has nothing to draw" % source)
     # A logarithmic axis has no 0: it gets a place left of the first
-    zero = next((x for x in lives if x), 16) / 4
-    places = {x: x or zero for x in lives}
+    zero = next((live for live in lives if live), 16) / 4
     plots = []
-    for s in series:
-        name = s["name"]
-        for key, (what, dash, point) in KINDS.items():
-            # No cost at all has no place on a logarithmic axis
-            points = sorted((places[p["live"]], p[key]) for p in s["points"]
-                            if p.get(key))
-            if not points:
-                continue
-            data = "%s/%d" % (folder, len(plots))
-            with open(data, "w", encoding="utf-8") as f:
-                f.writelines("%g %g\n" % xy for xy in points)
-            plots.append(
-                '"%s" with linespoints lw 2 dt %d pt %d ps 0.7 lc rgb "%s" '
-                'title "%s: %s"' % (data, dash, point,
-                                    COLOURS.get(name, "#2e8b57"),
-                                    LABELS.get(name, name), what))
-    ticks = ", ".join('"%d" %g' % (x, at) for x, at in places.items())
+    for points, style in drawn:
+        data = "%s/%d" % (folder, len(plots))
+        with open(data, "w", encoding="utf-8") as f:
+            f.writelines("%g %g\n" % (live or zero, us) for live, us in points)
+        plots.append('"%s" %s' % (data, style))
+    ticks = ", ".join('"%s" %g' % (format(live, ","), live or zero)
+                      for live in lives)
     with open(folder + "/commands", "w", encoding="utf-8") as f:
         f.write(HEAD)
         f.write("set xtics (%s)\n" % ticks)
-        f.write("set xrange [%g:%g]\n" % (min(places.values()) / 1.5,
-                                          max(places.values()) * 1.5))
+        f.write("set xrange [%g:%g]\n" % ((lives[0] or zero) / 1.5,
+                                          lives[-1] * 1.5 or zero * 2))
         f.write("set yrange [%g:%g]\n" % (min(costs) / 2, max(costs) * 2))
         f.write("plot " + ", \\\n     ".join(plots) + "\n")
 
