@@ -683,7 +683,7 @@ void gpu_watch(GPU *gpu, uint32_t order, uint64_t offset)
 void gpu_release(GPU *gpu)
 {
     gpu->shared->watch = SCRIPTED_WATCH_RELEASE;
-    while (*(volatile uint32_t *)&gpu->shared->watch) {
+    while (__atomic_load_n(&gpu->shared->watch, __ATOMIC_ACQUIRE)) {
         g_usleep(500);
     }
 }

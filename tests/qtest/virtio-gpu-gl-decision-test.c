@@ -217,7 +217,7 @@ static void test_exporter(void)
 
 #define NAMED(name) (SCRIPTED_DMABUF | SCRIPTED_ENOTTY | SCRIPTED_EXP_##name)
 
-#if defined(__x86_64__) || defined(__i386__)
+#if defined(HOST_X86_64) || defined(HOST_I386)
 #define HEAP_ALONE CACHED
 #define HEAP_STRICT CACHED
 #define HEAP_WC CACHED

@@ -68,4 +68,8 @@ void scripted_kvm_end(void);
  */
 bool scripted_kvm_ioctl(unsigned long request, void *arg, int *ret);
 
+/* The C library's, for open() with two arguments where it is checked */
+int __open_2(const char *path, int flags);
+int __open64_2(const char *path, int flags);
+
 #endif /* SCRIPTED_INTERNAL_H */

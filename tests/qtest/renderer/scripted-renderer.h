@@ -190,6 +190,9 @@ struct scripted_shared {
     int32_t fd[SCRIPTED_FDS];
 };
 
+/* The watcher's: carries out the order in @shared */
+void scripted_watch(struct scripted_shared *shared);
+
 /* What a page of a new buffer begins with, after the resource's id */
 static inline uint64_t scripted_stamp(uint32_t resource_id, uint32_t page)
 {

@@ -135,12 +135,12 @@ static int answer_retry(struct open_fd *f)
     uint64_t retry = SCRIPTED_FIELD(6, SCRIPTED_RETRY(f->blob_id));
 
     if (retry == SCRIPTED_EAGAIN_ALWAYS) {
-        return EAGAIN;
+        return -EAGAIN;
     }
     if (!retry || f->tries++ >= SCRIPTED_RETRIES) {
         return 0;
     }
-    return retry == SCRIPTED_EINTR ? EINTR : EAGAIN;
+    return retry == SCRIPTED_EINTR ? -EINTR : -EAGAIN;
 }
 
 static int answer(struct open_fd *f, struct query *q)
@@ -167,13 +167,13 @@ static int answer(struct open_fd *f, struct query *q)
         q->value = 1ull << 32 | 2;
         return 0;
     case SCRIPTED_EINVAL:
-        return EINVAL;
+        return -EINVAL;
     case SCRIPTED_EFAULT:
-        return EFAULT;
+        return -EFAULT;
     case SCRIPTED_EIO:
-        return EIO;
+        return -EIO;
     default:
-        return ENOTTY;
+        return -ENOTTY;
     }
 }
 
@@ -192,9 +192,9 @@ static int query(int fd, struct query *q)
         /* What asking costs; a memfd answers ENOTTY. */
         syscall(SYS_ioctl, fd, QUERY, q);
     }
-    error = f ? answer(f, q) : ENOTTY;
+    error = f ? answer(f, q) : -ENOTTY;
     if (error) {
-        errno = error;
+        errno = -error;
         return -1;
     }
     return 0;
@@ -301,9 +301,6 @@ static int do_open(const char *path, int flags, mode_t mode)
 
 DEFINE_OPEN(open)
 DEFINE_OPEN(open64)
-
-EXPORT int __open_2(const char *path, int flags);
-EXPORT int __open64_2(const char *path, int flags);
 
 EXPORT int __open_2(const char *path, int flags)
 {

@@ -19,8 +19,6 @@
 #include "exec/address-spaces.h"
 #endif
 
-void scripted_watch(struct scripted_shared *shared);
-
 typedef struct Watcher {
     RamDiscardListener rdl;
     MemoryRegionSection section;
