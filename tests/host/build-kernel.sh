@@ -54,7 +54,7 @@ say()
 [ -r "$source" ] || die "no $source: install the package linux-source-6.12"
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/virtio-gpu-blob
-hash=$({ cat "$HERE"/linux-6.12/*.patch "$HERE"/kernel.config
+hash=$({ cat "$HERE"/linux-6.12*/*.patch "$HERE"/kernel.config
          stat -c %s "$source"
          dpkg-query -W -f '${Version}' linux-source-6.12 2>/dev/null || true
          gcc -dumpfullversion; } | sha256sum | cut -c1-16)
@@ -103,7 +103,7 @@ tar -xJf "$source" -C "$tree" --strip-components=1 \
     --exclude='*/tools/testing/*'
 cd "$tree"
 
-for patch in "$HERE"/linux-6.12/*.patch; do
+for patch in "$HERE"/linux-6.12/*.patch "$HERE"/linux-6.12-test/*.patch; do
     patch -p1 -s --fuzz=0 --no-backup-if-mismatch <"$patch" ||
         die "${patch##*/} does not apply to $source"
 done
