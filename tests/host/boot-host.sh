@@ -83,7 +83,7 @@ args=(
     -append "console=ttyS0 panic=-1 quiet loglevel=4 job=$job $append"
     -fsdev local,id=root,path=/,security_model=none,readonly=on,multidevs=remap
     -device virtio-9p-pci,fsdev=root,mount_tag=root
-    -fsdev "local,id=out,path=$out,security_model=none"
+    -fsdev "local,id=out,path=${out//,/,,},security_model=none"
     -device virtio-9p-pci,fsdev=out,mount_tag=out
 )
 case " $* " in
