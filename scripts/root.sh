@@ -137,7 +137,7 @@ need_mmdebstrap()
 watch_growth()
 {
     local start=$SECONDS
-    while run sleep 10; do
+    while run sleep 10 && [ -d "/proc/$$" ]; do
         say "$2: $((SECONDS - start)) s, $(du -sm "$1" 2>/dev/null | cut -f1) MiB"
     done
 }
@@ -153,7 +153,7 @@ remove_dirs()
 
 make_root()
 {
-    local root=$1 tmp uri mode cage=() args=() line watcher status=0
+    local root=$1 tmp uri cage args line watcher out tar status=0
     need_mmdebstrap
     mkdir -p "$CACHE"
     lock "$root.lock" "the private root"
@@ -164,11 +164,13 @@ make_root()
     tmp=$root.tmp.$$
     # mmdebstrap does not end when told to, and mounts: in name spaces of its own
     # all of that ends with us.  For a user it makes them itself.
-    mode=unshare
     if [ "$(id -u)" = 0 ]; then
-        mode=root
+        args=(--mode=root --format=directory)
         cage=(setpriv --pdeathsig KILL -- unshare --mount --propagation private
             --pid --mount-proc --fork --kill-child=KILL --)
+    else
+        args=(--mode=unshare --format=tar)
+        cage=(setpriv --pdeathsig TERM --)
     fi
     while read -r line; do
         args+=(--aptopt="$line")
@@ -178,17 +180,28 @@ make_root()
     mkdir "$tmp"
     watch_growth "$tmp" "private root" &
     watcher=$!
-    # shellcheck disable=SC2016
-    "${cage[@]}" env INITRD=No LC_ALL=C.UTF-8 mmdebstrap --mode="$mode" --variant=minbase --format=directory \
-        --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
-        "${args[@]}" --include="$(package_list "$TOP/scripts/packages.txt" | paste -sd,)" \
-        --customize-hook="echo '$root' > \"\$1/$MARKER\"" \
-        --customize-hook='mkdir -p "$1/var/lib/virtio-gpu-blob"' \
-        "$SUITE" "$tmp" "deb $uri $SUITE main" >&2 || status=$?
+    args+=(--variant=minbase
+        --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*'
+        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright'
+        --include="$(package_list "$TOP/scripts/packages.txt" | paste -sd,)")
+    if [ "$(id -u)" = 0 ]; then
+        "${cage[@]}" env INITRD=No LC_ALL=C.UTF-8 mmdebstrap "${args[@]}" \
+            "$SUITE" "$tmp" "deb $uri $SUITE main" >&2 || status=$?
+    else
+        # its files are to be this user's, who is root in the name space
+        exec {out}> >(as_owner tar -C "$tmp" --exclude='./dev/*' -xf -)
+        tar=$!
+        "${cage[@]}" env INITRD=No LC_ALL=C.UTF-8 mmdebstrap "${args[@]}" \
+            "$SUITE" - "deb $uri $SUITE main" >&"$out" || status=$?
+        exec {out}>&-
+        wait "$tar" || status=$?
+    fi
     kill "$watcher" 2>/dev/null || :
     wait "$watcher" 2>/dev/null || :
-    if [ "$status" != 0 ] || [ ! -e "$tmp/$MARKER" ]; then
+    if [ "$status" = 0 ]; then
+        as_owner mkdir -p "$tmp/var/lib/virtio-gpu-blob"
+        printf '%s\n' "$root" | as_owner tee "$tmp/$MARKER" >/dev/null
+    else
         remove_dirs "$tmp"
         die "the private root could not be made (see above)" \
             "check the network and this system's /etc/apt, then run make again"
