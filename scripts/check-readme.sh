@@ -139,7 +139,7 @@ check_configure()
     if out=$(cd "$tmp/configure.d" && ./configure "${args[@]}" 2>&1); then
         good "$what"
     else
-        bad "$what" "$(tail -n 1 <<<"$out")"
+        bad "$what" "$(head -n 1 <<<"$out")"
     fi
 }
 
@@ -220,7 +220,7 @@ check_command()
     local what=$1 command=$1 words=()
     command=${command%% # *}
     command=${command#sudo }
-    read -ra words <<<"$command"
+    mapfile -t words < <(xargs printf '%s\n' <<<"$command")
     while [[ ${words[0]:-} =~ ^[A-Za-z_]+= ]]; do
         words=("${words[@]:1}")
     done
