@@ -172,18 +172,21 @@ unpack()
     dsc=$dir/$(dsc_name "$version")
     check_sums "$dir" "$version"
     free_space "$TOP" 1500 "QEMU's source"
+    # dpkg-source leaves things beside its target when it is killed
     tmp=$TOP/subprojects/.qemu-$SERIES.tmp
     rm -rf "$tmp"
+    mkdir "$tmp"
     say "unpacking qemu $version"
-    # No signature check here: apt has done it, or SHA256SUMS and --source-cache's
-    # owner vouch; the checksums in the .dsc are checked
-    run "$TOP/scripts/in-root.sh" dpkg-source --no-check --no-copy --require-strong-checksums -q \
-        -x "$dsc" "$tmp" >&2 ||
+    # Checks the checksums in the .dsc.  Its signer's key need not be known here:
+    # apt has checked the archive's signature, --source-cache's owner vouches
+    run "$TOP/scripts/in-root.sh" dpkg-source --no-copy --require-strong-checksums -q \
+        -x "$dsc" "$tmp/tree" >&2 ||
         { rm -rf "$tmp"; die "qemu $version could not be unpacked (see above)" "download it again: $dir"; }
     printf 'id=%s\npkgversion=Debian %s\nwhat=qemu %s\n' "$(sha256sum <"$dsc" | cut -c1-16)" \
-        "$version" "$version" >"$tmp/$ID_FILE"
+        "$version" "$version" >"$tmp/tree/$ID_FILE"
     rm -rf "$PRISTINE"
-    mv "$tmp" "$PRISTINE"
+    mv "$tmp/tree" "$PRISTINE"
+    rm -rf "$tmp"
 }
 
 # Copy the user's tree, when it is not what was copied last
