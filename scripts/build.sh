@@ -76,17 +76,6 @@ ninja_in()
         ninja -C "$(inside "$dir")" -j "$JOBS" "$@"
 }
 
-# A path as ninja's files have it
-inside()
-{
-    local path=$1
-    if [ -e "$BUILD/.aliased" ]; then
-        path=${path/#"$BUILD"/"$IN_BUILD"}
-        path=${path/#"$TOP/subprojects"/"$IN_SUBPROJECTS"}
-    fi
-    printf '%s\n' "$path"
-}
-
 # modules_of FOLDER REGEX: the shared objects that ninja can build there
 modules_of()
 {

@@ -14,7 +14,7 @@
 #   TOOLS          ninja's folder of our programs outside QEMU
 #   CACHE          what may be shared between clones
 #   JOBS           how many jobs at once
-# and functions: say, die, run, in_root, free_space, lock.
+# and functions: say, die, run, in_root, inside, free_space, lock.
 
 set -euo pipefail
 
@@ -44,6 +44,18 @@ run()
 in_root()
 {
     "$TOP/scripts/in-root.sh" "$@"
+}
+
+# inside PATH: a path below BUILD or subprojects as it is named in the root,
+# where it has no space in it
+inside()
+{
+    local path=$1
+    if [ -e "$BUILD/.aliased" ]; then
+        path=${path/#"$BUILD"/"$IN_BUILD"}
+        path=${path/#"$TOP/subprojects"/"$IN_SUBPROJECTS"}
+    fi
+    printf '%s\n' "$path"
 }
 
 # free_space DIR MIB WHAT-FOR

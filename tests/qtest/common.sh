@@ -62,11 +62,13 @@ with_qemu()
 # list_cases DIR NAME...: "PROGRAM<tab>PATH" for each case
 list_cases()
 {
-    local dir=$1 name
+    local dir=$1 name program
     shift
     for name in "$@"; do
-        with_qemu "$dir" "$OURS/tests/qtest/$name" -l |
-            awk -v program="$OURS/tests/qtest/$name" -v OFS='\t' \
+        # LD_PRELOAD, too, knows no spaces
+        program=$(inside "$OURS")/tests/qtest/$name
+        with_qemu "$dir" "$program" -l |
+            awk -v program="$program" -v OFS='\t' \
                 '{ sub(/^# /, "") } /^\// { print program, $0 }'
     done
 }
