@@ -36,7 +36,7 @@ bench()
     local dir=$1 name=$2 live=$3
     shift
     say "$name, $live blobs live"
-    with_qemu "$SCRATCH/$dir" "$OURS/tests/qtest/virtio-gpu-gl-bench" "$@" 2>"$SCRATCH/stderr" |
+    with_qemu "$SCRATCH/$dir" "$(inside "$OURS")/tests/qtest/virtio-gpu-gl-bench" "$@" 2>"$SCRATCH/stderr" |
         grep "^$name" >>"$results" || {
         tail -n 5 "$SCRATCH/stderr" >&2
         FAILED=$((FAILED + 1))
