@@ -31,7 +31,7 @@ while [ "$commands" -gt 0 ]; do
     n=$((commands < part ? commands : part))
     start=$SECONDS
     if SOAK_COMMANDS=$n SOAK_SEED=$seed with_qemu "$SCRATCH/ours" \
-        "$OURS/tests/qtest/virtio-gpu-gl-soak-test" --tap >"$SCRATCH/log" 2>&1; then
+        "$(inside "$OURS")/tests/qtest/virtio-gpu-gl-soak-test" --tap >"$SCRATCH/log" 2>&1; then
         PASSED=$((PASSED + 1))
         printf 'ok      %s commands, seed %s (%s s)\n' "$n" "$seed" $((SECONDS - start))
     else
