@@ -102,8 +102,12 @@ static struct scripted_shared *map_shared(void)
 
 struct scripted_shared *scripted_shared(void)
 {
-    static struct scripted_shared *shared;
+    static struct scripted_shared *shared, none;
 
+    /* A sanitizer makes system calls before there is an environment. */
+    if (!shared && !environ) {
+        return &none;
+    }
     if (!shared) {
         shared = map_shared();
     }
