@@ -379,7 +379,9 @@ static void test_holes(void)
     }
     g_test_message("grown by %" PRIu64 " KiB",
                    (memory_of(gpu) - before) / 1024);
-    g_assert_cmpuint(memory_of(gpu) - before, <=, 64 * GPU_MIB);
+    if (GPU_MEMORY_TELLS) {
+        g_assert_cmpuint(memory_of(gpu) - before, <=, 64 * GPU_MIB);
+    }
 
     /* Given back with a reset */
     gpu_reset(gpu);
