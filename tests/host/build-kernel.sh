@@ -130,7 +130,7 @@ fi
 
 say "compiling with $jobs jobs (a few minutes)"
 start=$SECONDS
-total=1800
+total=2000
 make "${cc[@]}" -j"$jobs" bzImage >"$work/log" 2>&1 &
 maker=$!
 while kill -0 "$maker" 2>/dev/null; do
