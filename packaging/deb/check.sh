@@ -1,0 +1,157 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# In a clean Debian 13: install /check/good.deb, use it, purge it.
+set -uo pipefail
+
+modules=/usr/lib/x86_64-linux-gnu/qemu
+package=qemu-virtio-gpu-blob
+work=$(mktemp -d)
+passed=0 failed=0 skipped=0
+
+# check NAME COMMAND...
+check()
+{
+    local name=$1
+    shift
+    if "$@" >"$work/out" 2>&1; then
+        echo "ok    $name"
+        passed=$((passed + 1))
+    else
+        echo "FAIL  $name"
+        tail -n 15 "$work/out" | sed 's/^/      /'
+        failed=$((failed + 1))
+    fi
+}
+
+not()
+{
+    ! "$@"
+}
+
+emulators()
+{
+    local binary
+    for binary in /usr/bin/qemu-system-*; do
+        [ -f "$binary" ] && [ ! -L "$binary" ] || continue
+        ! grep -aqE -m 1 'qemu_stamp_[0-9a-f]{40}' "$binary" || echo "$binary"
+    done
+}
+
+# All files but those that any installation changes
+listing()
+{
+    find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /run -o -path /check \
+        -o -path /var/log -o -path /var/cache -o -path /var/lib/dpkg -o -path /root \) -prune -o \
+        \( -type f -o -type l \) -printf '%p %s %m %u %g %l\n' | sort
+    find $modules -type f -print0 | sort -z | xargs -0 sha256sum
+    dpkg-divert --list | sort
+    dpkg-query -W -f '${Package} ${Version} ${db:Status-Status}\n' | grep -v not-installed
+}
+
+# device EMULATOR NAME: its properties
+device()
+{
+    timeout 60 "$1" -device "$2,help" </dev/null 2>&1
+}
+
+devices()
+{
+    timeout 60 "$1" -device help </dev/null 2>/dev/null | sort
+}
+
+has_policy()
+{
+    device "$1" "$2" | tee /dev/stderr | grep map-policy >/dev/null
+}
+
+# monitor POLICY COMMAND...: what the monitor of a headless machine says
+monitor()
+{
+    local policy=$1
+    shift
+    { sleep 2; printf '%s\n' "$@" quit; } |
+        SDL_VIDEODRIVER=offscreen XDG_RUNTIME_DIR=$work timeout 120 qemu-system-x86_64 \
+            -machine q35,memory-backend=m -accel tcg -m 256M -nodefaults -display sdl,gl=on \
+            -object memory-backend-memfd,id=m,size=256M,share=on \
+            -device "virtio-gpu-gl-pci,id=gpu0,blob=on,hostmem=256M,map-policy=$policy" \
+            -monitor stdio 2>&1
+}
+
+says()
+{
+    local want=$1
+    shift
+    { "$@" || :; } | tee /dev/stderr | grep -E -- "$want" >/dev/null
+}
+
+quiet_install()
+{
+    dpkg -i "$1"
+}
+
+mkdir "$work/before" "$work/after"
+mapfile -t list < <(emulators)
+echo "$(dpkg-query -W -f '${Version}' qemu-system-common), ${#list[@]} emulators"
+listing >"$work/listing.before"
+for binary in "${list[@]}"; do
+    devices "$binary" >"$work/before/${binary##*/}"
+done
+check "the stock device knows no map-policy" not has_policy /usr/bin/qemu-system-x86_64 virtio-gpu-gl-pci
+
+check "a package with another stamp is refused" not quiet_install /check/wrong.deb
+check "its message names both stamps and what to do" says 'Reinstall that QEMU' quiet_install /check/wrong.deb
+dpkg --purge $package >/dev/null 2>&1
+listing >"$work/listing.refused"
+check "it left nothing" diff "$work/listing.before" "$work/listing.refused"
+
+check "the package installs" quiet_install /check/good.deb
+check "six modules are diverted" test "$(dpkg-divert --list | grep -c " by $package\$")" = 6
+check "dpkg finds nothing amiss" test -z "$(dpkg --audit)"
+for name in virtio-gpu-gl-device virtio-gpu-gl-pci virtio-vga-gl; do
+    check "$name lists map-policy" has_policy /usr/bin/qemu-system-x86_64 $name
+done
+check "the machine starts, its device has the policy" says '"?strict"?' \
+    monitor strict 'qom-get /machine/peripheral/gpu0 map-policy'
+check "the maps can be read" says '^\[' monitor safe 'qom-get /machine/peripheral/gpu0 blob-maps'
+check "the trace events are there" says 'virtio_gpu_blob_map : state 1' \
+    monitor safe 'trace-event virtio_gpu_blob* on' 'info trace-events virtio_gpu_blob*'
+check "a wrong policy is named" says "map-policy.*bogus|bogus.*map-policy" monitor bogus
+
+for binary in "${list[@]}"; do
+    name=${binary##*/}
+    devices "$binary" >"$work/after/$name"
+    check "$name lists the same devices" diff "$work/before/$name" "$work/after/$name"
+    if grep -q '"virtio-gpu-gl-pci"' "$work/before/$name"; then
+        # linked to resolve all symbols at once: so none is missing
+        check "$name loads the device" has_policy "$binary" virtio-gpu-gl-pci
+    elif grep -q '"virtio-gpu-gl-device"' "$work/before/$name"; then
+        check "$name loads the device" has_policy "$binary" virtio-gpu-gl-device
+    fi
+done
+
+if [ -e /check/initrd ] && [ -e /check/vmlinuz ]; then
+    # --stock: without -trace, the events come with the module, which is loaded
+    # later; policy renderer: so that the guest gets buffers none else knows
+    timeout 400 python3 /check/demo.py --stock --qemu /usr/bin/qemu-system-x86_64 \
+        --kernel /check/vmlinuz --initrd /check/initrd --mode all --policy renderer </dev/null | tee "$work/demo"
+    if [[ $(tail -n 1 "$work/demo") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed ]]; then
+        passed=$((passed + BASH_REMATCH[1]))
+        failed=$((failed + BASH_REMATCH[2]))
+    else
+        failed=$((failed + 1))
+    fi
+else
+    echo "skip  a guest's blobs: make all has not built the guest's program"
+    skipped=$((skipped + 1))
+fi
+
+check "the package can be purged" dpkg --purge $package
+listing >"$work/listing.after"
+check "nothing is left, the stock modules are what they were" diff "$work/listing.before" "$work/listing.after"
+check "the stock device is back" not has_policy /usr/bin/qemu-system-x86_64 virtio-gpu-gl-pci
+
+line="$passed passed, $failed failed"
+[ "$skipped" = 0 ] || line+=", $skipped skipped"
+echo "$line"
+[ "$failed" = 0 ]

@@ -1,0 +1,142 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# deb.sh [--system=DIR]   a package of our modules for the distribution's QEMU:
+#                         build/qemu-virtio-gpu-blob_VERSION_amd64.deb
+# deb.sh --check          install it in a clean Debian 13, use it, purge it
+. "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+
+# All emulators, what the device needs without a GPU, and what the check runs
+CLEAN_PACKAGES=(qemu-system qemu-system-modules-opengl qemu-system-gui
+    libegl1 libgl1-mesa-dri virgl-server python3)
+NAME=qemu-virtio-gpu-blob
+CLEAN=$CACHE/qemu-root-$(printf '%s\n' "${CLEAN_PACKAGES[@]}" | sha256sum | cut -c1-16)
+MODULE_DIR=usr/lib/x86_64-linux-gnu/qemu
+
+check=0
+args=()
+for arg; do
+    case $arg in
+    --check) check=1 ;;
+    --system=*) args=("$arg") ;;
+    -h | --help)
+        sed -n 's/^# \?//p' "${BASH_SOURCE[0]}" | sed -n '3,5p'
+        exit 0
+        ;;
+    *) die "no such option: $arg" "see $0 --help" ;;
+    esac
+done
+
+# A Debian 13 as installed from its archive, with all its emulators
+make_clean()
+{
+    local line uri options=()
+    [ "$(id -u)" = 0 ] || die "a clean Debian 13 to install the package in needs root" "sudo make check-deb"
+    mkdir -p "$CACHE"
+    lock "$CLEAN.lock" "the clean Debian 13"
+    [ ! -e "$CLEAN/etc/debian_version" ] || return 0
+    command -v mmdebstrap >/dev/null || die "mmdebstrap is missing" "apt-get install mmdebstrap"
+    free_space "$CACHE" 2500 "the clean Debian 13"
+    while read -r line; do
+        options+=(--aptopt="$line")
+    done < <("$TOP/scripts/root.sh" settings)
+    uri=$("$TOP/scripts/root.sh" mirror)
+    say "making a clean Debian 13 with QEMU: about 2 min, 1 GiB, once"
+    rm -rf --one-file-system -- "$CLEAN.tmp"
+    mkdir "$CLEAN.tmp"
+    # its mounts and its children end with us
+    if ! setpriv --pdeathsig KILL -- unshare --mount --propagation private --pid --mount-proc \
+        --fork --kill-child=KILL -- env INITRD=No LC_ALL=C.UTF-8 mmdebstrap --mode=root \
+        --format=directory "${options[@]}" --variant=minbase \
+        --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
+        --include="$(IFS=,; echo "${CLEAN_PACKAGES[*]}")" \
+        trixie "$CLEAN.tmp" "deb $uri trixie main" >&2; then
+        die "the clean Debian 13 could not be made (see above)" "check the network and this system's /etc/apt"
+    fi
+    mv "$CLEAN.tmp" "$CLEAN"
+}
+
+# fill FILE...: our names and numbers in place of @NAME@
+fill()
+{
+    sed -e "s|@VERSION@|$version|g; s|@STAMP@|$stamp|g; s|@MODULES@|$list|g" "$@"
+}
+
+# package FILE: what is in $modules, under $version and $stamp
+package()
+{
+    local tree=$SERIES_DIR/deb.tmp script
+    rm -rf "$tree"
+    mkdir -p "$tree/DEBIAN" "$tree/$MODULE_DIR" "$tree/usr/share/doc/$NAME"
+    cp -- "$modules"/*.so "$tree/$MODULE_DIR/"
+    cp -- "$TOP/LICENSE" "$tree/usr/share/doc/$NAME/copyright"
+    fill "$TOP/packaging/deb/control.in" >"$tree/DEBIAN/control"
+    for script in preinst postrm; do
+        {
+            echo '#!/bin/sh'
+            fill "$TOP/packaging/deb/common.sh" "$TOP/packaging/deb/$script.in"
+        } >"$tree/DEBIAN/$script"
+        chmod 755 "$tree/DEBIAN/$script"
+    done
+    chmod -R u=rwX,go=rX "$tree"
+    rm -f "$1"
+    in_root dpkg-deb --root-owner-group --build "$(inside "$tree")" "$(inside "$1")" >/dev/null
+    rm -rf "$tree"
+}
+
+# In a copy of the clean system that is gone with the name space
+run_check()
+{
+    local job=$SERIES_DIR/check-deb.d version_of_kernel
+    rm -rf "$job"
+    mkdir -p "$job/mnt"
+    cp -- "$deb" "$job/good.deb"
+    cp -- "$SERIES_DIR/wrong.deb" "$job/wrong.deb"
+    cp -- "$TOP/packaging/deb/check.sh" "$TOP/tests/guest/demo.py" "$job/"
+    version_of_kernel=$(in_root sh -c 'ls /boot' | sed -n 's/^vmlinuz-//p' | sort -V | tail -n 1)
+    run "$TOP/scripts/in-root.sh" ninja --quiet -C "$TOOLS" tests/guest/virtgpu-blob >&2 || :
+    if [ -n "$version_of_kernel" ] && [ -x "$TOOLS/tests/guest/virtgpu-blob" ]; then
+        in_root cp "/boot/vmlinuz-$version_of_kernel" "$(inside "$job/vmlinuz")"
+        in_root "$TOP/tests/host/make-initramfs.sh" "$job/initrd" "$TOP/tests/guest/init" \
+            "$version_of_kernel" virtio_pci virtio-gpu -- "$TOOLS/tests/guest/virtgpu-blob"
+    fi
+    # shellcheck disable=SC2016
+    run unshare --mount --propagation private --pid --mount-proc --fork --kill-child=KILL -- bash -c '
+        set -e
+        clean=$1 job=$2
+        mnt=$job/mnt
+        mount -t tmpfs tmpfs "$mnt"
+        mkdir "$mnt/lower" "$mnt/upper" "$mnt/work" "$mnt/root"
+        mount --bind "$clean" "$mnt/lower"
+        cd "$mnt"
+        mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work root
+        mkdir root/check
+        mount --bind "$job" root/check
+        mount -t proc proc root/proc
+        mount --rbind /sys root/sys
+        mount --rbind /dev root/dev
+        mount -t tmpfs tmpfs root/run
+        mount -t tmpfs tmpfs root/tmp
+        exec chroot root env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 HOME=/root \
+            TERM=dumb bash /check/check.sh' check "$CLEAN" "$job"
+}
+
+if [ "$check" = 1 ]; then
+    make_clean
+    args=("--system=$CLEAN")
+fi
+run "$TOP/scripts/modules.sh" "${args[@]}"
+modules=$SERIES_DIR/modules
+version=$(cat "$modules/version")
+stamp=$(cat "$modules/stamp")
+list=$(cd "$modules" && printf '%s ' *.so)
+list=${list% }
+deb=$BUILD/${NAME}_${version#*:}+blob1_amd64.deb
+package "$deb"
+say "package: $deb"
+if [ "$check" = 1 ]; then
+    # one with another stamp must not go in
+    stamp=qemu_stamp_$(printf 0%.0s {1..40})
+    package "$SERIES_DIR/wrong.deb"
+    run_check
+fi
