@@ -391,7 +391,9 @@ static void test_reset_frees(void)
         g_assert_cmphex(gpu_create_guest(gpu, 2, ENTRIES), ==, OK);
         gpu_reset(gpu);
     }
-    g_assert_cmpuint(gpu_status_kib(gpu, "RssAnon:"), <=, before + 4096);
+    if (GPU_MEMORY_TELLS) {
+        g_assert_cmpuint(gpu_status_kib(gpu, "RssAnon:"), <=, before + 4096);
+    }
     stop(gpu);
 }
 
