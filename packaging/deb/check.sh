@@ -82,7 +82,7 @@ says()
 {
     local want=$1
     shift
-    { "$@" || :; } | tee /dev/stderr | grep -E -- "$want" >/dev/null
+    { "$@" 2>&1 || :; } | tee /dev/stderr | grep -E -- "$want" >/dev/null
 }
 
 quiet_install()
