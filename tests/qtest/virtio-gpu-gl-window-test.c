@@ -317,6 +317,20 @@ static void test_no_window(void)
     stop(gpu);
 }
 
+/* Without blob resources there is nothing to map, whatever the window. */
+static void test_no_blobs(void)
+{
+    GPU *gpu = gpu_start(&(GPUConfig) {
+        .hostmem = WINDOW, .props = ",blob=off",
+    });
+
+    g_assert_cmphex(gpu_create(gpu, 1, CACHED_BUF, GPU_PAGE), ==, BAD);
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, BAD_ID);
+    g_assert_cmphex(gpu_unmap(gpu, 1), ==, BAD_ID);
+    gpu_reset(gpu);
+    stop(gpu);
+}
+
 static void test_vga(void)
 {
     GPU *gpu = gpu_start(&(GPUConfig) {
@@ -971,6 +985,10 @@ static void test_held_reset(void)
             }
         }
         gpu_reset(gpu);
+        /* What nobody holds goes at once. */
+        while (s->unmaps < s->maps - 1) {
+            gpu_settle(gpu);
+        }
         g_assert_cmphex(gpu_read(gpu, GPU_PAGE), !=, scripted_stamp(1, 0));
         g_assert_cmphex(gpu_read(gpu, 2 * GPU_PAGE), !=,
                         scripted_stamp(2, 0));
@@ -1160,6 +1178,7 @@ int main(int argc, char **argv)
         { "truncated", test_truncated },
         { "reply", test_reply },
         { "no-window", test_no_window },
+        { "no-blobs", test_no_blobs },
         { "vga", test_vga },
         { "holes", test_holes },
         { "hole-is-apart", test_hole_is_apart },
