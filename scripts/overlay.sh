@@ -40,14 +40,15 @@ stage_patched()
     done <"$stage.touched"
     log=$stage.log
     for p in "${patches[@]}"; do
-        if ! patch -d "$stage" -p1 --fuzz=0 --force --no-backup-if-mismatch --reject-file=- <"$p" >"$log" 2>&1; then
+        if ! in_root patch -d "$stage" -p1 --fuzz=0 --force --no-backup-if-mismatch --reject-file=- <"$p" >"$log" 2>&1; then
             {
                 echo "error: ${p#"$TOP"/} does not apply to $(sed -n 's/^what=//p' "$PRISTINE/$id_file")"
                 awk '/^patching file|^can.t find file/ { file = $0 }
                      /FAILED|can.t find file|malformed/ {
                          if (file != shown) { print "       " file; shown = file }
                          if ($0 != file) { print "         " $0 }
-                     }' "$log"
+                     }
+                     /^(patch|enter|error)[: ]/ { print "       " $0 }' "$log"
                 echo "       These hooks are for QEMU $SERIES as Debian ships it; the supported series"
                 echo "       are 10.0 and 10.2, each with hooks of its own"
             } >&2
