@@ -80,15 +80,32 @@ class Series:
 
     def assign(self):
         """Each file of the overlay belongs to one step."""
+        loose = []
         for name in read(self.args.list).splitlines():
             if any(fnmatch.fnmatch(name, p) for p in OURS_ONLY):
                 continue
             owners = [step for step in self.steps if
                       any(fnmatch.fnmatch(name, p) for p in step.patterns)]
+            if not owners and name.endswith('.h'):
+                loose.append(name)
+                continue
             if len(owners) != 1:
                 fail('%s belongs to %d steps of packaging/series'
                      % (name, len(owners)))
             owners[0].files.append(name)
+        for name in loose:
+            self.assign_header(name)
+
+    def assign_header(self, name):
+        """A header that no step names comes with the first that includes it."""
+        wanted = re.compile(r'#include "(?:.*/)?%s"'
+                            % re.escape(os.path.basename(name)))
+        for step in self.steps:
+            if any(wanted.search(read(os.path.join(self.args.overlaid, f)))
+                   for f in step.files if f.endswith(('.c', '.h'))):
+                step.files.append(name)
+                return
+        fail('%s belongs to no step of packaging/series' % name)
 
     def git(self, *args, **more):
         """git, without the user's settings."""

@@ -14,8 +14,8 @@ FEATURES=(--target-list=x86_64-softmmu --without-default-features --enable-syste
     --disable-install-blobs --disable-download --disable-docs --enable-werror)
 CLEAN=(env -u CFLAGS -u CXXFLAGS -u LDFLAGS -u CPPFLAGS -u CC -u CXX -u PYTHONPATH
     -u PYTHONHOME -u PKG_CONFIG_PATH -u MAKEFLAGS -u MAKELEVEL -u NINJA -u DESTDIR
-    -u LD_PRELOAD PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin)
-GIT=("${CLEAN[@]}" -u GIT_DIR -u GIT_WORK_TREE -u GIT_INDEX_FILE GIT_CONFIG_GLOBAL=/dev/null
+    -u LD_PRELOAD -u GIT_DIR -u GIT_WORK_TREE -u GIT_INDEX_FILE PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin)
+GIT=("${CLEAN[@]}" GIT_CONFIG_GLOBAL=/dev/null
     GIT_CONFIG_NOSYSTEM=1 git -c user.name=check -c user.email=check@localhost
     -c core.excludesFile= -c safe.directory='*')
 
