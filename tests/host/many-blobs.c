@@ -2,9 +2,10 @@
  * In a guest: many blobs at once, written, read back, and the holes of the
  * window touched, step by step with somebody on the other side.
  *
- * many-blobs COUNT SIZE: each step ends with a line "STEP name" on stdout,
- * and the next one begins when a line arrives on stdin.  The other side finds
- * the blobs by the tags in them and answers with tags of its own.
+ * many-blobs COUNT SIZE [BLOB-ID...]: each step ends with a line "STEP name"
+ * on stdout, and the next one begins when a line arrives on stdin.  The other
+ * side finds the blobs by the tags in them and answers with tags of its own.
+ * The blobs take the ids given in turns.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -40,6 +41,8 @@ struct blob {
 };
 
 static int drm;
+static char **ids;
+static int id_count;
 
 static void fail(const char *format, ...)
 {
@@ -98,12 +101,13 @@ static void open_device(void)
     }
 }
 
-static bool make_blob(struct blob *b, size_t size)
+static bool make_blob(struct blob *b, size_t size, size_t nth)
 {
     struct drm_virtgpu_resource_create_blob create = {
         .blob_mem = VIRTGPU_BLOB_MEM_HOST3D,
         .blob_flags = VIRTGPU_BLOB_FLAG_USE_MAPPABLE,
         .size = size,
+        .blob_id = id_count ? strtoull(ids[nth % id_count], NULL, 0) : 0,
     };
     struct drm_virtgpu_map map = { };
     void *p;
@@ -169,6 +173,22 @@ static volatile uint64_t *open_window(size_t *size)
     return p;
 }
 
+/* How many ranges the guest's kernel has mapped write-combined */
+static unsigned count_wc(void)
+{
+    FILE *f = fopen("/sys/kernel/debug/x86/pat_memtype_list", "r");
+    char line[256];
+    unsigned n = 0;
+
+    while (f && fgets(line, sizeof(line), f)) {
+        n += strstr(line, "write-combining") != NULL;
+    }
+    if (f) {
+        fclose(f);
+    }
+    return n;
+}
+
 /*
  * Write only above what the blobs take: the guest's allocator fills the
  * window from below.
@@ -195,15 +215,21 @@ int main(int argc, char **argv)
     struct blob *blobs = calloc(count, sizeof(*blobs));
     volatile uint64_t *window;
     size_t window_size, i, wrong = 0;
+    unsigned wc;
     uint64_t start, made;
 
+    if (argc > 3) {
+        ids = argv + 3;
+        id_count = argc - 3;
+    }
     open_device();
     window = open_window(&window_size);
     step("ready window %zu", window_size);
 
+    wc = count_wc();
     start = now_us();
     for (i = 0; i < count; i++) {
-        if (!make_blob(&blobs[i], size)) {
+        if (!make_blob(&blobs[i], size, i)) {
             printf("STOPPED at %zu: %s\n", i, strerror(errno));
             count = i;
             break;
@@ -216,8 +242,8 @@ int main(int argc, char **argv)
         wrong += blobs[i].map[0] != GUEST_TAG + i ||
                  blobs[i].map[size / 8 - 1] != ~(GUEST_TAG + i);
     }
-    step("mapped %zu wrong %zu us %" PRIu64, count, wrong,
-         count ? made / count : 0);
+    step("mapped %zu wrong %zu us %" PRIu64 " wc %u", count, wrong,
+         count ? made / count : 0, count_wc() - wc);
 
     wrong = 0;
     for (i = 0; i < count; i++) {
@@ -240,7 +266,7 @@ int main(int argc, char **argv)
          count ? (now_us() - start) / count : 0);
 
     /* The same places once more: what was there before must not shine on. */
-    if (make_blob(&blobs[0], size)) {
+    if (make_blob(&blobs[0], size, 0)) {
         wrong = blobs[0].map[0] != 0;
         drop_blob(&blobs[0], size);
     } else {

@@ -12,6 +12,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,7 +54,17 @@ struct buffer {
     struct buffer *next;
 };
 
+struct fence {
+    bool of_context;
+    uint32_t ctx;
+    uint32_t ring;
+    uint64_t id;
+    struct fence *next;
+};
+
 static struct buffer *buffers;
+static struct fence *fences;
+static struct fence **fences_end = &fences;
 static struct virgl_renderer_callbacks *callbacks;
 static void *cookie;
 static int vgem = -1;
@@ -234,9 +245,10 @@ static uint32_t type_of(enum kind kind)
 
 static struct buffer *find(uint32_t id)
 {
-    struct buffer *b;
+    struct buffer *b = buffers;
 
-    for (b = buffers; b && b->id != id; b = b->next) {
+    while (b && b->id != id) {
+        b = b->next;
     }
     return b;
 }
@@ -379,29 +391,59 @@ void virgl_renderer_cleanup(void *c)
     virgl_renderer_reset();
 }
 
-void virgl_renderer_poll(void)
-{
-}
-
 void virgl_renderer_force_ctx_0(void)
 {
 }
 
-int virgl_renderer_create_fence(int fence, uint32_t ctx)
+/* All that was asked is done at once, but may be told only when polled. */
+static void add_fence(struct fence fence)
+{
+    struct fence *f = malloc(sizeof(*f));
+
+    if (!f) {
+        abort();
+    }
+    *f = fence;
+    *fences_end = f;
+    fences_end = &f->next;
+}
+
+int virgl_renderer_create_fence(int id, uint32_t ctx)
 {
     (void)ctx;
-    callbacks->write_fence(cookie, fence);
+    add_fence((struct fence) { .id = id });
     return 0;
 }
 
 int virgl_renderer_context_create_fence(uint32_t ctx, uint32_t flags,
-                                        uint32_t ring, uint64_t fence)
+                                        uint32_t ring, uint64_t id)
 {
     (void)flags;
-    if (callbacks->version >= 3 && callbacks->write_context_fence) {
-        callbacks->write_context_fence(cookie, ctx, ring, fence);
-    }
+    add_fence((struct fence) {
+        .of_context = true,
+        .ctx = ctx,
+        .ring = ring,
+        .id = id,
+    });
     return 0;
+}
+
+void virgl_renderer_poll(void)
+{
+    struct fence *f;
+
+    while ((f = fences)) {
+        fences = f->next;
+        if (!fences) {
+            fences_end = &fences;
+        }
+        if (f->of_context) {
+            callbacks->write_context_fence(cookie, f->ctx, f->ring, f->id);
+        } else {
+            callbacks->write_fence(cookie, f->id);
+        }
+        free(f);
+    }
 }
 
 int virgl_renderer_context_create(uint32_t id, uint32_t len, const char *name)

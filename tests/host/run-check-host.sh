@@ -8,7 +8,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/env.sh"
 
 HERE=$TOP/tests/host
-STEPS=(patched distribution kvm stock vulkan vfio guests)
+STEPS=(patched distribution kvm buffers stock vulkan vfio guests)
 
 usage()
 {
@@ -19,6 +19,7 @@ Runs these steps, each in a machine of its own and bounded in time:
   patched       every buffer of a kernel that answers DMA_BUF_IOCTL_INFO
   distribution  the same with the distribution's unmodified kernel
   kvm           a guest under KVM with 2000 blobs at once
+  buffers       a guest under KVM with dma-bufs of every kind it may map
   stock         the same guest on QEMU without our change
   vulkan        Vulkan programs in a guest, through Venus
   vfio          what a device given to the guest can reach of the window
@@ -121,7 +122,7 @@ machine()
 # Steps
 #
 
-buffers()
+real_buffers()
 {
     echo "python3 check-buffers.py $1 --run-dir /run/t" \
          "--renderer $(quote "$TOOLS_DIR/libreal-buffers.so")" \
@@ -153,12 +154,12 @@ JOB
 step_patched()
 {
     machine patched 180 --kernel="$KERNEL/bzImage" \
-        < <({ buffers --ioctl; echo ./check-kernel.py; } | together)
+        < <({ real_buffers --ioctl; echo ./check-kernel.py; } | together)
 }
 
 step_distribution()
 {
-    machine distribution 240 < <(buffers "" | together)
+    machine distribution 240 < <(real_buffers "" | together)
 }
 
 blobs()
@@ -176,6 +177,12 @@ JOB
 step_kvm()
 {
     machine kvm 300 --kernel="$KERNEL/bzImage" < <(blobs "$OUR_DIR" --name=ours)
+}
+
+step_buffers()
+{
+    machine buffers 240 --kernel="$KERNEL/bzImage" \
+        < <(blobs "$OUR_DIR" "--name=buffers --blobs=60 --renderer=$(quote "$TOOLS_DIR/libreal-buffers.so")")
 }
 
 step_stock()
@@ -355,7 +362,7 @@ main()
 
     for step in "${STEPS[@]}"; do
         case $step in
-        patched|kvm|stock|vfio)
+        patched|kvm|buffers|stock|vfio)
             if ! our_kernel; then
                 skip "$step" "there is no kernel for it"
                 continue

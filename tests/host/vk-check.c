@@ -233,13 +233,13 @@ static int try_type(struct gpu *g, uint32_t type, VkMemoryPropertyFlags flags)
     alloc.allocationSize = req.size;
     result = vkAllocateMemory(g->dev, &alloc, NULL, &memory);
     if (result != VK_SUCCESS) {
-        printf("memory type %u flags %#x: allocation refused, error %d\n",
+        printf("memory type %u flags 0x%x: allocation refused, error %d\n",
                type, flags, result);
         return 2;
     }
     result = vkMapMemory(g->dev, memory, 0, VK_WHOLE_SIZE, 0, (void **)&p);
     if (result != VK_SUCCESS) {
-        printf("memory type %u flags %#x: map refused, error %d\n",
+        printf("memory type %u flags 0x%x: map refused, error %d\n",
                type, flags, result);
         return 2;
     }
@@ -258,7 +258,7 @@ static int try_type(struct gpu *g, uint32_t type, VkMemoryPropertyFlags flags)
     for (uint32_t i = 0; i < WORDS; i++) {
         wrong += p[i] != seed(i) * 3u + i;
     }
-    printf("memory type %u flags %#x: %llu bytes computed in, %u words wrong\n",
+    printf("memory type %u flags 0x%x: %llu bytes computed in, %u words wrong\n",
            type, flags, (unsigned long long)BYTES, wrong);
     vkUnmapMemory(g->dev, memory);
     vkDestroyBuffer(g->dev, buffer, NULL);
