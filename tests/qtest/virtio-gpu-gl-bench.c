@@ -6,9 +6,9 @@
  * virtio-gpu-gl-bench NAME LIVE REPETITIONS CASE...
  *
  * Times batches of GPU_BATCH commands, one kick each, with LIVE other blobs
- * mapped, from the kick to the last answer, and QEMU's processor time beside.
- * CASE is one of those below.  Prints, separated by tabs: NAME, LIVE, CASE,
- * what, and medians in microseconds a command: time, processor time.
+ * mapped, from the kick to the last answer.  CASE is one of those below.
+ * Prints, separated by tabs: NAME, LIVE, CASE, what, and the median in
+ * microseconds a command.
  */
 
 #include "qemu/osdep.h"
@@ -37,15 +37,9 @@ static const Case cases[] = {
     { "shm", SCRIPTED_SHM | SCRIPTED_WORD_CACHED },
 };
 
-typedef struct Sample {
-    double time;
-    double cpu;
-} Sample;
-
 typedef struct Series {
     unsigned n;
-    double time[1000];
-    double cpu[1000];
+    double us[1000];
 } Series;
 
 static int compare(const void *a, const void *b)
@@ -61,48 +55,43 @@ static double median(double *values, unsigned n)
     return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
-static void add(Series *s, Sample sample)
+static void add(Series *s, double us)
 {
-    g_assert_cmpuint(s->n, <, G_N_ELEMENTS(s->time));
-    s->time[s->n] = sample.time;
-    s->cpu[s->n++] = sample.cpu;
+    g_assert_cmpuint(s->n, <, G_N_ELEMENTS(s->us));
+    s->us[s->n++] = us;
 }
 
 static void print(const char *name, unsigned live, const char *which,
                   const char *what, Series *s)
 {
-    printf("%s\t%u\t%s\t%s\t%.3f\t%.3f\n", name, live, which, what,
-           median(s->time, s->n), median(s->cpu, s->n));
+    printf("%s\t%u\t%s\t%s\t%.3f\n", name, live, which, what,
+           median(s->us, s->n));
     fflush(stdout);
 }
 
-static double now_us(clockid_t clock)
+static double now_us(void)
 {
     struct timespec ts;
 
-    clock_gettime(clock, &ts);
+    clock_gettime(CLOCK_MONOTONIC, &ts);
     return ts.tv_sec * 1e6 + ts.tv_nsec / 1e3;
 }
 
-static Sample run_batch(GPU *gpu, GPUBatch put, uint32_t first)
+static double run_batch(GPU *gpu, GPUBatch put, uint32_t first)
 {
     const struct virtio_gpu_ctrl_hdr *reply;
     unsigned slots[GPU_BATCH], i;
-    clockid_t cpu;
-    Sample s;
+    double us;
 
-    clock_getcpuclockid(qtest_pid(gpu_qts(gpu)), &cpu);
     for (i = 0; i < GPU_BATCH; i++) {
         slots[i] = put(gpu, first + i);
     }
-    s.cpu = now_us(cpu);
-    s.time = now_us(CLOCK_MONOTONIC);
+    us = now_us();
     gpu_kick(gpu);
     for (i = 0; i < GPU_BATCH; i++) {
         gpu_wait(gpu, slots[i]);
     }
-    s.time = (now_us(CLOCK_MONOTONIC) - s.time) / GPU_BATCH;
-    s.cpu = (now_us(cpu) - s.cpu) / GPU_BATCH;
+    us = (now_us() - us) / GPU_BATCH;
     for (i = 0; i < GPU_BATCH; i++) {
         reply = gpu_reply(gpu, slots[i], NULL);
         if (reply->type != VIRTIO_GPU_RESP_OK_NODATA &&
@@ -111,7 +100,7 @@ static Sample run_batch(GPU *gpu, GPUBatch put, uint32_t first)
         }
         gpu_free(gpu, slots[i]);
     }
-    return s;
+    return us;
 }
 
 /*
@@ -162,7 +151,7 @@ static void make_live(GPU *gpu, const char *name, unsigned live)
         g_error("blob %u is not mapped: 0x%x", live, replies[live - 1]);
     }
     if (live >= 1000) {
-        printf("%s\t%u\t-\tmemory\t%.0f\t0\n", name, live,
+        printf("%s\t%u\t-\tmemory\t%.0f\n", name, live,
                (gpu_status_kib(gpu, "RssAnon:") - before) * 1024.0 / live);
     }
 }
@@ -246,10 +235,7 @@ static void run_floor(unsigned live, unsigned repetitions)
                    MAP_SHARED | MAP_FIXED, buffer, 0) != MAP_FAILED);
     }
     for (n = 0; n < repetitions; n++) {
-        Sample sample = {
-            .time = now_us(CLOCK_MONOTONIC),
-            .cpu = now_us(CLOCK_PROCESS_CPUTIME_ID),
-        };
+        double us = now_us();
 
         for (i = 0; i < GPU_BATCH; i++) {
             size_t at = (32000ull + i * 2) * GPU_PAGE;
@@ -260,10 +246,7 @@ static void run_floor(unsigned live, unsigned repetitions)
             check(mmap(base + at, GPU_PAGE, PROT_READ | PROT_WRITE,
                        MAP_SHARED | MAP_FIXED, hole, at) != MAP_FAILED);
         }
-        sample.time = (now_us(CLOCK_MONOTONIC) - sample.time) / GPU_BATCH;
-        sample.cpu = (now_us(CLOCK_PROCESS_CPUTIME_ID) - sample.cpu) /
-                     GPU_BATCH;
-        add(s, sample);
+        add(s, (now_us() - us) / GPU_BATCH);
     }
     print("floor", live, "-", "map+unmap", s);
 }
