@@ -504,8 +504,10 @@ static void test_many(void)
     g_assert_cmpuint(count(replies, MANY, GRANTED), ==, MANY);
     g_test_message("%" PRIu64 " bytes of memory a blob",
                    (gpu_status_kib(gpu, "RssAnon:") - before) * 1024 / MANY);
-    g_assert_cmpuint((gpu_status_kib(gpu, "RssAnon:") - before) * 1024, <=,
-                     512 * MANY);
+    if (GPU_MEMORY_TELLS) {
+        g_assert_cmpuint((gpu_status_kib(gpu, "RssAnon:") - before) * 1024,
+                         <=, 512 * MANY);
+    }
     g_assert_cmpuint(gpu_stat(gpu, "live"), ==, MANY);
     g_assert_cmpuint(gpu_stat(gpu, "high-water"), ==, MANY);
     gpu_batch(gpu, put_unmap, 1, MANY / 2, replies);
@@ -745,18 +747,20 @@ static void test_reset(void)
     GPU *gpu = start();
     unsigned fds = 0, maps = 0, i;
 
-    for (i = 0; i < 150; i++) {
+    for (i = 0; i < 1000; i++) {
         /* A reset with regions takes RCU's time. */
-        fill(gpu, i % 16 == 0);
+        fill(gpu, i % 50 == 0);
         gpu_reset(gpu);
         check_empty(gpu);
-        if (i == 50) {
+        if (i == 125) {
             rss = gpu_status_kib(gpu, "RssAnon:");
             fds = gpu_count_fds(gpu, "/");
             maps = gpu_count_maps(gpu, "\n");
         }
     }
-    g_assert_cmpuint(gpu_status_kib(gpu, "RssAnon:"), <=, rss + 4096);
+    if (GPU_MEMORY_TELLS) {
+        g_assert_cmpuint(gpu_status_kib(gpu, "RssAnon:"), <=, rss + 4096);
+    }
     g_assert_cmpuint(gpu_count_fds(gpu, "/"), ==, fds);
     g_assert_cmpuint(gpu_count_maps(gpu, "\n"), <=, maps + 16);
     gpu_system_reset(gpu);
