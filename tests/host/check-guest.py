@@ -190,7 +190,8 @@ class Guest:
                     link = os.readlink(path)
                     if "memfd:" not in link and "dmabuf" not in link:
                         continue
-                    inode = os.stat(path).st_ino
+                    stat = os.stat(path)
+                    inode = stat.st_dev, stat.st_ino
                     if inode in seen:
                         continue
                     fd = fetch_fd(pid, int(name))
