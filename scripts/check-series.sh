@@ -99,7 +99,7 @@ style()
     local p=$1 log=$work/style
     in_root "${CLEAN[@]}" bash -c 'cd "$1" && perl scripts/checkpatch.pl --no-signoff --terse --no-summary "$2"' \
         style "$in_src" "$p" >"$log" 2>&1 || :
-    sed 's/^.*\/\([^/]*\.patch\)/\1/' "$log" | grep -vE 'does MAINTAINERS need updating' |
+    sed 's/^.*\/\([^/]*\.patch\)/\1/' "$log" | grep -v 'added, moved or deleted file(s)' |
         grep -E '(ERROR|WARNING)' && return 1
     return 0
 }

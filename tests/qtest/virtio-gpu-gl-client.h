@@ -19,7 +19,7 @@
 #define GPU_MIB (1024 * 1024ull)
 
 /* A sanitizer's own memory cannot be told from ours. */
-#ifdef __SANITIZE_ADDRESS__
+#ifdef QEMU_SANITIZE_ADDRESS
 #define GPU_MEMORY_TELLS 0
 #else
 #define GPU_MEMORY_TELLS 1
