@@ -5,6 +5,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/rcu.h"
 #include "hw/virtio/vhost.h"
 #include "system/kvm.h"
 #include "virtio-gpu-blob-region.h"
@@ -18,19 +19,22 @@
 struct VirtIOGPUBlobRegion {
     Object parent_obj;
 
+    struct rcu_head rcu;
     MemoryRegion mr;
     MemoryRegion *container;
     VirtIOGPUBlobRegionGone gone;
     void *opaque;
 };
 
-bool virtio_gpu_blob_region_room(void)
+bool virtio_gpu_blob_region_room(unsigned regions)
 {
+    unsigned needed = (regions + 1) * SLOTS_NEEDED;
+
     /* GCOVR_EXCL_START: needs KVM or vhost, and hundreds of slots in use */
-    if (kvm_enabled() && kvm_get_free_memslots() < SLOTS_NEEDED) {
+    if (kvm_enabled() && kvm_get_free_memslots() < needed) {
         return false;
     }
-    return vhost_get_free_memslots() >= SLOTS_NEEDED;
+    return vhost_get_free_memslots() >= needed;
     /* GCOVR_EXCL_STOP */
 }
 
@@ -56,10 +60,25 @@ VirtIOGPUBlobRegion *virtio_gpu_blob_region_new(MemoryRegion *container,
     return region;
 }
 
+/*
+ * I/O in flight may refer to the region, and be done in a thread without the
+ * BQL.  A region must not end there: the last reference is ours.
+ */
+static void region_reclaim(struct rcu_head *rcu)
+{
+    VirtIOGPUBlobRegion *region = container_of(rcu, VirtIOGPUBlobRegion, rcu);
+
+    if (qatomic_read(&OBJECT(region)->ref) > 1) {
+        call_rcu1(rcu, region_reclaim);
+        return;
+    }
+    object_unref(OBJECT(region));
+}
+
 void virtio_gpu_blob_region_delete(VirtIOGPUBlobRegion *region)
 {
     memory_region_del_subregion(region->container, &region->mr);
-    object_unref(OBJECT(region));
+    call_rcu1(&region->rcu, region_reclaim);
 }
 
 static void region_finalize(Object *obj)

@@ -17,18 +17,20 @@ OBJECT_DECLARE_SIMPLE_TYPE(VirtIOGPUBlobRegion, VIRTIO_GPU_BLOB_REGION)
  * VirtIOGPUBlobRegionGone - nobody looks at the memory any more
  * @opaque: as given
  *
- * Called once, from any thread, with the BQL held.
+ * Called once, from RCU's thread, with the BQL held.
  */
 typedef void (*VirtIOGPUBlobRegionGone)(void *opaque);
 
 /**
  * virtio_gpu_blob_region_room() - can one more region be added?
+ * @regions: how many there are
  *
  * What the memory core or KVM would reject aborts QEMU: asked before.
  *
- * Returns: true if every user of memory slots has one to spare
+ * Returns: true if every user of memory slots has room for all of them, as
+ * those of a BAR that the guest has moved away come back at once
  */
-bool virtio_gpu_blob_region_room(void);
+bool virtio_gpu_blob_region_room(unsigned regions);
 
 /**
  * virtio_gpu_blob_region_new() - show memory in the window

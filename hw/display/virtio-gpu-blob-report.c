@@ -157,8 +157,9 @@ bool virtio_gpu_blob_log_has_room(VirtIOGPUBlobLog *log)
 
     if (now - log->start_ms >= LOG_INTERVAL_MS) {
         if (log->dropped) {
-            warn_report("virtio-gpu: %" PRIu64 " more blobs were not mapped; "
-                        "see the property blob-map-stats", log->dropped);
+            warn_report("virtio-gpu: %" PRIu64 " more messages about blobs "
+                        "were left out; see the property blob-map-stats",
+                        log->dropped);
         }
         *log = (VirtIOGPUBlobLog) { .start_ms = now };
     }
@@ -178,6 +179,13 @@ bool virtio_gpu_blob_log_open(VirtIOGPUBlobLog *log)
 static const char *exporter_name(const VirtIOGPUBlobFacts *facts)
 {
     return facts->exporter ? facts->exporter : "-";
+}
+
+void virtio_gpu_blob_trace_refusal(const VirtIOGPUBlobSubject *subject,
+                                   VirtIOGPUBlobReason reason)
+{
+    trace_virtio_gpu_blob_refused(subject->resource_id, subject->ctx_id,
+                                  reasons[reason].name);
 }
 
 void virtio_gpu_blob_log_refusal(const VirtIOGPUBlobSubject *s,

@@ -130,6 +130,14 @@ bool virtio_gpu_blob_log_has_room(VirtIOGPUBlobLog *log);
 bool virtio_gpu_blob_log_open(VirtIOGPUBlobLog *log);
 
 /**
+ * virtio_gpu_blob_trace_refusal() - a refusal's trace event
+ * @subject: what was refused
+ * @reason: why
+ */
+void virtio_gpu_blob_trace_refusal(const VirtIOGPUBlobSubject *subject,
+                                   VirtIOGPUBlobReason reason);
+
+/**
  * virtio_gpu_blob_log_refusal() - tell the operator why, and what to do
  * @subject: what was refused
  * @reason: why

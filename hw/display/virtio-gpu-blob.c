@@ -82,8 +82,9 @@ static bool is_occupied(const VirtIOGPUBlobs *blobs, uint64_t offset,
 {
     uint64_t end = (offset + len) / blobs->page_size;
 
-    return find_next_bit(blobs->occupied, end,
-                         offset / blobs->page_size) < end;
+    /* In a confidential guest nothing is ever mapped. */
+    return blobs->occupied && find_next_bit(blobs->occupied, end,
+                                            offset / blobs->page_size) < end;
 }
 
 static void remember(MapRequest *req, VirtIOGPUBlobMapping *m)
@@ -130,6 +131,7 @@ static void report_refusal(VirtIOGPUBlobs *blobs,
                            const VirtIOGPUBlobSubject *subject,
                            VirtIOGPUBlobReason reason)
 {
+    virtio_gpu_blob_trace_refusal(subject, reason);
     blobs->stats.refused[reason]++;
     blobs->stats.last_refusal_ms = g_get_real_time() / 1000;
     if (virtio_gpu_blob_log_open(&blobs->log)) {
@@ -163,8 +165,8 @@ static VirtIOGPUBlobReason region_room(const VirtIOGPUBlobs *blobs)
         return VIRTIO_GPU_BLOB_REGION_LIMIT;
     }
     /* GCOVR_EXCL_BR_START: needs KVM or vhost */
-    return virtio_gpu_blob_region_room() ? VIRTIO_GPU_BLOB_OK
-                                         : VIRTIO_GPU_BLOB_NO_MEMORY_SLOT;
+    return virtio_gpu_blob_region_room(blobs->regions)
+           ? VIRTIO_GPU_BLOB_OK : VIRTIO_GPU_BLOB_NO_MEMORY_SLOT;
     /* GCOVR_EXCL_BR_STOP */
 }
 
@@ -609,13 +611,18 @@ static bool open_window(VirtIOGPUBlobs *blobs, Error **errp)
                    "virtio-gpu-gl-pci or virtio-vga-gl");
         return false;
     }
-    blobs->occupied = bitmap_new(b->conf.hostmem / blobs->page_size);
+    virtio_gpu_blob_vm_init(&blobs->vm);
     if (blobs->vm.confidential_guest) {
         return true;
     }
     blobs->window = virtio_gpu_blob_window_new(OBJECT(b), &b->hostmem,
                                                b->conf.hostmem, errp);
-    return blobs->window;
+    if (!blobs->window) {
+        return false;
+    }
+    /* Only now is it known to be of a size that a bitmap can be had for. */
+    blobs->occupied = bitmap_new(b->conf.hostmem / blobs->page_size);
+    return true;
 }
 
 bool virtio_gpu_blob_realize(VirtIOGPUGL *gl, Error **errp)
@@ -626,9 +633,7 @@ bool virtio_gpu_blob_realize(VirtIOGPUGL *gl, Error **errp)
     blobs->page_size = qemu_real_host_page_size();
     QTAILQ_INIT(&blobs->live);
     QTAILQ_INIT(&blobs->leaving);
-    virtio_gpu_blob_vm_init(&blobs->vm);
     if (!open_window(blobs, errp)) {
-        g_free(blobs->occupied);
         g_free(blobs);
         return false;
     }

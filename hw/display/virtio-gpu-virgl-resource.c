@@ -48,7 +48,9 @@ static void disable_scanouts(VirtIOGPU *g,
 
     /* GCOVR_EXCL_START: needs a display that shows dma-bufs */
     for (i = 0; i < g->parent_obj.conf.max_outputs; i++) {
-        if (res->scanout_bitmask & (1 << i)) {
+        /* A bit stays when another kind of resource takes the scanout. */
+        if (res->scanout_bitmask & (1 << i) &&
+            g->parent_obj.scanout[i].resource_id == res->resource_id) {
             virtio_gpu_disable_scanout(g, i);
         }
     }

@@ -75,7 +75,7 @@ typedef enum VirtIOGPUBlobVoucher {
     VIRTIO_GPU_BLOB_VOUCHER__MAX
 } VirtIOGPUBlobVoucher;
 
-/* Why a mapping was refused; virtio_gpu_blob_reason_name() has the names */
+/* Why a mapping was refused; virtio-gpu-blob-report.c has the names */
 typedef enum VirtIOGPUBlobReason {
     VIRTIO_GPU_BLOB_OK,
     /* the guest's request */

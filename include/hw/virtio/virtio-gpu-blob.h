@@ -4,7 +4,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The interface between the virgl device and the code that maps blobs.
- * Everything here runs in the main loop, with the BQL held.
+ * Everything here runs with the BQL held and, but for
+ * virtio_gpu_blob_trim(), in the main loop.
  */
 
 #ifndef HW_VIRTIO_GPU_BLOB_H
