@@ -12,14 +12,18 @@ void virtio_gpu_blob_pages_init(VirtIOGPUBlobPages *pages, uint64_t size,
                                 uint64_t page_size)
 {
     pages->page_size = page_size;
-    pages->populated = bitmap_new(size / page_size);
+    pages->n = size / page_size;
+    pages->populated = bitmap_new(pages->n);
+    pages->starts = bitmap_new(pages->n);
     pages->count = 0;
+    pages->holes = 1;
     QLIST_INIT(&pages->listeners);
 }
 
 void virtio_gpu_blob_pages_destroy(VirtIOGPUBlobPages *pages)
 {
     g_free(pages->populated);
+    g_free(pages->starts);
 }
 
 static uint64_t next_page(const VirtIOGPUBlobPages *pages, uint64_t page,
@@ -27,6 +31,25 @@ static uint64_t next_page(const VirtIOGPUBlobPages *pages, uint64_t page,
 {
     return populated ? find_next_bit(pages->populated, end, page)
                      : find_next_zero_bit(pages->populated, end, page);
+}
+
+/* Where the run ends that @page is in: a blob, or a hole */
+static uint64_t end_of_run(const VirtIOGPUBlobPages *pages, uint64_t page,
+                           uint64_t end, bool populated)
+{
+    uint64_t stop = next_page(pages, page, end, !populated);
+
+    return find_next_bit(pages->starts, stop, page + 1);
+}
+
+/* How many more holes there are with a blob there */
+static int holes_made(const VirtIOGPUBlobPages *pages, uint64_t first,
+                      uint64_t end)
+{
+    bool before = first > 0 && !test_bit(first - 1, pages->populated);
+    bool behind = end < pages->n && !test_bit(end, pages->populated);
+
+    return before + behind - 1;
 }
 
 bool virtio_gpu_blob_pages_is_populated(const VirtIOGPUBlobPages *pages,
@@ -69,7 +92,7 @@ int virtio_gpu_blob_pages_replay(const VirtIOGPUBlobPages *pages,
     int ret = 0;
 
     while (!ret && page < end) {
-        uint64_t stop = next_page(pages, page, end, !populated);
+        uint64_t stop = end_of_run(pages, page, end, populated);
         MemoryRegionSection run = *s;
 
         clip(&run, page * size, (stop - page) * size);
@@ -79,12 +102,10 @@ int virtio_gpu_blob_pages_replay(const VirtIOGPUBlobPages *pages,
     return ret;
 }
 
-bool virtio_gpu_blob_pages_have_room(const VirtIOGPUBlobPages *pages,
-                                     uint64_t len)
+bool virtio_gpu_blob_pages_have_room(const VirtIOGPUBlobPages *pages)
 {
     return QLIST_EMPTY(&pages->listeners) ||
-           pages->count + len / pages->page_size <=
-           VIRTIO_GPU_BLOB_LISTENED_PAGES_MAX;
+           pages->count < VIRTIO_GPU_BLOB_LISTENED_MAX;
 }
 
 /* Tell all listeners before @until that the pages go */
@@ -110,6 +131,7 @@ static void notify_discard(VirtIOGPUBlobPages *pages, uint64_t offset,
 bool virtio_gpu_blob_pages_populate(VirtIOGPUBlobPages *pages,
                                     uint64_t offset, uint64_t len)
 {
+    uint64_t first = offset / pages->page_size, n = len / pages->page_size;
     RamDiscardListener *rdl;
 
     QLIST_FOREACH(rdl, &pages->listeners, next) {
@@ -122,19 +144,26 @@ bool virtio_gpu_blob_pages_populate(VirtIOGPUBlobPages *pages,
             return false;
         }
     }
-    bitmap_set(pages->populated, offset / pages->page_size,
-               len / pages->page_size);
-    pages->count += len / pages->page_size;
+    pages->holes += holes_made(pages, first, first + n);
+    bitmap_set(pages->populated, first, n);
+    set_bit(first, pages->starts);
+    pages->count++;
     return true;
 }
 
 void virtio_gpu_blob_pages_discard(VirtIOGPUBlobPages *pages,
                                    uint64_t offset, uint64_t len)
 {
+    uint64_t first = offset / pages->page_size, n = len / pages->page_size;
+
+    if (!test_bit(first, pages->starts)) {
+        return;
+    }
     notify_discard(pages, offset, len, NULL);
-    bitmap_clear(pages->populated, offset / pages->page_size,
-                 len / pages->page_size);
-    pages->count -= len / pages->page_size;
+    bitmap_clear(pages->populated, first, n);
+    clear_bit(first, pages->starts);
+    pages->holes -= holes_made(pages, first, first + n);
+    pages->count--;
 }
 
 static int populate_run(MemoryRegionSection *run, void *opaque)
@@ -158,6 +187,9 @@ int virtio_gpu_blob_pages_listen(VirtIOGPUBlobPages *pages,
 {
     rdl->section = memory_region_section_new_copy(section);
     QLIST_INSERT_HEAD(&pages->listeners, rdl, next);
+    if (pages->count > VIRTIO_GPU_BLOB_LISTENED_MAX) {
+        return -ENOSPC;
+    }
     return virtio_gpu_blob_pages_replay(pages, rdl->section, true,
                                         populate_run, rdl);
 }

@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * What a RamDiscardManager does for the window: others who look at guest
- * memory are told which pages come and go, and never see a hole.
+ * memory are told which pages come and go, blob by blob, and never see a hole.
  */
 
 #ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_PAGES_H
@@ -13,23 +13,29 @@
 #include "hw/virtio/virtio-gpu-blob-memory.h"
 
 /*
- * VFIO maps in the manager's granularity, a page, and has 65535 mappings by
- * default (drivers/vfio/vfio_iommu_type1.c, dma_entry_limit), the rest of the
- * guest's memory included.
+ * VFIO needs a mapping for each blob, and has 65535 by default
+ * (drivers/vfio/vfio_iommu_type1.c, dma_entry_limit), of which it sets one
+ * aside for each of KVM's 32764 memory slots.
  */
-#define VIRTIO_GPU_BLOB_LISTENED_PAGES_MAX 32768
+#define VIRTIO_GPU_BLOB_LISTENED_MAX 32768
 
 /**
  * VirtIOGPUBlobPages - the window's pages
  * @page_size: the host's page in bytes
+ * @n: how many there are
  * @populated: a bit for each page
- * @count: how many are set
+ * @starts: a bit for each page that a blob begins with
+ * @count: blobs
+ * @holes: runs of pages that are not populated
  * @listeners: who wants to know
  */
 typedef struct VirtIOGPUBlobPages {
     uint64_t page_size;
+    uint64_t n;
     unsigned long *populated;
+    unsigned long *starts;
     uint64_t count;
+    uint64_t holes;
     QLIST_HEAD(, RamDiscardListener) listeners;
 } VirtIOGPUBlobPages;
 
@@ -49,14 +55,12 @@ void virtio_gpu_blob_pages_init(VirtIOGPUBlobPages *pages, uint64_t size,
 void virtio_gpu_blob_pages_destroy(VirtIOGPUBlobPages *pages);
 
 /**
- * virtio_gpu_blob_pages_have_room() - can all listeners map more?
+ * virtio_gpu_blob_pages_have_room() - can all listeners map one more blob?
  * @pages: the window's pages
- * @len: bytes to be populated
  *
  * Returns: true if nobody listens or it fits
  */
-bool virtio_gpu_blob_pages_have_room(const VirtIOGPUBlobPages *pages,
-                                     uint64_t len);
+bool virtio_gpu_blob_pages_have_room(const VirtIOGPUBlobPages *pages);
 
 /**
  * virtio_gpu_blob_pages_populate() - a buffer is there now
@@ -73,7 +77,7 @@ bool virtio_gpu_blob_pages_populate(VirtIOGPUBlobPages *pages,
 /**
  * virtio_gpu_blob_pages_discard() - a buffer is about to go
  * @pages: the window's pages
- * @offset: as populated
+ * @offset: as populated; nothing happens if it is not
  * @len: as populated
  */
 void virtio_gpu_blob_pages_discard(VirtIOGPUBlobPages *pages,
@@ -90,10 +94,10 @@ bool virtio_gpu_blob_pages_is_populated(const VirtIOGPUBlobPages *pages,
                                         const MemoryRegionSection *section);
 
 /**
- * virtio_gpu_blob_pages_replay() - visit a section run by run
+ * virtio_gpu_blob_pages_replay() - visit a section blob by blob
  * @pages: the window's pages
  * @section: a section of the window's region
- * @populated: visit what is populated, or else what is not
+ * @populated: visit the blobs, or else the runs of pages between them
  * @func: called with each run; a result other than 0 ends the visit
  * @opaque: for @func
  *
@@ -112,7 +116,8 @@ int virtio_gpu_blob_pages_replay(const VirtIOGPUBlobPages *pages,
  * @rdl: the listener; told at once of what is populated
  * @section: what it wants to know about; copied
  *
- * Returns: 0, or the listener's error
+ * Returns: 0, the listener's error, or -ENOSPC if there are more blobs than
+ * one can map; then it is told of what comes from now on only
  */
 int virtio_gpu_blob_pages_listen(VirtIOGPUBlobPages *pages,
                                  RamDiscardListener *rdl,

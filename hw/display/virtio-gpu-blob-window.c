@@ -11,9 +11,11 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/error-report.h"
+#include "qemu/madvise.h"
 #include "qemu/memfd.h"
 #include "qemu/rcu.h"
 #include "qemu/units.h"
+#include "hw/boards.h"
 #include "trace.h"
 #include "virtio-gpu-blob-pages.h"
 #include "virtio-gpu-blob-window.h"
@@ -24,6 +26,12 @@
  */
 #define HOLE_SIZE (32 * MiB)
 
+/*
+ * Mappings that are left to the rest of QEMU and to the renderer: a thread
+ * that cannot get its stack aborts QEMU.
+ */
+#define MAPPINGS_LEFT 4096
+
 struct VirtIOGPUBlobWindow {
     Object parent_obj;
 
@@ -32,6 +40,10 @@ struct VirtIOGPUBlobWindow {
     uint8_t *base;
     uint64_t size;
     uint64_t page_size;
+
+    bool dumped; /* into QEMU's core, as the guest's memory is */
+    bool coordinated;
+    uint64_t mappings_max;
 
     int hole_fd;
     uint64_t hole_size;
@@ -53,6 +65,21 @@ typedef struct WindowMemory {
     size_t size;
 } WindowMemory;
 
+static bool window_mmap(const VirtIOGPUBlobWindow *w, uint64_t offset,
+                        uint64_t len, int fd, uint64_t start)
+{
+    void *at = w->base + offset;
+
+    if (mmap(at, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+             start) == MAP_FAILED) {
+        return false;
+    }
+    if (!w->dumped) {
+        qemu_madvise(at, len, QEMU_MADV_DONTDUMP);
+    }
+    return true;
+}
+
 static bool window_punch(const VirtIOGPUBlobWindow *w,
                          uint64_t offset, uint64_t len)
 {
@@ -60,8 +87,7 @@ static bool window_punch(const VirtIOGPUBlobWindow *w,
         uint64_t start = offset % w->hole_size;
         uint64_t n = MIN(len, w->hole_size - start);
 
-        if (mmap(w->base + offset, n, PROT_READ | PROT_WRITE,
-                 MAP_SHARED | MAP_FIXED, w->hole_fd, start) == MAP_FAILED) {
+        if (!window_mmap(w, offset, n, w->hole_fd, start)) {
             return false;
         }
         offset += n;
@@ -117,10 +143,15 @@ static bool window_restore(VirtIOGPUBlobWindow *w,
  * RamDiscardManager
  */
 
+/*
+ * Blobs come and go as wholes.  A listener that cuts at multiples of this
+ * cuts none, and needs no more mappings than there are blobs: VFIO aborts
+ * QEMU over a window that could need too many.
+ */
 static uint64_t window_rdm_get_min_granularity(const RamDiscardManager *rdm,
                                                const MemoryRegion *mr)
 {
-    return VIRTIO_GPU_BLOB_WINDOW(rdm)->page_size;
+    return VIRTIO_GPU_BLOB_WINDOW(rdm)->size;
 }
 
 static bool window_rdm_is_populated(const RamDiscardManager *rdm,
@@ -173,7 +204,8 @@ static void window_rdm_register_listener(RamDiscardManager *rdm,
     VirtIOGPUBlobWindow *w = VIRTIO_GPU_BLOB_WINDOW(rdm);
 
     if (virtio_gpu_blob_pages_listen(&w->pages, rdl, s)) {
-        error_report("virtio-gpu: a device cannot reach all mapped blobs");
+        error_report_once("virtio-gpu: a device cannot reach all mapped "
+                          "blobs");
     }
 }
 
@@ -187,22 +219,32 @@ static void window_rdm_unregister_listener(RamDiscardManager *rdm,
  * Map and unmap
  */
 
+/* Each blob and each hole takes one, and a hole one more for each hole_size */
+static bool window_has_mappings(const VirtIOGPUBlobWindow *w)
+{
+    return w->pages.count + w->pages.holes + w->size / w->hole_size <
+           w->mappings_max;
+}
+
 /*
  * Whoever needs all memory pinned cannot live with what happens here, and
  * the other way round; ask only while something is mapped.
  */
-static bool window_may_change(const VirtIOGPUBlobWindow *w, uint64_t len)
+static bool window_may_change(VirtIOGPUBlobWindow *w)
 {
-    if (!virtio_gpu_blob_pages_have_room(&w->pages, len)) {
+    if (!virtio_gpu_blob_pages_have_room(&w->pages)) {
         return false;
     }
-    return w->pages.count || !ram_block_coordinated_discard_require(true);
+    w->coordinated = w->coordinated ||
+                     !ram_block_coordinated_discard_require(true);
+    return w->coordinated;
 }
 
-static void window_changed(const VirtIOGPUBlobWindow *w)
+static void window_changed(VirtIOGPUBlobWindow *w)
 {
-    if (!w->pages.count) {
+    if (w->coordinated && !w->pages.count) {
         ram_block_coordinated_discard_require(false);
+        w->coordinated = false;
     }
 }
 
@@ -212,8 +254,7 @@ static int window_place(VirtIOGPUBlobWindow *w, int fd,
     int ret;
 
     /* Before 6.12, a driver's mmap() that fails leaves nothing behind. */
-    if (mmap(w->base + offset, len, PROT_READ | PROT_WRITE,
-             MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
+    if (!window_mmap(w, offset, len, fd, 0)) {
         ret = -errno;
     } else if (!virtio_gpu_blob_pages_populate(&w->pages, offset, len)) {
         ret = -EBUSY;
@@ -229,10 +270,10 @@ int virtio_gpu_blob_window_map(VirtIOGPUBlobWindow *w, int fd,
 {
     int ret;
 
-    if (!window_fill_store(w)) {
+    if (!window_has_mappings(w) || !window_fill_store(w)) {
         return -ENOMEM;
     }
-    if (!window_may_change(w, len)) {
+    if (!window_may_change(w)) {
         return -EBUSY;
     }
     ret = window_place(w, fd, offset, len);
@@ -270,6 +311,19 @@ void virtio_gpu_blob_window_trim(VirtIOGPUBlobWindow *w)
  * Life
  */
 
+static uint64_t mappings_for_window(void)
+{
+    g_autofree char *text = NULL;
+    uint64_t n = UINT64_MAX;
+
+    /* GCOVR_EXCL_BR_START: every Linux has it */
+    if (g_file_get_contents("/proc/sys/vm/max_map_count", &text, NULL, NULL)) {
+        n = g_ascii_strtoull(text, NULL, 10);
+    }
+    /* GCOVR_EXCL_BR_STOP */
+    return n - MIN(n / 2, MAPPINGS_LEFT);
+}
+
 static bool window_reserve(VirtIOGPUBlobWindow *w, Error **errp)
 {
     w->hole_fd = qemu_memfd_create("virtio-gpu-hole", w->hole_size, false, 0,
@@ -306,6 +360,8 @@ VirtIOGPUBlobWindow *virtio_gpu_blob_window_new(Object *owner,
     w->hole_size = MIN(size, HOLE_SIZE);
     w->page_size = qemu_real_host_page_size();
     w->store_len = (size / w->hole_size + 8) * w->page_size;
+    w->dumped = machine_dump_guest_core(current_machine);
+    w->mappings_max = mappings_for_window();
     if (!window_reserve(w, errp)) {
         object_unref(obj);
         return NULL;

@@ -117,7 +117,7 @@ static void test_populated(void)
     virtio_gpu_blob_pages_init(&pages, WINDOW, PAGE);
     g_assert_false(is_populated(&pages, 0, 1));
     g_assert_true(populate(&pages, 10, 4));
-    g_assert_cmpuint(pages.count, ==, 4);
+    g_assert_cmpuint(pages.count, ==, 1);
     g_assert_true(is_populated(&pages, 10, 4));
     g_assert_true(is_populated(&pages, 13, 1));
     g_assert_false(is_populated(&pages, 9, 1));
@@ -284,21 +284,119 @@ static void test_holes(void)
     virtio_gpu_blob_pages_destroy(&pages);
 }
 
-static void test_room(void)
+/* VFIO cannot unmap a part of what it mapped: neighbours stay apart. */
+static void test_neighbours(void)
 {
-    uint64_t max = VIRTIO_GPU_BLOB_LISTENED_PAGES_MAX;
     VirtIOGPUBlobPages pages;
     Recorder r;
 
     virtio_gpu_blob_pages_init(&pages, WINDOW, PAGE);
-    g_assert_true(virtio_gpu_blob_pages_have_room(&pages, (max + 1) * PAGE));
-    join(&pages, &r, 0, WINDOW / PAGE);
-    g_assert_true(virtio_gpu_blob_pages_have_room(&pages, max * PAGE));
-    g_assert_false(virtio_gpu_blob_pages_have_room(&pages, (max + 1) * PAGE));
-    populate(&pages, 0, 1);
-    g_assert_true(virtio_gpu_blob_pages_have_room(&pages, (max - 1) * PAGE));
-    g_assert_false(virtio_gpu_blob_pages_have_room(&pages, max * PAGE));
+    populate(&pages, 4, 4);
+    populate(&pages, 0, 4);
+    populate(&pages, 8, 1);
+    join(&pages, &r, 2, 100);
+    heard(&r, "+2+2 +4+4 +8+1 ");
+    discard(&pages, 4, 4);
+    heard(&r, "-4+4 ");
+    leave(&pages, &r, "-2+2 -8+1 ");
+    virtio_gpu_blob_pages_destroy(&pages);
+}
+
+/* What was never populated, or is gone, does not go again. */
+static void test_discard_twice(void)
+{
+    VirtIOGPUBlobPages pages;
+    Recorder r;
+
+    virtio_gpu_blob_pages_init(&pages, WINDOW, PAGE);
+    join(&pages, &r, 0, 100);
+    discard(&pages, 4, 4);
+    populate(&pages, 4, 4);
+    discard(&pages, 4, 4);
+    discard(&pages, 4, 4);
+    heard(&r, "+4+4 -4+4 ");
+    g_assert_cmpuint(pages.count, ==, 0);
+    leave(&pages, &r, "");
+    virtio_gpu_blob_pages_destroy(&pages);
+}
+
+/* Each takes a mapping of the kernel's. */
+static void test_count_holes(void)
+{
+    static const struct {
+        bool populate;
+        uint64_t page, n, holes;
+    } steps[] = {
+        { true, 10, 4, 2 },                   /* in the middle */
+        { true, 20, 4, 3 },
+        { true, 14, 6, 2 },                   /* closes the hole between */
+        { true, 0, 10, 1 },                   /* at the start */
+        { true, WINDOW / PAGE - 1, 1, 1 },    /* at the end */
+        { true, 24, WINDOW / PAGE - 25, 0 },  /* all of it */
+        { false, 14, 6, 1 },
+        { false, 10, 4, 1 },
+        { false, 0, 10, 1 },
+        { false, WINDOW / PAGE - 1, 1, 2 },
+    };
+    VirtIOGPUBlobPages pages;
+    size_t i;
+
+    virtio_gpu_blob_pages_init(&pages, WINDOW, PAGE);
+    g_assert_cmpuint(pages.holes, ==, 1);
+    for (i = 0; i < G_N_ELEMENTS(steps); i++) {
+        if (steps[i].populate) {
+            populate(&pages, steps[i].page, steps[i].n);
+        } else {
+            discard(&pages, steps[i].page, steps[i].n);
+        }
+        g_assert_cmpuint(pages.holes, ==, steps[i].holes);
+    }
+    virtio_gpu_blob_pages_destroy(&pages);
+}
+
+static void test_room(void)
+{
+    uint64_t max = VIRTIO_GPU_BLOB_LISTENED_MAX, i;
+    VirtIOGPUBlobPages pages;
+    Recorder r;
+
+    virtio_gpu_blob_pages_init(&pages, WINDOW, PAGE);
+    for (i = 0; i < max - 1; i++) {
+        populate(&pages, i, 1);
+    }
+    g_assert_cmpint(join(&pages, &r, 0, 1), ==, 0);
+    g_assert_true(virtio_gpu_blob_pages_have_room(&pages));
+    populate(&pages, i, 1);
+    g_assert_false(virtio_gpu_blob_pages_have_room(&pages));
+    discard(&pages, 0, 1);
+    g_assert_true(virtio_gpu_blob_pages_have_room(&pages));
     leave(&pages, &r, "+0+1 -0+1 ");
+    g_assert_true(virtio_gpu_blob_pages_have_room(&pages));
+    virtio_gpu_blob_pages_destroy(&pages);
+}
+
+/* Who comes when there are too many hears of none that is there. */
+static void test_too_many_to_join(void)
+{
+    uint64_t max = VIRTIO_GPU_BLOB_LISTENED_MAX, i;
+    VirtIOGPUBlobPages pages;
+    MemoryRegionSection s = section(0, WINDOW / PAGE);
+    Recorder r;
+
+    virtio_gpu_blob_pages_init(&pages, WINDOW, PAGE);
+    for (i = 0; i <= max; i++) {
+        populate(&pages, i, 1);
+    }
+    recorder_init(&r, true);
+    g_assert_cmpint(virtio_gpu_blob_pages_listen(&pages, &r.rdl, &s), ==,
+                    -ENOSPC);
+    heard(&r, "");
+    g_assert_false(virtio_gpu_blob_pages_have_room(&pages));
+    discard(&pages, 7, 1);
+    heard(&r, "-7+1 ");
+    leave(&pages, &r, "-0+262144 ");
+    g_assert_cmpint(join(&pages, &r, 0, 2), ==, 0);
+    leave(&pages, &r, "+0+1 +1+1 -0+1 -1+1 ");
     virtio_gpu_blob_pages_destroy(&pages);
 }
 
@@ -316,7 +414,13 @@ int main(int argc, char **argv)
     g_test_add_func("/virtio-gpu-blob/pages/rollback", test_rollback);
     g_test_add_func("/virtio-gpu-blob/pages/listen-fails", test_listen_fails);
     g_test_add_func("/virtio-gpu-blob/pages/holes", test_holes);
+    g_test_add_func("/virtio-gpu-blob/pages/neighbours", test_neighbours);
+    g_test_add_func("/virtio-gpu-blob/pages/discard-twice",
+                    test_discard_twice);
+    g_test_add_func("/virtio-gpu-blob/pages/count-holes", test_count_holes);
     g_test_add_func("/virtio-gpu-blob/pages/room", test_room);
+    g_test_add_func("/virtio-gpu-blob/pages/too-many-to-join",
+                    test_too_many_to_join);
 
     return g_test_run();
 }
