@@ -139,6 +139,13 @@ static void test_no_pci(void)
     }, "hostmem needs a PCI device");
 }
 
+/* Neither its pages nor a bit for each can be had. */
+static void test_huge(void)
+{
+    check_refused(&(GPUConfig) { .hostmem = 1ull << 50 }, "hostmem");
+    check_refused(&(GPUConfig) { .hostmem = 1ull << 55 }, "hostmem");
+}
+
 static void test_no_address_space(void)
 {
     static const struct scripted_fail fails[] = {
@@ -208,8 +215,8 @@ static void test_log(void)
     g_usleep(5200 * 1000);
     refuse(gpu, 1);
     more = read_file(log);
-    g_assert_nonnull(strstr(more, "91 more"));
-    g_assert_cmpuint(count(more, "not mapped"), ==, 12);
+    g_assert_nonnull(strstr(more, "91 more messages"));
+    g_assert_cmpuint(count(more, "not mapped"), ==, 11);
     gpu_unref(gpu, 5);
     gpu_stop(gpu);
     unlink(log);
@@ -253,6 +260,7 @@ static void test_trace(void)
     gpu_create(gpu, 3, SCRIPTED_NONE | SCRIPTED_WORD_WC, GPU_PAGE);
     gpu_map(gpu, 3, GPU_PAGE, NULL);
     gpu_unref(gpu, 3);
+    gpu_map(gpu, 4, GPU_PAGE, NULL);
     gpu_stop(gpu);
     text = read_file(log);
     if (!strstr(text, "virtio_gpu_blob_")) {
@@ -263,6 +271,9 @@ static void test_trace(void)
         g_assert_cmpuint(count(text, "virtio_gpu_blob_unmap "), ==, 2);
         g_assert_nonnull(strstr(text, "exporter \"i915\""));
         g_assert_nonnull(strstr(text, "refused, exporter-incoherent"));
+        g_assert_cmpuint(count(text, "virtio_gpu_blob_refused "), ==, 2);
+        g_assert_nonnull(strstr(text, "reason exporter-incoherent"));
+        g_assert_nonnull(strstr(text, "reason unknown-resource"));
     }
     unlink(log);
 }
@@ -275,6 +286,7 @@ int main(int argc, char **argv)
                    test_policy_is_fixed);
     qtest_add_func("/virtio-gpu-gl/operator/help", test_help);
     qtest_add_func("/virtio-gpu-gl/operator/no-pci", test_no_pci);
+    qtest_add_func("/virtio-gpu-gl/operator/huge", test_huge);
     qtest_add_func("/virtio-gpu-gl/operator/no-address-space",
                    test_no_address_space);
     qtest_add_func("/virtio-gpu-gl/operator/bad-outputs", test_bad_outputs);

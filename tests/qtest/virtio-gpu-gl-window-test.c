@@ -550,6 +550,8 @@ static void test_map_count(void)
     g_assert_cmpuint(granted, >, n * 9 / 10);
     g_assert_cmpuint(refused, >, 0);
     g_assert_cmpuint(gpu_refused(gpu, "too-many-mappings"), ==, refused);
+    /* QEMU aborts when it cannot start a thread. */
+    g_assert_cmpuint(gpu_count_maps(gpu, "\n"), <, limit - 1024);
 
     /* At the limit, blobs come and go. */
     gpu_read(gpu, (uint64_t)n * 2 * GPU_PAGE);
@@ -773,6 +775,32 @@ static void test_reset(void)
 }
 
 /* Exit with live blobs of each kind */
+/*
+ * A vCPU's reset waits for the main loop, which has the commands of the
+ * guest's last kick to run then.
+ */
+static void test_vcpu_reset(void)
+{
+    GPU *gpu = start();
+    unsigned i;
+
+    for (i = 0; i < 20; i++) {
+        gpu_watch(gpu, SCRIPTED_WATCH_VCPU_RESET, 0);
+        gpu_put_create(gpu, 1, CACHED_BUF, GPU_PAGE);
+        gpu_put_map(gpu, 1, 0);
+        gpu_put_create(gpu, 2, POINTER, GPU_PAGE);
+        gpu_put_map(gpu, 2, GPU_PAGE);
+        gpu_release(gpu);
+        gpu_settle(gpu);
+        g_assert_cmpuint(gpu_stat(gpu, "live"), ==, 0);
+        g_assert_cmphex(gpu_read(gpu, 0), !=, scripted_stamp(1, 0));
+        gpu_reset(gpu);
+        g_assert_cmphex(gpu_unref(gpu, 1), ==, BAD_ID);
+        g_assert_cmphex(gpu_unref(gpu, 2), ==, BAD_ID);
+    }
+    stop(gpu);
+}
+
 static void test_exit(void)
 {
     GPU *gpu = start();
@@ -806,7 +834,7 @@ static void test_watcher(void)
     g_assert_cmpuint(s->discards, ==, 1);
 
     gpu_watch(gpu, SCRIPTED_WATCH_ASK, 8 * GPU_PAGE);
-    g_assert_cmpuint(s->granularity, ==, GPU_PAGE);
+    g_assert_cmpuint(s->granularity, ==, WINDOW);
     g_assert_cmpuint(s->populated, ==, 2 * GPU_PAGE);
     g_assert_cmpuint(s->discarded, ==, WINDOW - 2 * GPU_PAGE);
     g_assert_cmpuint(s->is_populated, ==, 1);
@@ -816,8 +844,16 @@ static void test_watcher(void)
     /* Who goes gives back what it holds. */
     gpu_watch(gpu, SCRIPTED_WATCH_OFF, 0);
     g_assert_cmpuint(s->watched, ==, 0);
-    gpu_map(gpu, 1, 0, NULL);
+    gpu_map(gpu, 1, 10 * GPU_PAGE, NULL);
     g_assert_cmpuint(s->watched, ==, 0);
+
+    /* Neighbours go one by one. */
+    gpu_watch(gpu, SCRIPTED_WATCH_ON, 0);
+    g_assert_cmpuint(s->watched, ==, 6 * GPU_PAGE);
+    gpu_unmap(gpu, 1);
+    g_assert_cmpuint(s->watched, ==, 2 * GPU_PAGE);
+    gpu_watch(gpu, SCRIPTED_WATCH_OFF, 0);
+    gpu_map(gpu, 1, 0, NULL);
 
     /* Half of the window is another's business. */
     gpu_watch(gpu, SCRIPTED_WATCH_HALF, 0x10000);
@@ -880,26 +916,39 @@ static void test_watcher_refuses(void)
     stop(gpu);
 }
 
+/* What VFIO can follow: VIRTIO_GPU_BLOB_LISTENED_MAX */
+#define LISTENED_MAX 32768
+
 /* VFIO has a limited number of mappings. */
 static void test_watcher_limit(void)
 {
+    g_autofree uint32_t *replies = g_new(uint32_t, LISTENED_MAX);
     GPU *gpu = gpu_start(&(GPUConfig) { .hostmem = 512 * GPU_MIB });
+    const uint32_t more = LISTENED_MAX + 1;
 
-    gpu_create(gpu, 1, CACHED_BUF, 128 * GPU_MIB);
-    gpu_create(gpu, 2, CACHED_BUF, GPU_PAGE);
     gpu_watch(gpu, SCRIPTED_WATCH_ON, 0);
-    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
+    gpu_batch(gpu, put_shared, 1, LISTENED_MAX, replies);
+    gpu_batch(gpu, put_map_next, 1, LISTENED_MAX, replies);
+    g_assert_cmpuint(count(replies, LISTENED_MAX, GRANTED), ==, LISTENED_MAX);
     check_path(gpu, "window");
-    g_assert_cmphex(gpu_map(gpu, 2, 256 * GPU_MIB, NULL), ==, GRANTED);
+    gpu_create(gpu, more, CACHED_BUF, GPU_PAGE);
+    g_assert_cmphex(gpu_map(gpu, more, 256 * GPU_MIB, NULL), ==, GRANTED);
     check_path(gpu, "region");
-    gpu_unmap(gpu, 2);
+    gpu_unmap(gpu, more);
     /* No room for a region either */
-    gpu_create(gpu, 3, CACHED_BUF | SCRIPTED_MMAP_ENOMEM, GPU_PAGE);
-    g_assert_cmphex(gpu_map(gpu, 3, 256 * GPU_MIB, NULL), ==, NO_MEMORY);
+    gpu_create(gpu, more + 1, CACHED_BUF | SCRIPTED_MMAP_ENOMEM, GPU_PAGE);
+    g_assert_cmphex(gpu_map(gpu, more + 1, 256 * GPU_MIB, NULL), ==,
+                    NO_MEMORY);
+
+    /* Who comes when there are more is told of none of them. */
     gpu_watch(gpu, SCRIPTED_WATCH_OFF, 0);
-    gpu_unref(gpu, 1);
-    gpu_unref(gpu, 2);
-    gpu_unref(gpu, 3);
+    g_assert_cmphex(gpu_map(gpu, more, 256 * GPU_MIB, NULL), ==, GRANTED);
+    check_path(gpu, "window");
+    gpu_watch(gpu, SCRIPTED_WATCH_ON, 0);
+    g_assert_cmpuint(gpu_shared(gpu)->watched, ==, 0);
+    gpu_unmap(gpu, more);
+    gpu_watch(gpu, SCRIPTED_WATCH_OFF, 0);
+    gpu_reset(gpu);
     stop(gpu);
 }
 
@@ -1012,6 +1061,58 @@ static void test_held_reset(void)
     stop(gpu);
 }
 
+/* Mappings with @name, and how many of them a core of QEMU leaves out */
+static unsigned count_undumped(GPU *gpu, const char *name, unsigned *total)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/smaps",
+                                            qtest_pid(gpu_qts(gpu)));
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+    unsigned i, found = 0;
+    bool wanted = false;
+
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    lines = g_strsplit(text, "\n", -1);
+    *total = 0;
+    for (i = 0; lines[i]; i++) {
+        if (strchr(lines[i], '-') && strstr(lines[i], " rw-s ")) {
+            wanted = strstr(lines[i], name);
+            *total += wanted;
+        } else if (strchr(lines[i], '-') && !strchr(lines[i], ':')) {
+            wanted = false;
+        } else if (g_str_has_prefix(lines[i], "VmFlags:")) {
+            found += wanted && strstr(lines[i], " dd");
+            wanted = false;
+        }
+    }
+    return found;
+}
+
+/* What the operator keeps out of cores: the guest's memory, this too */
+static void test_core(void)
+{
+    static const char *const names[] = {
+        "virtio-gpu-hole", SCRIPTED_BUFFER_NAME,
+    };
+    GPU *gpu = gpu_start(&(GPUConfig) {
+        .hostmem = WINDOW, .args = "-machine dump-guest-core=off",
+    });
+    unsigned maps, total, i;
+
+    gpu_create(gpu, 1, CACHED_BUF, GPU_PAGE);
+    maps = gpu_count_maps(gpu, "virtio-gpu-hole");
+    g_assert_cmphex(gpu_map(gpu, 1, GPU_PAGE, NULL), ==, GRANTED);
+    for (i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_assert_cmpuint(count_undumped(gpu, names[i], &total), ==, total);
+        g_assert_cmpuint(total, >, 0);
+    }
+    /* Holes still merge. */
+    gpu_unmap(gpu, 1);
+    g_assert_cmpuint(gpu_count_maps(gpu, "virtio-gpu-hole"), ==, maps);
+    gpu_unref(gpu, 1);
+    stop(gpu);
+}
+
 /* A dump holds what is mapped, and no holes. */
 static void test_dump(void)
 {
@@ -1096,7 +1197,23 @@ static void test_no_memory_to_unmap(void)
     g_assert_cmphex(gpu_read(gpu, 0), ==, scripted_stamp(1, 0));
     g_assert_cmpuint(gpu_shared(gpu)->watched, ==, 4 * GPU_PAGE);
     g_assert_cmpuint(gpu_stat(gpu, "live"), ==, 1);
+
+    /* A device that did not get it back is not told a second time. */
+    gpu_watch(gpu, SCRIPTED_WATCH_REFUSE, 0);
+    fail(gpu, SCRIPTED_MAP_OTHER, 0, 2);
+    g_assert_cmphex(gpu_unmap(gpu, 1), ==, NO_MEMORY);
+    g_assert_cmphex(gpu_read(gpu, 0), ==, scripted_stamp(1, 0));
+    g_assert_cmpuint(gpu_shared(gpu)->watched, ==, 0);
+    gpu_watch(gpu, SCRIPTED_WATCH_ALLOW, 0);
+    gpu_create(gpu, 2, CACHED_BUF, 4 * GPU_PAGE);
+    fail(gpu, SCRIPTED_MAP_BUFFER, 0, 1);
+    g_assert_cmphex(gpu_map(gpu, 2, 8 * GPU_PAGE, NULL), ==, NO_MEMORY);
+    g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
+    g_assert_cmphex(gpu_read(gpu, 0), !=, scripted_stamp(1, 0));
     gpu_watch(gpu, SCRIPTED_WATCH_OFF, 0);
+    gpu_unref(gpu, 2);
+
+    gpu_map(gpu, 1, 0, NULL);
     fail(gpu, SCRIPTED_MAP_OTHER, 0, 2);
     g_assert_cmphex(gpu_unref(gpu, 1), ==, NO_MEMORY);
     g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
@@ -1194,6 +1311,7 @@ int main(int argc, char **argv)
         { "fenced", test_fenced },
         { "busy-queue", test_busy_queue },
         { "reset", test_reset },
+        { "vcpu-reset", test_vcpu_reset },
         { "exit", test_exit },
         { "watcher", test_watcher },
         { "watcher-refuses", test_watcher_refuses },
@@ -1201,6 +1319,7 @@ int main(int argc, char **argv)
         { "pinned", test_pinned },
         { "held-region", test_held_region },
         { "held-reset", test_held_reset },
+        { "core", test_core },
         { "dump", test_dump },
         { "no-memory-to-map", test_no_memory_to_map },
         { "no-memory-to-unmap", test_no_memory_to_unmap },

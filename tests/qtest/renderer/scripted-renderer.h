@@ -142,6 +142,7 @@ struct scripted_fail {
 #define SCRIPTED_WATCH_LAST     11 /* a second watcher, who refuses */
 #define SCRIPTED_WATCH_LAST_OFF 12
 #define SCRIPTED_WATCH_CONFIDENTIAL 13
+#define SCRIPTED_WATCH_VCPU_RESET 14 /* from a vCPU, when told to release */
 
 #define SCRIPTED_FDS 65536
 

@@ -10,6 +10,8 @@
 #include "qemu/osdep.h"
 #include "qemu/main-loop.h"
 #include "hw/boards.h"
+#include "hw/core/cpu.h"
+#include "hw/virtio/virtio-gpu.h"
 #include "hw/virtio/virtio-gpu-blob-memory.h"
 #include "system/confidential-guest-support.h"
 #include "scripted-renderer.h"
@@ -24,7 +26,8 @@ typedef struct Watcher {
     MemoryRegionSection section;
     struct scripted_shared *shared;
     bool refuses;
-    uint8_t *pages; /* what is mapped, a byte for each page */
+    uint64_t n;
+    uint32_t *pages; /* which mapping each page is in, or 0 */
 } Watcher;
 
 #define PAGE 4096
@@ -35,17 +38,28 @@ static void complain(Watcher *w, const char *what)
     fprintf(stderr, "scripted watcher: %s\n", what);
 }
 
-static void set_pages(Watcher *w, const MemoryRegionSection *s, bool populated)
+/* Does one mapping go on from the page before this one? */
+static bool is_within(const Watcher *w, uint64_t page)
+{
+    return page > 0 && page < w->n && w->pages[page] &&
+           w->pages[page] == w->pages[page - 1];
+}
+
+static void set_pages(Watcher *w, const MemoryRegionSection *s,
+                      uint32_t mapping)
 {
     uint64_t first = s->offset_within_region / PAGE;
-    uint64_t n = int128_get64(s->size) / PAGE, i;
+    uint64_t end = first + int128_get64(s->size) / PAGE, i;
 
-    for (i = first; i < first + n; i++) {
-        if (populated && w->pages[i]) {
+    if (is_within(w, first) || is_within(w, end)) {
+        complain(w, "a mapping is cut");
+    }
+    for (i = first; i < end; i++) {
+        if (mapping && w->pages[i]) {
             complain(w, "populated twice");
         }
-        w->shared->watched += (populated - w->pages[i]) * PAGE;
-        w->pages[i] = populated;
+        w->shared->watched += (!!mapping - !!w->pages[i]) * PAGE;
+        w->pages[i] = mapping;
     }
 }
 
@@ -57,7 +71,7 @@ static int notify_populate(RamDiscardListener *rdl, MemoryRegionSection *s)
         return -ENOMEM;
     }
     w->shared->populates++;
-    set_pages(w, s, true);
+    set_pages(w, s, w->shared->populates);
     return 0;
 }
 
@@ -66,7 +80,7 @@ static void notify_discard(RamDiscardListener *rdl, MemoryRegionSection *s)
     Watcher *w = container_of(rdl, Watcher, rdl);
 
     w->shared->discards++;
-    set_pages(w, s, false);
+    set_pages(w, s, 0);
 }
 
 static MemoryRegion *region_at(uint64_t address)
@@ -83,7 +97,8 @@ static Watcher *watcher_on(struct scripted_shared *shared, bool half,
 
     w->shared = shared;
     w->refuses = refuses;
-    w->pages = g_new0(uint8_t, size / PAGE);
+    w->n = size / PAGE;
+    w->pages = g_new0(uint32_t, w->n);
     w->section = (MemoryRegionSection) {
         .mr = mr,
         .offset_within_region = half ? size / 2 : 0,
@@ -147,17 +162,23 @@ typedef struct Hold {
     struct scripted_shared *shared;
 } Hold;
 
-/* By itself: as long as the region is held, commands may have to wait. */
+static void wait_for_release(const struct scripted_shared *shared)
+{
+    while (qatomic_read(&shared->watch) != SCRIPTED_WATCH_RELEASE) {
+        g_usleep(500);
+    }
+}
+
+/*
+ * By itself: as long as the region is held, commands may have to wait.
+ * Without the BQL, as I/O in a thread of its own ends.
+ */
 static void *release_when_told(void *opaque)
 {
     g_autofree Hold *hold = opaque;
 
-    while (hold->shared->watch != SCRIPTED_WATCH_RELEASE) {
-        g_usleep(500);
-    }
-    bql_lock();
+    wait_for_release(hold->shared);
     memory_region_unref(hold->mr);
-    bql_unlock();
     hold->shared->watch = 0;
     return NULL;
 }
@@ -169,6 +190,29 @@ static void hold(struct scripted_shared *shared)
     hold->mr = region_at(shared->address);
     hold->shared = shared;
     g_thread_unref(g_thread_new("hold", release_when_told, hold));
+}
+
+/* A guest that kicks the queue and resets the device at once */
+static void kick_and_reset(CPUState *cpu, run_on_cpu_data data)
+{
+    VirtIODevice *vdev = data.host_ptr;
+
+    virtio_queue_notify(vdev, 0);
+    virtio_reset(vdev);
+}
+
+static void *reset_when_told(void *opaque)
+{
+    struct scripted_shared *shared = opaque;
+    Object *gpu;
+
+    wait_for_release(shared);
+    bql_lock();
+    gpu = object_resolve_path_type("", TYPE_VIRTIO_GPU_GL, NULL);
+    run_on_cpu(first_cpu, kick_and_reset, RUN_ON_CPU_HOST_PTR(gpu));
+    bql_unlock();
+    shared->watch = 0;
+    return NULL;
 }
 
 void scripted_watch(struct scripted_shared *shared)
@@ -203,6 +247,9 @@ void scripted_watch(struct scripted_shared *shared)
         break;
     case SCRIPTED_WATCH_HOLD:
         hold(shared);
+        break;
+    case SCRIPTED_WATCH_VCPU_RESET:
+        g_thread_unref(g_thread_new("reset", reset_when_told, shared));
         break;
     case SCRIPTED_WATCH_CONFIDENTIAL:
         current_machine->cgs->ready = true;
