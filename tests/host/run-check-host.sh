@@ -201,7 +201,7 @@ list_blobs()
 # vulkan_guest NAME POLICY
 vulkan_guest()
 {
-    local name=$1 policy=$2 trace=$OUT/$1-trace.log
+    local name=$1 policy=$2 trace=$OUT/$1-trace.log want
     rm -f "$trace"
     export VK_DRIVER_FILES=/usr/share/vulkan/icd.d/lvp_icd.json
     machine "$name" 200 -- -display sdl,gl=on \
@@ -210,11 +210,21 @@ vulkan_guest()
         < <(echo "./vulkan-job.sh $policy $(quote "$(inside "$OUT/vk-check")")")
     unset VK_DRIVER_FILES
     list_blobs "$trace" "$name"
-    if grep -q 'virtio_gpu_blob_decision' "$trace" &&
-       ! grep 'virtio_gpu_blob_map ' "$trace" | grep -qv 'map_info [123] '; then
+    if grep -q 'virtio_gpu_blob_map .* map_info [123] ' "$trace" &&
+       ! grep -q 'virtio_gpu_blob_map .* map_info [^123]' "$trace"; then
         count "1 passed, 0 failed"
     else
         echo "FAILED - $name: host-visible memory arrives as blobs of a known type"
+        count "0 passed, 1 failed"
+    fi
+    case $policy in
+    strict) want='policy strict: refused, nobody-vouches' ;;
+    *) want="policy $policy: cached, renderer" ;;
+    esac
+    if grep -q "virtio_gpu_blob_decision .* backing opaque .* $want" "$trace"; then
+        count "1 passed, 0 failed"
+    else
+        echo "FAILED - $name: the renderer's memory is decided on: $want"
         count "0 passed, 1 failed"
     fi
 }
