@@ -77,25 +77,24 @@ if [ -s "$dir/bzImage" ]; then
     exit 0
 fi
 
-work=$(mktemp -d "$cache/kernel-build.XXXXXX")
+# make and the scripts of a kernel know no paths with spaces
+where=$cache
+case $where in
+*[[:space:]]*) where=/tmp ;;
+esac
+work=$(mktemp -d "$where/kernel-build.XXXXXX")
+tree=$work/tree
+maker=
 cleanup()
 {
+    if [ -n "$maker" ] && kill "$maker" 2>/dev/null; then
+        wait "$maker" || true
+    fi
     if [ -z "$keep" ]; then
         rm -rf "$work"
     fi
 }
 trap cleanup EXIT
-
-# Paths of kernel trees must not have spaces; a link leads there without.
-tree=$work/tree
-case $work in
-*[[:space:]]*)
-    link=$(mktemp -d /tmp/kernel-build.XXXXXX)
-    ln -s "$work" "$link/k"
-    tree=$link/k/tree
-    trap 'rm -rf "$link"; cleanup' EXIT
-    ;;
-esac
 
 say "unpacking ${source##*/}"
 mkdir -p "$tree"
@@ -119,8 +118,9 @@ fi
 
 say "configuring"
 make -s "${cc[@]}" tinyconfig >/dev/null
+cp "$HERE/kernel.config" "$work/fragment"
 KCONFIG_CONFIG=.config scripts/kconfig/merge_config.sh -m -Q .config \
-    "$HERE"/kernel.config >/dev/null
+    "$work/fragment" >/dev/null
 make -s "${cc[@]}" olddefconfig >/dev/null 2>&1
 missing=$(grep '^CONFIG_.*=' "$HERE"/kernel.config | sort |
           comm -23 - <(grep '^CONFIG_.*=' .config | sort) || true)
@@ -144,11 +144,12 @@ if ! wait "$maker"; then
     tail -40 "$work/log" >&2
     die "compiling failed"
 fi
+maker=
 
-mkdir -p "$work/result"
-cp arch/x86/boot/bzImage "$work/result/bzImage"
-cp .config "$work/result/config"
-rm -rf "$dir"
-mv "$work/result" "$dir"
+rm -rf "$dir" "$dir.tmp"
+mkdir "$dir.tmp"
+cp arch/x86/boot/bzImage "$dir.tmp/bzImage"
+cp .config "$dir.tmp/config"
+mv "$dir.tmp" "$dir"
 say "built in $((SECONDS - start)) s"
 echo "$dir"
