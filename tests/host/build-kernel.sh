@@ -54,7 +54,9 @@ say()
 [ -r "$source" ] || die "no $source: install the package linux-source-6.12"
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/virtio-gpu-blob
-hash=$({ cat "$HERE"/linux-6.12*/*.patch "$HERE"/kernel.config
+# without the patches' mail headers and messages
+hash=$({ sed -s '1,/^---$/d' "$HERE"/linux-6.12*/*.patch
+         cat "$HERE"/kernel.config
          stat -c %s "$source"
          dpkg-query -W -f '${Version}' linux-source-6.12 2>/dev/null || true
          gcc -dumpfullversion; } | sha256sum | cut -c1-16)
