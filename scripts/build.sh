@@ -4,6 +4,7 @@
 # build.sh             build our QEMU, the stock modules and the launchers
 # build.sh TARGET...   and these targets of ninja (tests, say) in our QEMU
 # build.sh --stock     only the stock modules (the first form does so beside)
+# build.sh --tools     only our programs outside QEMU
 #
 # Nothing that takes long is run from a subshell: so all of it ends with us.
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
@@ -189,10 +190,19 @@ launchers()
 }
 
 PKGVERSION=$(sed -n 's/^pkgversion=//p' "$PRISTINE/.virtio-gpu-blob-source" 2>/dev/null) || :
-if [ "${1:-}" = --stock ]; then
+case ${1:-} in
+--stock)
     build_stock
     exit
-fi
+    ;;
+--tools)
+    run "$TOP/scripts/root.sh" ensure
+    mkdir -p "$SERIES_DIR"
+    lock "$SERIES_DIR/.build.lock" "the build of QEMU $SERIES"
+    build_tools
+    exit
+    ;;
+esac
 
 mkdir -p "$BUILD"
 run "$TOP/scripts/root.sh" ensure

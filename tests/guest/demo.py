@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 
 SERIAL_TIMEOUT = 120
 PAT_OF_TYPE = {'1': 'write-back', '2': 'uncached-minus',
@@ -35,8 +36,10 @@ class Guest:
     """A guest on our QEMU, talked to over its serial line."""
 
     def __init__(self, args, folder):
+        self.control = None
         self.trace = os.path.join(folder, 'trace.log')
         self.console = os.path.join(folder, 'console.log')
+        self.monitor = os.path.join(folder, 'monitor')
         path = os.path.join(folder, 'serial')
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(path)
@@ -53,7 +56,10 @@ class Guest:
             '-append', 'console=ttyS0 quiet panic=-1 blob=' + args.mode,
             '-chardev', 'socket,id=s,path=' + path, '-serial', 'chardev:s',
             '-D', self.trace]
-        if not args.stock:
+        if args.late_trace:
+            command += ['-S', '-chardev', 'socket,id=m,path=%s,server=on,'
+                        'wait=off' % self.monitor, '-mon', 'chardev=m']
+        elif not args.stock:
             command += ['-trace', 'virtio_gpu_blob*']
         env = dict(os.environ, SDL_VIDEODRIVER='offscreen',
                    XDG_RUNTIME_DIR=folder)
@@ -69,6 +75,24 @@ class Guest:
             raise Failed('QEMU did not start: ' + self.errors()) from None
         self.line.settimeout(SERIAL_TIMEOUT)
         self.log = open(self.console, 'w', encoding='utf-8')
+        if args.late_trace:
+            self.start_traced()
+
+    def start_traced(self):
+        """Let the machine go, with the events of modules loaded by now."""
+        deadline = time.monotonic() + 60
+        self.control = socket.socket(socket.AF_UNIX)
+        while True:
+            try:
+                self.control.connect(self.monitor)
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    self.stop()
+                    raise Failed('QEMU did not start: '
+                                 + self.errors()) from None
+                time.sleep(0.1)
+        self.control.sendall(b'trace-event virtio_gpu_blob* on\ncont\n')
 
     def lines(self):
         """What the guest prints, line by line, until it is off."""
@@ -276,6 +300,9 @@ def main():
     parser.add_argument('--hostmem', default='8G')
     parser.add_argument('--policy')
     parser.add_argument('--stock', action='store_true')
+    parser.add_argument('--late-trace', action='store_true',
+                        help='the trace events come with a module: switch '
+                        'them on once it is loaded')
     args = parser.parse_args()
     tests = Tests()
     folder = tempfile.mkdtemp(prefix='blob-demo.')
