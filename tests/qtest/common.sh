@@ -7,6 +7,9 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/env.sh"
 
 QTEST=$TOP/tests/qtest
+# Where the modules under test and the test programs were built, if not with
+# the emulator
+DEVICE=${BLOB_DEVICE:-$OURS}
 PASSED=0 FAILED=0 SKIPPED=0
 
 # Our test programs, as ninja and meson name them
@@ -37,7 +40,7 @@ make_scratch()
 # emulator DIR [MODULES]: a QEMU for libqtest in DIR, with these modules first
 emulator()
 {
-    local dir=$1 modules=${2:-$OURS}
+    local dir=$1 modules=${2:-$DEVICE}
     mkdir -p "$dir"
     {
         echo '#!/bin/sh'
@@ -66,7 +69,7 @@ list_cases()
     shift
     for name in "$@"; do
         # LD_PRELOAD, too, knows no spaces
-        program=$(inside "$OURS")/tests/qtest/$name
+        program=$(inside "$DEVICE")/tests/qtest/$name
         with_qemu "$dir" "$program" -l |
             awk -v program="$program" -v OFS='\t' \
                 '{ sub(/^# /, "") } /^\// { print program, $0 }'
