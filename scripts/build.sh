@@ -204,7 +204,7 @@ case ${1:-} in
     ;;
 esac
 
-mkdir -p "$BUILD"
+build_folder
 run "$TOP/scripts/root.sh" ensure
 free_space "$BUILD" 1500 "the build"
 run "$TOP/scripts/source.sh"

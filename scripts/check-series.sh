@@ -225,7 +225,7 @@ if [ -n "$one" ]; then
     rm -rf "$src" "$dir"
 else
     [ ${#series[@]} -gt 0 ] || series=(10.0 10.2)
-    mkdir -p "$BUILD"
+    build_folder
     for s in "${series[@]}"; do
         run "$TOP/scripts/series.sh" "$s"
         tree=$("$TOP/scripts/series.sh" --tree "$s")

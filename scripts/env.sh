@@ -14,7 +14,8 @@
 #   TOOLS          ninja's folder of our programs outside QEMU
 #   CACHE          what may be shared between clones
 #   JOBS           how many jobs at once
-# and functions: say, die, run, in_root, inside, free_space, lock.
+# and functions: say, die, run, in_root, inside, free_space, ours,
+# build_folder, lock.
 
 set -euo pipefail
 
@@ -65,6 +66,29 @@ free_space()
     free=$(df -Pm "$1" | awk 'NR == 2 { print $4 }')
     [ "${free:-0}" -ge "$2" ] ||
         die "$1 has $free MiB free, $3 needs $2 MiB" "make room there, or choose another place (--build-dir, XDG_CACHE_HOME)"
+}
+
+# Is the build folder marked as ours, that is, may it be removed?
+ours()
+{
+    local keep
+    for keep in "$TOP" "$(realpath -m -- "$HOME")"; do
+        case $keep/ in
+        "${BUILD%/}"/*) return 1 ;;
+        esac
+    done
+    [ -e "$BUILD/.virtio-gpu-blob" ] || [ -e "$BUILD/enter.id" ]
+}
+
+# Make the build folder, and mark it
+build_folder()
+{
+    if ! ours; then
+        [ ! -e "$BUILD" ] || [ -z "$(ls -A -- "$BUILD")" ] ||
+            die "$BUILD is not empty, and not made by us" "./configure --build-dir=DIR with a new folder"
+        mkdir -p "$BUILD"
+    fi
+    : >"$BUILD/.virtio-gpu-blob"
 }
 
 # lock FILE WHAT: held until this script ends

@@ -266,6 +266,7 @@ need()
 make_enter()
 {
     local root=$1 id out
+    build_folder
     mkdir -p "$BUILD/.mnt" "$TOP/subprojects"
     id=$({ echo "$root"; cat "$TOP/scripts/enter.c"; } | sha256sum | cut -c1-16)
     if [ ! -x "$BUILD/enter" ] || [ "$(cat "$BUILD/enter.id" 2>/dev/null)" != "$id" ]; then

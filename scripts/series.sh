@@ -83,7 +83,7 @@ while [ $# -gt 0 ]; do
     shift
 done
 [ ${#series[@]} -gt 0 ] || series=(10.0 10.2)
-mkdir -p "$BUILD"
+build_folder
 for s in "${series[@]}"; do
     tree=$(tree_for "$s")
     run "$tree/scripts/series.sh" --write "$BUILD/series-$s" "${options[@]}"

@@ -218,6 +218,7 @@ copy_tree()
 
 mkdir -p "$TOP/subprojects"
 run "$TOP/scripts/root.sh" ensure
+build_folder
 lock "$BUILD/.source.lock" "QEMU's source"
 
 have=$(sed -n 's/^pkgversion=Debian //p' "$PRISTINE/$ID_FILE" 2>/dev/null) || :

@@ -111,10 +111,14 @@ clean()
 {
     local file
     [ -e "$BUILD" ] || return 0
-    [ -e "$BUILD/enter" ] || die "$BUILD was not made by us" "remove it by hand"
+    ours || die "$BUILD was not made by us" "remove it by hand"
     for file in "$BUILD/.source.lock" "$BUILD"/*/.overlay.lock "$BUILD"/*/.build.lock; do
         [ ! -e "$file" ] || lock "$file" "$BUILD"
     done
+    # the mark last: what is left of a killed run can be removed, too
+    : >"$BUILD/.virtio-gpu-blob"
+    find "$BUILD" -mindepth 1 -maxdepth 1 ! -name .virtio-gpu-blob \
+        -exec rm -rf --one-file-system -- {} +
     rm -rf --one-file-system -- "$BUILD"
 }
 
