@@ -73,9 +73,7 @@ ours()
 {
     local keep
     for keep in "$TOP" "$(realpath -m -- "$HOME")"; do
-        case $keep/ in
-        "${BUILD%/}"/*) return 1 ;;
-        esac
+        [[ $keep/ != "${BUILD%/}/"* ]] || return 1
     done
     [ -e "$BUILD/.virtio-gpu-blob" ] || [ -e "$BUILD/enter.id" ]
 }
