@@ -127,6 +127,7 @@ build_ours()
     esac
     configure_tree "$QEMU_SRC" "$OURS" "${options[@]}"
     mapfile -t list < <(modules_of "$OURS" .)
+    [ ${#list[@]} -gt 0 ] || die "QEMU's build knows no modules"
     ninja_in "$OURS" qemu-system-x86_64 "${list[@]}" "$@" > >(progress)
     wait "$!" || :
 }
