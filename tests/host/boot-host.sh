@@ -93,7 +93,7 @@ esac
 
 rm -f "$out/status"
 start=$SECONDS
-timeout --signal=TERM --kill-after=10 "$timeout" "$@" "${args[@]}" \
+setpriv --pdeathsig TERM -- timeout --signal=TERM --kill-after=10 "$timeout" "$@" "${args[@]}" \
     </dev/null >"$out/outer.log" 2>&1 || rc=$?
 case ${rc:-0} in
 0) ;;

@@ -79,12 +79,16 @@ if [ -s "$dir/bzImage" ]; then
     exit 0
 fi
 
+# What a killed run left; ours is the only one now
+rm -rf "$cache"/kernel-build.*
+name=build
+[ -z "$keep" ] || name=tree
 # make and the scripts of a kernel know no paths with spaces
 where=$cache
 case $where in
 *[[:space:]]*) where=/tmp ;;
 esac
-work=$(mktemp -d "$where/kernel-build.XXXXXX")
+work=$(mktemp -d "$where/kernel-$name.XXXXXX")
 tree=$work/tree
 maker=
 cleanup()
@@ -133,7 +137,7 @@ fi
 say "compiling with $jobs jobs (a few minutes)"
 start=$SECONDS
 total=2000
-make "${cc[@]}" -j"$jobs" bzImage >"$work/log" 2>&1 &
+setpriv --pdeathsig TERM -- make "${cc[@]}" -j"$jobs" bzImage >"$work/log" 2>&1 &
 maker=$!
 while kill -0 "$maker" 2>/dev/null; do
     sleep 5
