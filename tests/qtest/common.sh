@@ -82,21 +82,38 @@ run_cases()
 {
     local dir=$1 limit=$2 logs=$3
     mkdir -p "$logs"
-    tr '\t\n' '\0\0' |
-        with_qemu "$dir" xargs -0 -r -n 2 -P "$JOBS" \
-            bash "$QTEST/run-case.sh" "$limit" "$logs"
+    tr '\t\n' '\0\0' >"$SCRATCH/cases.0"
+    # no pipe: what runs must be our child, to end with us
+    with_qemu "$dir" xargs -0 -r -n 2 -P "$JOBS" setpriv --pdeathsig TERM -- \
+        bash "$QTEST/run-case.sh" "$limit" "$logs" <"$SCRATCH/cases.0"
 }
 
-# count RESULTS: adds up, and prints each as it comes
-count()
+# judge DIR SECONDS LOGS: runs the cases of SCRATCH/cases, prints each as it
+# comes, and adds up; one without a result is a failure
+judge()
 {
-    local result path time
+    local result path time all seen=0 status=0
+    all=$(wc -l <"$SCRATCH/cases")
+    run_cases "$@" <"$SCRATCH/cases" > >(tee "$SCRATCH/results" | show) || status=$?
+    wait "$!" || :
     while IFS=$'\t' read -r result path time; do
+        seen=$((seen + 1))
         case $result in
         ok) PASSED=$((PASSED + 1)) ;;
         skip) SKIPPED=$((SKIPPED + 1)) ;;
         *) FAILED=$((FAILED + 1)) ;;
         esac
+    done <"$SCRATCH/results"
+    if [ "$seen" != "$all" ] || [ "$all" = 0 ] || [ "$status" != 0 ]; then
+        echo "not ok  $seen of $all cases gave a result (status $status)"
+        FAILED=$((FAILED + 1))
+    fi
+}
+
+show()
+{
+    local result path time
+    while IFS=$'\t' read -r result path time; do
         printf '%-7s %s (%s)\n' "$result" "$path" "$time"
     done
 }

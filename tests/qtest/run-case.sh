@@ -15,7 +15,7 @@ limit=$1 program=$3 path=$4
 log=$2/$(printf '%s' "$path" | tr / -).log
 start=$EPOCHREALTIME
 status=0
-timeout -k 5 "$limit" "$program" --tap -k -p "$path" >"$log" 2>&1 || status=$?
+setpriv --pdeathsig TERM -- timeout -k 5 "$limit" "$program" --tap -k -p "$path" >"$log" 2>&1 || status=$?
 time=$(awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f s", b - a }')
 if [ "$status" -ge 124 ] && [ "$status" -le 137 ]; then
     echo "status $status: ended after $limit s, or by a signal" >>"$log"

@@ -22,7 +22,7 @@ emulator "$SCRATCH/ours"
 find "$OURS" -name '*.gcda' -delete
 list_cases "$SCRATCH/ours" "${tests[@]}" >"$SCRATCH/cases"
 say "$(wc -l <"$SCRATCH/cases") cases, $JOBS at once"
-count < <(run_cases "$SCRATCH/ours" 300 "$SERIES_DIR/qtest-gcov" <"$SCRATCH/cases")
+judge "$SCRATCH/ours" 300 "$SERIES_DIR/qtest-gcov"
 
 say "reading what was reached"
 report=$SERIES_DIR/coverage

@@ -39,5 +39,5 @@ if [ ${#names[@]} -gt 0 ]; then
     mv "$SCRATCH/some" "$SCRATCH/cases"
 fi
 say "$(wc -l <"$SCRATCH/cases") cases, $JOBS at once"
-count < <(run_cases "$SCRATCH/ours" "$limit" "$SERIES_DIR/qtest${VARIANT:+-$VARIANT}" <"$SCRATCH/cases")
+judge "$SCRATCH/ours" "$limit" "$SERIES_DIR/qtest${VARIANT:+-$VARIANT}"
 summary
