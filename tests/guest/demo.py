@@ -6,9 +6,11 @@
 # says it decided.
 
 import argparse
+import ctypes
 import os
 import re
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -21,8 +23,17 @@ PAT_OF_TYPE = {'1': 'write-back', '2': 'uncached-minus',
                '3': 'write-combining'}
 
 
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
+
+
 class Failed(Exception):
     """What went wrong, for the user."""
+
+
+def end_with_parent():
+    """Run in a child: it ends when this program does, however that ends."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def pattern(seed, count):
@@ -65,9 +76,10 @@ class Guest:
                    XDG_RUNTIME_DIR=folder)
         self.stderr = open(os.path.join(folder, 'stderr.log'), 'w+',
                            encoding='utf-8')
-        # pylint: disable=consider-using-with
+        # pylint: disable=consider-using-with,subprocess-popen-preexec-fn
         self.process = subprocess.Popen(command, env=env, stderr=self.stderr,
-                                        stdin=subprocess.DEVNULL)
+                                        stdin=subprocess.DEVNULL,
+                                        preexec_fn=end_with_parent)
         try:
             self.line, _ = listener.accept()
         except TimeoutError:
@@ -270,7 +282,10 @@ def run(args, folder, tests):
                 raise Failed('the guest says: ' + line)
             elif line == 'DONE':
                 done = True
-        guest.process.wait(30)
+        try:
+            guest.process.wait(30)
+        except subprocess.TimeoutExpired:
+            raise Failed('QEMU does not end after its guest') from None
     finally:
         guest.stop()
     if not done:
@@ -305,7 +320,17 @@ def main():
                         'them on once it is loaded')
     args = parser.parse_args()
     tests = Tests()
+    # as an exception, so that QEMU is stopped and the folder removed
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder = tempfile.mkdtemp(prefix='blob-demo.')
+    try:
+        return judge(args, folder, tests)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def judge(args, folder, tests):
+    """Run, tell, and say how it ended."""
     try:
         run(args, folder, tests)
     except Failed as err:
@@ -317,7 +342,6 @@ def main():
                 print('--- the end of %s' % name)
                 with open(path, encoding='utf-8', errors='replace') as log:
                     print(''.join(log.readlines()[-25:]), end='')
-    shutil.rmtree(folder, ignore_errors=True)
     if args.mode != 'bench':
         print('%d passed, %d failed' % (tests.passed, tests.failed))
     return 1 if tests.failed else 0
