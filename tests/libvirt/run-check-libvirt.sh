@@ -65,11 +65,13 @@ spaces=(--mount --pid --fork --kill-child --mount-proc)
 mounts >"$state/mounts.before"
 log=$state/check.log
 status=0
+# no pipe: what runs must be our child, to end with us
 run timeout --kill-after=10 300 "$TOP/scripts/in-root.sh" unshare "${spaces[@]}" -- \
     bash "$HERE/private-daemon.sh" "$state" \
     python3 "$HERE/check-libvirt.py" --emulator "$BUILD/qemu-system-x86_64" \
     --domain "$HERE/domain.xml" --state "$state" \
-    --manual "$TOP/docs/system/devices/virtio-gpu-blob.rst" | tee "$log" || status=$?
+    --manual "$TOP/docs/system/devices/virtio-gpu-blob.rst" > >(tee "$log") || status=$?
+wait "$!" || :
 
 passed=$(grep -c '^ok ' "$log" || :)
 failed=$(grep -c '^not ok ' "$log" || :)
