@@ -12,7 +12,7 @@ make [TARGET] [SANITIZE=1] [ARGS="..."]   (./configure --help: what to build)
 To use
   all                both QEMUs: build/qemu-system-x86_64 and, without our
                      change, build/stock/qemu-system-x86_64 (the default)
-  demo               a Linux guest maps host buffers through them
+  demo               a Linux guest maps host buffers through ours
   modules            our virtio-gpu modules for this system's own QEMU
   deb                a package of them
 
@@ -155,8 +155,10 @@ check-stock-faults | soak | mutants)
     ;;
 bench)
     build
-    script tests/qtest/run-bench.sh "$@"
-    [ ! -x "$TOP/scripts/plot-bench.sh" ] || script scripts/plot-bench.sh
+    status=0
+    script tests/qtest/run-bench.sh "$@" || status=$?
+    script scripts/plot-bench.sh || say "there is no picture of it (see above)"
+    exit "$status"
     ;;
 coverage)
     export COVERAGE=1 BLOB_VARIANT=gcov
