@@ -44,6 +44,9 @@
 
 #define MAX_ITEMS 64
 
+/* in the new root, below where env.sh has everything of ours */
+#define RUNTIME_DIR "/virtio-gpu-blob/run"
+
 struct conf {
     char *root;
     char *mnt;
@@ -355,21 +358,26 @@ static void enter_root(const struct conf *c)
     free(cwd);
 }
 
-/* SDL wants a directory for its sockets, even off screen */
-static void runtime_dir(void)
+static bool try_runtime_dir(const char *dir)
 {
-    char dir[64];
     struct stat st;
 
-    if (getenv("XDG_RUNTIME_DIR")) {
+    mkdir(dir, 0700);
+    return lstat(dir, &st) == 0 && S_ISDIR(st.st_mode) &&
+           st.st_uid == geteuid() && (st.st_mode & 077) == 0 &&
+           setenv("XDG_RUNTIME_DIR", dir, 1) == 0;
+}
+
+/*
+ * SDL wants a directory for its sockets, even off screen: one in the new root,
+ * which ends with the program, or else one beside the launcher
+ */
+static void runtime_dir(char *exe)
+{
+    if (getenv("XDG_RUNTIME_DIR") || try_runtime_dir(RUNTIME_DIR)) {
         return;
     }
-    snprintf(dir, sizeof(dir), "/tmp/.virtio-gpu-blob-%u", geteuid());
-    mkdir(dir, 0700);
-    if (lstat(dir, &st) == 0 && S_ISDIR(st.st_mode) &&
-        st.st_uid == geteuid() && (st.st_mode & 077) == 0) {
-        setenv("XDG_RUNTIME_DIR", dir, 1);
-    }
+    try_runtime_dir(join(dirname(exe), ".run"));
 }
 
 static void set_environment(const struct conf *c)
@@ -435,6 +443,7 @@ int main(int argc, char **argv)
 {
     struct conf c = { 0 };
     char exe[4096];
+    bool launcher = false;
     const char *name;
     ssize_t len;
 
@@ -457,11 +466,14 @@ int main(int argc, char **argv)
             die("%s.conf names no program", exe);
         }
         argv = launcher_args(&c, argc, argv);
-        runtime_dir();
+        launcher = true;
     }
     /* inside already: a program of ours started by another of ours */
     if (c.root && access("/etc/virtio-gpu-blob-root", F_OK) < 0) {
         enter_root(&c);
+    }
+    if (launcher) {
+        runtime_dir(exe);
     }
     set_environment(&c);
     if (c.pdeathsig) {
