@@ -156,6 +156,19 @@ rm -rf "$dir" "$dir.tmp"
 mkdir "$dir.tmp"
 cp arch/x86/boot/bzImage "$dir.tmp/bzImage"
 cp .config "$dir.tmp/config"
+
+# What this kernel does not have, but a patch changes
+say "compiling drivers/gpu/drm/msm (about 30 s)"
+printf 'CONFIG_%s=y\n' COMPILE_TEST OF COMMON_CLK PM DRM_MSM >"$work/fragment"
+KCONFIG_CONFIG=.config scripts/kconfig/merge_config.sh -m -Q .config \
+    "$work/fragment" >/dev/null
+make -s "${cc[@]}" olddefconfig >/dev/null 2>&1
+if ! grep -q '^CONFIG_DRM_MSM=y' .config ||
+   ! make "${cc[@]}" KCFLAGS=-Werror -j"$jobs" drivers/gpu/drm/msm/msm_gem.o \
+        >"$work/log" 2>&1; then
+    tail -40 "$work/log" >&2
+    die "compiling drivers/gpu/drm/msm failed"
+fi
 mv "$dir.tmp" "$dir"
 say "built in $((SECONDS - start)) s"
 echo "$dir"
