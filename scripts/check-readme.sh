@@ -4,7 +4,7 @@
 # check-readme.sh [FILE]: are the commands in README.md right?  What is short is
 # run, in a scratch folder; of what builds, installs or removes, the target, the
 # options and the files are looked up.  XML must be what make check-libvirt
-# tests, and links and paths must lead somewhere.
+# tests, a refusal what the code prints, and links and paths must lead somewhere.
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
 case ${1:-} in
@@ -250,6 +250,40 @@ check_xml()
     fi
 }
 
+# c_text: C on stdin as one line, its strings merged and each %... a %s
+c_text()
+{
+    tr '\n' ' ' | sed -E 's/%"[[:space:]]*PRI[a-z]+[0-9]+[[:space:]]*"/%s/g; s/"[[:space:]]+"//g'
+}
+
+# A refusal as QEMU prints it: the words of the code, and one of its reasons
+check_refusal()
+{
+    local code=hw/display/virtio-gpu-blob-report.c text form want name='the refusal'
+    text=$(awk '/^```/ { fenced = !fenced; if (!fenced) text = ""; next }
+        fenced { text = text (text == "" ? "" : " ") $0 }
+        fenced && /is not mapped/ { found = 1 }
+        found && text != "" { whole = text }
+        found && text == "" { exit }
+        END { print whole }' "$readme")
+    [[ $text == *'is not mapped'* ]] || return 0
+    form=$(sed -n '/^void virtio_gpu_blob_log_refusal(/,/^}/p' "$code" | c_text |
+        sed -nE 's/.*warn_report\("(([^"\]|\\.)*)".*/\1/p' | sed 's/\\"/"/g')
+    if [ -z "$form" ]; then
+        bad "$name" "$code has no such message"
+        return
+    fi
+    want="qemu-system-x86_64: warning: $(sed -E 's/[][().*+?|^${}]/\\&/g; s/%s/(.+)/g' <<<"$form")"
+    if [[ ! $text =~ ^$want$ ]]; then
+        bad "$name" "the code prints $form"
+    elif ! c_text <"$code" | tr -s ' ' |
+        grep -qF "$(printf '"%s", "%s", "%s" }' "${BASH_REMATCH[@]:7:3}")"; then
+        bad "$name" "$code has no reason with those words"
+    else
+        good "$name is what the code prints"
+    fi
+}
+
 # Links, pictures and what stands in back quotes, outside of code blocks
 check_names()
 {
@@ -298,6 +332,7 @@ while read -r kind line; do
     *) bad "$line" "a code block of an unknown kind, $kind" ;;
     esac
 done < <(blocks)
+check_refusal
 check_names
 [ "$PASSED" != 0 ] || bad "$readme" "no commands found"
 
