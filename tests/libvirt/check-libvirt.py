@@ -8,6 +8,7 @@ for each test, "ok - ..." or "not ok - ...", and "done" at the end.
 
 import argparse
 import copy
+import glob
 import json
 import os
 import re
@@ -178,7 +179,8 @@ def documented(manual):
 def check_manual(manual, domain):
     """What the manual shows is what is tested here."""
     shown = documented(manual)
-    for path in ("memoryBacking", "devices/video", QEMU + "override"):
+    for path in ("memoryBacking", "devices/graphics", "devices/video",
+                 QEMU + "override"):
         equal(spell(shown.find(path)), spell(domain.find(path)),
               "the manual shows the tested %s" % path.split("}")[-1])
 
@@ -206,6 +208,42 @@ def start(domain, tmp):
     need(code == 0, "start", out)
     print("   | started in %.1f s" % (time.monotonic() - began))
     equal(domain_state(), "running", "the domain runs")
+
+
+def without_gpu(domain):
+    """The domain with the display that every host has."""
+    plain = copy.deepcopy(domain)
+    devices = plain.find("devices")
+    devices.remove(devices.find("graphics"))
+    return plain
+
+
+def with_gpu(domain):
+    """The domain with the display that the manual shows."""
+    shown = copy.deepcopy(domain)
+    line = shown.find(QEMU + "commandline")
+    for arg in line.findall(QEMU + "arg"):
+        line.remove(arg)
+    return shown
+
+
+def check_graphics(domain, policy, tmp):
+    """Without a GPU libvirt says at least what it would start."""
+    named = copy.deepcopy(domain)
+    ET.SubElement(named.find("devices/graphics"), "gl",
+                  rendernode="/dev/dri/renderD128")
+    validate(write(named, tmp), "the manual's display is valid")
+    code, out = virsh("domxml-to-native", "qemu-argv", tmp)
+    check(code == 0 and re.search(r"-display '?[^ ]*egl-headless", out),
+          "it becomes QEMU's egl-headless", out)
+    what = "the domain starts with the manual's display"
+    if not glob.glob("/dev/dri/renderD*"):
+        print("skip - %s: this host has no render node" % what, flush=True)
+        return
+    start(domain, tmp)
+    check_properties(policy)
+    code, out = virsh("destroy", NAME)
+    need(code == 0 and wait_off(10), what, out)
 
 
 def check_properties(policy):
@@ -297,15 +335,16 @@ def processes(word):
     return found
 
 
-def life(args, domain, tmp):
-    validate(write(domain, tmp), "domain.xml is valid")
-    check_manual(args.manual, domain)
+def life(args, whole, tmp):
+    validate(write(whole, tmp), "domain.xml is valid")
+    check_manual(args.manual, whole)
+    domain = without_gpu(whole)
     check_wrong_policy(domain, tmp)
 
     start(domain, tmp)
-    policy = domain.find("%soverride//%sproperty[@name='map-policy']"
+    tested = domain.find("%soverride//%sproperty[@name='map-policy']"
                          % (QEMU, QEMU)).get("value")
-    check_properties(policy)
+    check_properties(tested)
     check_guest()
     need(wait_off(30), "the guest shuts down", domain_state())
     equal(processes("qemu-system-x86_64") + processes("virgl_render_server"),
@@ -319,6 +358,7 @@ def life(args, domain, tmp):
         check_properties(policy or "safe")
         code, out = virsh("destroy", NAME)
         need(code == 0 and wait_off(10), "destroy", out)
+    check_graphics(with_gpu(whole), tested, tmp)
 
     code, out = virsh("undefine", NAME)
     equal(code, 0, "undefine")
