@@ -11,20 +11,12 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/error-report.h"
-#include "qemu/madvise.h"
-#include "qemu/memfd.h"
 #include "qemu/rcu.h"
-#include "qemu/units.h"
 #include "hw/boards.h"
 #include "trace.h"
+#include "virtio-gpu-blob-holes.h"
 #include "virtio-gpu-blob-pages.h"
 #include "virtio-gpu-blob-window.h"
-
-/*
- * Bounds what a guest that writes into holes can make the host allocate.
- * Their page tables come on top: 2 MiB for each GiB of window.
- */
-#define HOLE_SIZE (32 * MiB)
 
 /*
  * Mappings that are left to the rest of QEMU and to the renderer: a thread
@@ -37,24 +29,9 @@ struct VirtIOGPUBlobWindow {
 
     MemoryRegion mr;
     MemoryRegion *container;
-    uint8_t *base;
-    uint64_t size;
-    uint64_t page_size;
-
-    bool dumped; /* into QEMU's core, as the guest's memory is */
     bool coordinated;
     uint64_t mappings_max;
-
-    int hole_fd;
-    uint64_t hole_size;
-
-    /*
-     * Mappings kept in store: a hole can always be put back, even when the
-     * kernel has no more mappings (vm.max_map_count) for this process.
-     */
-    void *store;
-    size_t store_len;
-
+    VirtIOGPUBlobHoles holes;
     VirtIOGPUBlobPages pages;
 };
 
@@ -64,80 +41,6 @@ typedef struct WindowMemory {
     void *base;
     size_t size;
 } WindowMemory;
-
-static bool window_mmap(const VirtIOGPUBlobWindow *w, uint64_t offset,
-                        uint64_t len, int fd, uint64_t start)
-{
-    void *at = w->base + offset;
-
-    if (mmap(at, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
-             start) == MAP_FAILED) {
-        return false;
-    }
-    if (!w->dumped) {
-        qemu_madvise(at, len, QEMU_MADV_DONTDUMP);
-    }
-    return true;
-}
-
-static bool window_punch(const VirtIOGPUBlobWindow *w,
-                         uint64_t offset, uint64_t len)
-{
-    while (len) {
-        uint64_t start = offset % w->hole_size;
-        uint64_t n = MIN(len, w->hole_size - start);
-
-        if (!window_mmap(w, offset, n, w->hole_fd, start)) {
-            return false;
-        }
-        offset += n;
-        len -= n;
-    }
-    return true;
-}
-
-/* Same offset on every page, so that no two of them merge */
-static bool window_fill_store(VirtIOGPUBlobWindow *w)
-{
-    uint8_t *store;
-    size_t i;
-
-    if (w->store) {
-        return true;
-    }
-    store = mmap(NULL, w->store_len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
-                 -1, 0);
-    if (store == MAP_FAILED) {
-        return false;
-    }
-    for (i = 0; i < w->store_len; i += w->page_size) {
-        if (mmap(store + i, w->page_size, PROT_NONE, MAP_SHARED | MAP_FIXED,
-                 w->hole_fd, 0) == MAP_FAILED) {
-            munmap(store, w->store_len);
-            return false;
-        }
-    }
-    w->store = store;
-    return true;
-}
-
-static void window_spend_store(VirtIOGPUBlobWindow *w)
-{
-    if (w->store) {
-        munmap(w->store, w->store_len);
-        w->store = NULL;
-    }
-}
-
-static bool window_restore(VirtIOGPUBlobWindow *w,
-                           uint64_t offset, uint64_t len)
-{
-    if (window_punch(w, offset, len)) {
-        return true;
-    }
-    window_spend_store(w);
-    return window_punch(w, offset, len);
-}
 
 /*
  * RamDiscardManager
@@ -151,7 +54,7 @@ static bool window_restore(VirtIOGPUBlobWindow *w,
 static uint64_t window_rdm_get_min_granularity(const RamDiscardManager *rdm,
                                                const MemoryRegion *mr)
 {
-    return VIRTIO_GPU_BLOB_WINDOW(rdm)->size;
+    return VIRTIO_GPU_BLOB_WINDOW(rdm)->holes.size;
 }
 
 static bool window_rdm_is_populated(const RamDiscardManager *rdm,
@@ -219,11 +122,11 @@ static void window_rdm_unregister_listener(RamDiscardManager *rdm,
  * Map and unmap
  */
 
-/* Each blob and each hole takes one, and a hole one more for each hole_size */
+/* Each blob and each hole takes one, and a hole one more for each period */
 static bool window_has_mappings(const VirtIOGPUBlobWindow *w)
 {
-    return w->pages.count + w->pages.holes + w->size / w->hole_size <
-           w->mappings_max;
+    return w->pages.count + w->pages.holes +
+           virtio_gpu_blob_holes_mappings(&w->holes) < w->mappings_max;
 }
 
 /*
@@ -251,18 +154,16 @@ static void window_changed(VirtIOGPUBlobWindow *w)
 static int window_place(VirtIOGPUBlobWindow *w, int fd,
                         uint64_t offset, uint64_t len)
 {
-    int ret;
+    int ret = virtio_gpu_blob_holes_fill(&w->holes, fd, offset, len);
 
-    /* Before 6.12, a driver's mmap() that fails leaves nothing behind. */
-    if (!window_mmap(w, offset, len, fd, 0)) {
-        ret = -errno;
-    } else if (!virtio_gpu_blob_pages_populate(&w->pages, offset, len)) {
-        ret = -EBUSY;
-    } else {
-        return 0;
+    if (ret) {
+        return ret;
     }
-    window_restore(w, offset, len);
-    return ret;
+    if (!virtio_gpu_blob_pages_populate(&w->pages, offset, len)) {
+        virtio_gpu_blob_holes_mend(&w->holes, offset, len);
+        return -EBUSY;
+    }
+    return 0;
 }
 
 int virtio_gpu_blob_window_map(VirtIOGPUBlobWindow *w, int fd,
@@ -270,7 +171,7 @@ int virtio_gpu_blob_window_map(VirtIOGPUBlobWindow *w, int fd,
 {
     int ret;
 
-    if (!window_has_mappings(w) || !window_fill_store(w)) {
+    if (!window_has_mappings(w)) {
         return -ENOMEM;
     }
     if (!window_may_change(w)) {
@@ -285,7 +186,7 @@ bool virtio_gpu_blob_window_unmap(VirtIOGPUBlobWindow *w,
                                   uint64_t offset, uint64_t len)
 {
     virtio_gpu_blob_pages_discard(&w->pages, offset, len);
-    if (!window_restore(w, offset, len)) {
+    if (!virtio_gpu_blob_holes_mend(&w->holes, offset, len)) {
         virtio_gpu_blob_pages_populate(&w->pages, offset, len);
         return false;
     }
@@ -297,14 +198,13 @@ void virtio_gpu_blob_window_drop(VirtIOGPUBlobWindow *w,
                                  uint64_t offset, uint64_t len)
 {
     virtio_gpu_blob_pages_discard(&w->pages, offset, len);
-    window_restore(w, offset, len);
+    virtio_gpu_blob_holes_mend(&w->holes, offset, len);
     window_changed(w);
 }
 
 void virtio_gpu_blob_window_trim(VirtIOGPUBlobWindow *w)
 {
-    fallocate(w->hole_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-              0, w->hole_size);
+    virtio_gpu_blob_holes_trim(&w->holes);
 }
 
 /*
@@ -324,30 +224,6 @@ static uint64_t mappings_for_window(void)
     return n - MIN(n / 2, MAPPINGS_LEFT);
 }
 
-static bool window_reserve(VirtIOGPUBlobWindow *w, Error **errp)
-{
-    w->hole_fd = qemu_memfd_create("virtio-gpu-hole", w->hole_size, false, 0,
-                                   F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL,
-                                   errp);
-    if (w->hole_fd < 0) {
-        return false;
-    }
-    w->base = mmap(NULL, w->size, PROT_NONE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (w->base == MAP_FAILED) {
-        w->base = NULL;
-    } else if (window_punch(w, 0, w->size) && window_fill_store(w)) {
-        return true;
-    }
-    error_setg_errno(errp, errno, "hostmem: cannot reserve a window of "
-                     "%" PRIu64 " MiB in QEMU's address space",
-                     w->size / MiB);
-    error_append_hint(errp, "Use a smaller one, such as hostmem=256M, or "
-                      "raise the limits on address space (ulimit -v) and "
-                      "mappings (sysctl vm.max_map_count).\n");
-    return false;
-}
-
 VirtIOGPUBlobWindow *virtio_gpu_blob_window_new(Object *owner,
                                                 MemoryRegion *container,
                                                 uint64_t size, Error **errp)
@@ -356,28 +232,25 @@ VirtIOGPUBlobWindow *virtio_gpu_blob_window_new(Object *owner,
     Object *obj = object_new(TYPE_VIRTIO_GPU_BLOB_WINDOW);
     VirtIOGPUBlobWindow *w = VIRTIO_GPU_BLOB_WINDOW(obj);
 
-    w->size = size;
-    w->hole_size = MIN(size, HOLE_SIZE);
-    w->page_size = qemu_real_host_page_size();
-    w->store_len = (size / w->hole_size + 8) * w->page_size;
-    w->dumped = machine_dump_guest_core(current_machine);
     w->mappings_max = mappings_for_window();
-    if (!window_reserve(w, errp)) {
+    if (!virtio_gpu_blob_holes_init(&w->holes, size,
+                                    machine_dump_guest_core(current_machine),
+                                    errp)) {
         object_unref(obj);
         return NULL;
     }
-    virtio_gpu_blob_pages_init(&w->pages, size, w->page_size);
+    virtio_gpu_blob_pages_init(&w->pages, size, w->holes.page_size);
     object_property_add_child(owner, "blob-window", obj);
     object_unref(obj);
 
     memory_region_init_ram_ptr(&w->mr, obj, "virtio-gpu-blob-window", size,
-                               w->base);
+                               w->holes.base);
     /* A new RAM block is madvise()d; holes merge only if all are alike. */
-    window_punch(w, 0, size);
+    virtio_gpu_blob_holes_mend(&w->holes, 0, size);
     memory_region_set_ram_discard_manager(&w->mr, RAM_DISCARD_MANAGER(w));
     w->container = container;
     memory_region_add_subregion(container, 0, &w->mr);
-    trace_virtio_gpu_blob_window(size, w->hole_size);
+    trace_virtio_gpu_blob_window(size, w->holes.period);
     return w;
 }
 
@@ -400,24 +273,21 @@ static void window_init(Object *obj)
 {
     VirtIOGPUBlobWindow *w = VIRTIO_GPU_BLOB_WINDOW(obj);
 
-    w->hole_fd = -1;
+    w->holes.fd = -1;
 }
 
 static void window_finalize(Object *obj)
 {
     VirtIOGPUBlobWindow *w = VIRTIO_GPU_BLOB_WINDOW(obj);
 
-    if (w->base) {
+    if (w->holes.base) {
         WindowMemory *memory = g_new0(WindowMemory, 1);
 
-        memory->base = w->base;
-        memory->size = w->size;
+        memory->base = w->holes.base;
+        memory->size = w->holes.size;
         call_rcu(memory, window_free_memory, rcu);
     }
-    window_spend_store(w);
-    if (w->hole_fd >= 0) {
-        close(w->hole_fd);
-    }
+    virtio_gpu_blob_holes_destroy(&w->holes);
     virtio_gpu_blob_pages_destroy(&w->pages);
 }
 
