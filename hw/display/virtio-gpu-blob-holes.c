@@ -17,6 +17,12 @@
  */
 #define HOLE_SIZE (32 * MiB)
 
+/* Where a blob was, [start, last] */
+typedef struct Place {
+    IntervalTreeNode node;
+    GList *link;
+} Place;
+
 static bool map_at(const VirtIOGPUBlobHoles *holes, uint64_t offset,
                    uint64_t len, int fd, uint64_t start)
 {
@@ -97,12 +103,75 @@ bool virtio_gpu_blob_holes_mend(VirtIOGPUBlobHoles *holes,
 }
 
 /*
+ * Places that blobs left
+ */
+
+static void add_place(VirtIOGPUBlobHoles *holes, uint64_t offset, uint64_t len)
+{
+    Place *place = g_new0(Place, 1);
+
+    place->node.start = offset;
+    place->node.last = offset + len - 1;
+    interval_tree_insert(&place->node, &holes->places);
+    g_queue_push_tail(&holes->by_age, place);
+    place->link = holes->by_age.tail;
+}
+
+static void forget_place(VirtIOGPUBlobHoles *holes, Place *place)
+{
+    interval_tree_remove(&place->node, &holes->places);
+    g_queue_delete_link(&holes->by_age, place->link);
+    g_free(place);
+}
+
+static bool join_place(VirtIOGPUBlobHoles *holes, Place *place)
+{
+    uint64_t start = place->node.start;
+
+    if (!virtio_gpu_blob_holes_mend(holes, start,
+                                    place->node.last - start + 1)) {
+        return false;
+    }
+    forget_place(holes, place);
+    return true;
+}
+
+static bool join_oldest(VirtIOGPUBlobHoles *holes)
+{
+    return join_place(holes, g_queue_peek_head(&holes->by_age));
+}
+
+/* Of the places where a buffer comes, two at most stick out: these join. */
+static bool make_way(VirtIOGPUBlobHoles *holes, uint64_t offset, uint64_t last)
+{
+    IntervalTreeNode *node;
+
+    while ((node = interval_tree_iter_first(&holes->places, offset, last))) {
+        Place *place = container_of(node, Place, node);
+
+        if (node->start >= offset && node->last <= last) {
+            forget_place(holes, place);
+        } else if (!join_place(holes, place)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void virtio_gpu_blob_holes_tidy(VirtIOGPUBlobHoles *holes)
+{
+    while (holes->by_age.length && join_oldest(holes)) {
+        continue;
+    }
+}
+
+/*
  * Buffers come and go
  */
 
 uint64_t virtio_gpu_blob_holes_mappings(const VirtIOGPUBlobHoles *holes)
 {
-    return holes->size / holes->period;
+    return holes->size / holes->period + 2 * holes->by_age.length;
 }
 
 int virtio_gpu_blob_holes_fill(VirtIOGPUBlobHoles *holes, int fd,
@@ -113,7 +182,8 @@ int virtio_gpu_blob_holes_fill(VirtIOGPUBlobHoles *holes, int fd,
     if (!fill_store(holes)) {
         return -ENOMEM;
     }
-    if (map_at(holes, offset, len, fd, 0)) {
+    if (make_way(holes, offset, offset + len - 1) &&
+        map_at(holes, offset, len, fd, 0)) {
         return 0;
     }
     ret = -errno;
@@ -122,8 +192,26 @@ int virtio_gpu_blob_holes_fill(VirtIOGPUBlobHoles *holes, int fd,
     return ret;
 }
 
+bool virtio_gpu_blob_holes_leave(VirtIOGPUBlobHoles *holes,
+                                 uint64_t offset, uint64_t len)
+{
+    if (len > holes->period ||
+        (holes->by_age.length == VIRTIO_GPU_BLOB_PLACES_MAX &&
+         !join_oldest(holes))) {
+        return virtio_gpu_blob_holes_mend(holes, offset, len);
+    }
+    /* The file's start follows nothing: this merges with no other place. */
+    if (!map_at(holes, offset, len, holes->fd, 0)) {
+        spend_store(holes);
+        return punch(holes, offset, len);
+    }
+    add_place(holes, offset, len);
+    return true;
+}
+
 void virtio_gpu_blob_holes_trim(VirtIOGPUBlobHoles *holes)
 {
+    virtio_gpu_blob_holes_tidy(holes);
     fallocate(holes->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
               0, holes->period);
 }
@@ -140,6 +228,7 @@ bool virtio_gpu_blob_holes_init(VirtIOGPUBlobHoles *holes, uint64_t size,
     holes->dumped = dumped;
     holes->period = MIN(size, HOLE_SIZE);
     holes->store_len = (size / holes->period + 8) * holes->page_size;
+    g_queue_init(&holes->by_age);
 
     holes->fd = qemu_memfd_create("virtio-gpu-hole", holes->period, false, 0,
                                   F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL,
@@ -164,6 +253,7 @@ bool virtio_gpu_blob_holes_init(VirtIOGPUBlobHoles *holes, uint64_t size,
 
 void virtio_gpu_blob_holes_destroy(VirtIOGPUBlobHoles *holes)
 {
+    g_queue_clear_full(&holes->by_age, g_free);
     spend_store(holes);
     if (holes->fd >= 0) {
         close(holes->fd);

@@ -4,12 +4,19 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * One small memfd shows again and again, so that a guest may read and write
- * anywhere, and QEMU grows by no more than that file.  Neighbours
- * join into one mapping of the kernel's.
+ * anywhere, and QEMU grows by no more than that file.  What is next to each
+ * other joins into one mapping of the kernel's, but for the places that blobs
+ * left last: they stay apart for the next blob, since a mapping that is
+ * replaced as a whole costs half of one that is cut out and merged again.
  */
 
 #ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_HOLES_H
 #define HW_DISPLAY_VIRTIO_GPU_BLOB_HOLES_H
+
+#include "qemu/interval-tree.h"
+
+/* Each takes one mapping, and one more where it cuts a hole in two */
+#define VIRTIO_GPU_BLOB_PLACES_MAX 1024
 
 /**
  * VirtIOGPUBlobHoles - the window's address space and its holes
@@ -22,6 +29,8 @@
  * @store: mappings kept in store, or NULL: a hole can always be put back,
  *         even when the kernel has no more for this process
  * @store_len: bytes
+ * @places: those that blobs left and that stay apart
+ * @by_age: the same, the oldest first
  */
 typedef struct VirtIOGPUBlobHoles {
     uint8_t *base;
@@ -32,6 +41,8 @@ typedef struct VirtIOGPUBlobHoles {
     uint64_t period;
     void *store;
     size_t store_len;
+    IntervalTreeRoot places;
+    GQueue by_age;
 } VirtIOGPUBlobHoles;
 
 /**
@@ -73,6 +84,17 @@ int virtio_gpu_blob_holes_fill(VirtIOGPUBlobHoles *holes, int fd,
                                uint64_t offset, uint64_t len);
 
 /**
+ * virtio_gpu_blob_holes_leave() - take a buffer away, expect another
+ * @holes: the window's holes
+ * @offset: as filled
+ * @len: as filled
+ *
+ * Returns: false if the kernel has no memory, with the buffer still there
+ */
+bool virtio_gpu_blob_holes_leave(VirtIOGPUBlobHoles *holes,
+                                 uint64_t offset, uint64_t len);
+
+/**
  * virtio_gpu_blob_holes_mend() - one hole, joined with those around
  * @holes: the window's holes
  * @offset: bytes from the window's start, a multiple of the host's page
@@ -84,7 +106,15 @@ bool virtio_gpu_blob_holes_mend(VirtIOGPUBlobHoles *holes,
                                 uint64_t offset, uint64_t len);
 
 /**
- * virtio_gpu_blob_holes_trim() - give the memory back
+ * virtio_gpu_blob_holes_tidy() - join the places that blobs left
+ * @holes: the window's holes
+ *
+ * Where the kernel has no memory, some stay as they are.
+ */
+void virtio_gpu_blob_holes_tidy(VirtIOGPUBlobHoles *holes);
+
+/**
+ * virtio_gpu_blob_holes_trim() - tidy, and give the memory back
  * @holes: the window's holes
  */
 void virtio_gpu_blob_holes_trim(VirtIOGPUBlobHoles *holes);

@@ -122,11 +122,19 @@ static void window_rdm_unregister_listener(RamDiscardManager *rdm,
  * Map and unmap
  */
 
-/* Each blob and each hole takes one, and a hole one more for each period */
-static bool window_has_mappings(const VirtIOGPUBlobWindow *w)
+static bool has_mappings(const VirtIOGPUBlobWindow *w)
 {
     return w->pages.count + w->pages.holes +
            virtio_gpu_blob_holes_mappings(&w->holes) < w->mappings_max;
+}
+
+/* Rather a slow map than one that is refused */
+static bool window_has_mappings(VirtIOGPUBlobWindow *w)
+{
+    if (!has_mappings(w)) {
+        virtio_gpu_blob_holes_tidy(&w->holes);
+    }
+    return has_mappings(w);
 }
 
 /*
@@ -186,7 +194,7 @@ bool virtio_gpu_blob_window_unmap(VirtIOGPUBlobWindow *w,
                                   uint64_t offset, uint64_t len)
 {
     virtio_gpu_blob_pages_discard(&w->pages, offset, len);
-    if (!virtio_gpu_blob_holes_mend(&w->holes, offset, len)) {
+    if (!virtio_gpu_blob_holes_leave(&w->holes, offset, len)) {
         virtio_gpu_blob_pages_populate(&w->pages, offset, len);
         return false;
     }

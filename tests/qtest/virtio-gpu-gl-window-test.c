@@ -20,6 +20,7 @@
 #define CACHED_BUF (SCRIPTED_DMABUF | SCRIPTED_CACHED)
 #define POINTER (SCRIPTED_NONE | SCRIPTED_WORD_CACHED)
 #define REGIONS_MAX 256
+#define PLACES_MAX 1024 /* kept apart, two mappings each at most */
 #define HOLE "virtio-gpu-hole"
 
 static GPU *start(void)
@@ -345,6 +346,54 @@ static void test_vga(void)
 }
 
 /*
+ * Many commands at once, and failures
+ */
+
+#define SHARED_BUF (CACHED_BUF | SCRIPTED_ONE_BUFFER)
+
+static unsigned put_shared(GPU *gpu, uint32_t id)
+{
+    return gpu_put_create(gpu, id, SHARED_BUF, GPU_PAGE);
+}
+
+static unsigned put_map_next(GPU *gpu, uint32_t id)
+{
+    return gpu_put_map(gpu, id, id * GPU_PAGE);
+}
+
+static unsigned put_map_apart(GPU *gpu, uint32_t id)
+{
+    return gpu_put_map(gpu, id, id * 2 * GPU_PAGE);
+}
+
+static unsigned put_unmap(GPU *gpu, uint32_t id)
+{
+    return gpu_put_simple(gpu, VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB, id);
+}
+
+static unsigned put_unref(GPU *gpu, uint32_t id)
+{
+    return gpu_put_simple(gpu, VIRTIO_GPU_CMD_RESOURCE_UNREF, id);
+}
+
+static unsigned count(const uint32_t *replies, unsigned n, uint32_t type)
+{
+    unsigned i, found = 0;
+
+    for (i = 0; i < n; i++) {
+        found += replies[i] == type;
+    }
+    return found;
+}
+
+static void fail(GPU *gpu, uint32_t kinds, uint32_t skip, uint32_t count)
+{
+    gpu_shared(gpu)->fail = (struct scripted_fail) {
+        .kinds = kinds, .skip = skip, .count = count, .error = ENOMEM,
+    };
+}
+
+/*
  * Holes
  */
 
@@ -429,6 +478,123 @@ static void test_hole_is_apart(void)
     stop(gpu);
 }
 
+/* The places of the last blobs wait for the next; a reset joins them. */
+static void test_left_places(void)
+{
+    const unsigned n = PLACES_MAX + 100;
+    g_autofree uint32_t *replies = g_new(uint32_t, n);
+    GPU *gpu = start();
+    unsigned before = gpu_count_maps(gpu, HOLE), after, round;
+
+    gpu_batch(gpu, put_shared, 1, n, replies);
+    for (round = 0; round < 3; round++) {
+        gpu_batch(gpu, put_map_apart, 1, n, replies);
+        g_assert_cmpuint(count(replies, n, GRANTED), ==, n);
+        gpu_batch(gpu, put_unmap, 1, n, replies);
+        g_assert_cmpuint(count(replies, n, OK), ==, n);
+        after = gpu_count_maps(gpu, HOLE);
+        g_assert_cmpuint(after, >, before + PLACES_MAX);
+        g_assert_cmpuint(after, <=, before + 2 * PLACES_MAX);
+    }
+    /* What does not change costs nothing. */
+    g_assert_cmphex(gpu_map(gpu, n, n * 2 * GPU_PAGE, NULL), ==, GRANTED);
+    g_assert_cmphex(gpu_unmap(gpu, n), ==, OK);
+    g_assert_cmpuint(gpu_count_maps(gpu, HOLE), ==, after);
+
+    /* No memory to join the oldest: the youngest joins at once. */
+    g_assert_cmphex(gpu_map(gpu, 1, WINDOW - GPU_PAGE, NULL), ==, GRANTED);
+    fail(gpu, SCRIPTED_MAP_OTHER, 0, 2);
+    g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
+    g_assert_cmpuint(gpu_count_maps(gpu, HOLE), <=, after);
+
+    /* What a reset cannot join, the next one does. */
+    fail(gpu, SCRIPTED_MAP_OTHER, 1, 2);
+    gpu_reset(gpu);
+    g_assert_cmpuint(gpu_count_maps(gpu, HOLE), >, before + PLACES_MAX);
+    gpu_create(gpu, 1, CACHED_BUF, GPU_PAGE);
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
+    gpu_reset(gpu);
+    g_assert_cmpuint(gpu_count_maps(gpu, HOLE), ==, before);
+    stop(gpu);
+}
+
+/* A blob of @pages at @page comes where others of four pages were. */
+static void check_new_place(GPU *gpu, unsigned page, unsigned pages)
+{
+    unsigned i;
+
+    for (i = 1; i <= 2; i++) {
+        gpu_create(gpu, i, CACHED_BUF, 4 * GPU_PAGE);
+        g_assert_cmphex(gpu_map(gpu, i, (4 + i * 4) * GPU_PAGE, NULL), ==,
+                        GRANTED);
+        g_assert_cmphex(gpu_unref(gpu, i), ==, OK);
+    }
+    gpu_create(gpu, 3, CACHED_BUF, pages * GPU_PAGE);
+    g_assert_cmphex(gpu_map(gpu, 3, page * GPU_PAGE, NULL), ==, GRANTED);
+    for (i = 0; i < 24; i++) {
+        bool inside = i >= page && i < page + pages;
+
+        gpu_write(gpu, i * GPU_PAGE + 8, i);
+        if (inside) {
+            g_assert_cmphex(gpu_read(gpu, i * GPU_PAGE), ==,
+                            scripted_stamp(3, i - page));
+            g_assert_cmphex(gpu_buffer_read(gpu, 3,
+                                            (i - page) * GPU_PAGE + 8), ==, i);
+        }
+    }
+    for (i = 0; i < pages; i++) {
+        g_assert_cmphex(gpu_buffer_read(gpu, 3, i * GPU_PAGE + 8), ==,
+                        page + i);
+    }
+    g_assert_cmphex(gpu_unref(gpu, 3), ==, OK);
+    for (i = 0; i < 24; i++) {
+        g_assert_cmphex(gpu_read(gpu, i * GPU_PAGE) >> 32, !=,
+                        scripted_stamp(3, 0) >> 32);
+    }
+}
+
+static void test_new_places(void)
+{
+    static const struct {
+        unsigned page, pages;
+    } places[] = {
+        { 8, 4 }, { 12, 4 },            /* as it was */
+        { 6, 4 }, { 10, 4 }, { 14, 4 }, /* over an end, or two */
+        { 9, 2 }, { 8, 2 }, { 10, 2 },  /* within */
+        { 7, 6 }, { 8, 8 }, { 6, 12 },  /* around */
+        { 4, 4 }, { 16, 4 },            /* beside */
+    };
+    GPU *gpu = start();
+    unsigned before = gpu_count_maps(gpu, HOLE);
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(places); i++) {
+        check_new_place(gpu, places[i].page, places[i].pages);
+        check_new_place(gpu, places[i].page, places[i].pages);
+        gpu_reset(gpu);
+        g_assert_cmpuint(gpu_count_maps(gpu, HOLE), ==, before);
+    }
+
+    /* A place longer than the memory that shows in holes joins at once. */
+    gpu_create(gpu, 1, CACHED_BUF, 40 * GPU_MIB);
+    g_assert_cmphex(gpu_map(gpu, 1, 8 * GPU_MIB, NULL), ==, GRANTED);
+    g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
+    g_assert_cmpuint(gpu_count_maps(gpu, HOLE), ==, before);
+
+    /* No memory to join a place that the next blob cuts */
+    gpu_create(gpu, 2, CACHED_BUF, 4 * GPU_PAGE);
+    g_assert_cmphex(gpu_map(gpu, 2, 4 * GPU_PAGE, NULL), ==, GRANTED);
+    g_assert_cmphex(gpu_unmap(gpu, 2), ==, OK);
+    fail(gpu, SCRIPTED_MAP_OTHER, 0, 2);
+    g_assert_cmphex(gpu_map(gpu, 2, 6 * GPU_PAGE, NULL), ==, NO_MEMORY);
+    gpu_write(gpu, 6 * GPU_PAGE, 1);
+    g_assert_cmphex(gpu_map(gpu, 2, 6 * GPU_PAGE, NULL), ==, GRANTED);
+    g_assert_cmphex(gpu_read(gpu, 7 * GPU_PAGE), ==, scripted_stamp(2, 1));
+    gpu_unref(gpu, 1);
+    gpu_unref(gpu, 2);
+    stop(gpu);
+}
+
 /* The device has its own handle: the renderer may drop the buffer. */
 static void test_own_handle(void)
 {
@@ -454,42 +620,6 @@ static void test_own_handle(void)
  */
 
 #define MANY 30000
-#define SHARED_BUF (CACHED_BUF | SCRIPTED_ONE_BUFFER)
-
-static unsigned put_shared(GPU *gpu, uint32_t id)
-{
-    return gpu_put_create(gpu, id, SHARED_BUF, GPU_PAGE);
-}
-
-static unsigned put_map_next(GPU *gpu, uint32_t id)
-{
-    return gpu_put_map(gpu, id, id * GPU_PAGE);
-}
-
-static unsigned put_map_apart(GPU *gpu, uint32_t id)
-{
-    return gpu_put_map(gpu, id, id * 2 * GPU_PAGE);
-}
-
-static unsigned put_unmap(GPU *gpu, uint32_t id)
-{
-    return gpu_put_simple(gpu, VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB, id);
-}
-
-static unsigned put_unref(GPU *gpu, uint32_t id)
-{
-    return gpu_put_simple(gpu, VIRTIO_GPU_CMD_RESOURCE_UNREF, id);
-}
-
-static unsigned count(const uint32_t *replies, unsigned n, uint32_t type)
-{
-    unsigned i, found = 0;
-
-    for (i = 0; i < n; i++) {
-        found += replies[i] == type;
-    }
-    return found;
-}
 
 static void test_many(void)
 {
@@ -1092,7 +1222,7 @@ static unsigned count_undumped(GPU *gpu, const char *name, unsigned *total)
 static void test_core(void)
 {
     static const char *const names[] = {
-        "virtio-gpu-hole", SCRIPTED_BUFFER_NAME,
+        HOLE, SCRIPTED_BUFFER_NAME,
     };
     GPU *gpu = gpu_start(&(GPUConfig) {
         .hostmem = WINDOW, .args = "-machine dump-guest-core=off",
@@ -1100,16 +1230,16 @@ static void test_core(void)
     unsigned maps, total, i;
 
     gpu_create(gpu, 1, CACHED_BUF, GPU_PAGE);
-    maps = gpu_count_maps(gpu, "virtio-gpu-hole");
+    maps = gpu_count_maps(gpu, HOLE);
     g_assert_cmphex(gpu_map(gpu, 1, GPU_PAGE, NULL), ==, GRANTED);
     for (i = 0; i < G_N_ELEMENTS(names); i++) {
         g_assert_cmpuint(count_undumped(gpu, names[i], &total), ==, total);
         g_assert_cmpuint(total, >, 0);
     }
     /* Holes still merge. */
-    gpu_unmap(gpu, 1);
-    g_assert_cmpuint(gpu_count_maps(gpu, "virtio-gpu-hole"), ==, maps);
     gpu_unref(gpu, 1);
+    gpu_reset(gpu);
+    g_assert_cmpuint(gpu_count_maps(gpu, HOLE), ==, maps);
     stop(gpu);
 }
 
@@ -1148,13 +1278,6 @@ static void test_dump(void)
 /*
  * No memory
  */
-
-static void fail(GPU *gpu, uint32_t kinds, uint32_t skip, uint32_t count)
-{
-    gpu_shared(gpu)->fail = (struct scripted_fail) {
-        .kinds = kinds, .skip = skip, .count = count, .error = ENOMEM,
-    };
-}
 
 static void test_no_memory_to_map(void)
 {
@@ -1303,6 +1426,8 @@ int main(int argc, char **argv)
         { "vga", test_vga },
         { "holes", test_holes },
         { "hole-is-apart", test_hole_is_apart },
+        { "left-places", test_left_places },
+        { "new-places", test_new_places },
         { "own-handle", test_own_handle },
         { "many", test_many },
         { "map-count", test_map_count },
