@@ -7,7 +7,6 @@ renderer is real-buffers.c; everything else is what it is in production.
 """
 
 import argparse
-import ctypes
 import errno
 import fcntl
 import mmap
@@ -16,6 +15,7 @@ import re
 import struct
 import sys
 
+from support import Tally, fetch_fd
 import vgpu
 
 PAGE = 4096
@@ -23,7 +23,6 @@ SIZE = 16 * PAGE
 
 DMA_BUF_IOCTL_INFO = 0xC0106202
 DMA_BUF_IOCTL_EXPORT_SYNC_FILE = 0xC0086202
-SYS_PIDFD_OPEN, SYS_PIDFD_GETFD = 434, 438
 
 KINDS = {
     "udmabuf": 1, "vgem": 2, "heap": 3, "memfd": 4,
@@ -98,40 +97,6 @@ CASES = [
     ("memfd short", "cached", "renderer", SHORT, SHORT),
     ("vgem read-only", "wc", "renderer", RW, RW),
 ]
-
-
-class Tally:
-    def __init__(self):
-        self.passed = self.failed = 0
-
-    def check(self, ok, what, detail=""):
-        if ok:
-            self.passed += 1
-            print("ok - " + what)
-        else:
-            self.failed += 1
-            print("FAILED - %s: %s" % (what, detail))
-        sys.stdout.flush()
-
-    def equal(self, got, want, what):
-        self.check(got == want, what, "%r, expected %r" % (got, want))
-
-
-def syscall(*args):
-    libc = ctypes.CDLL(None, use_errno=True)
-    ret = libc.syscall(*[ctypes.c_long(a) for a in args])
-    if ret < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return ret
-
-
-def fetch_fd(pid, number):
-    """The same open file that the renderer holds."""
-    pidfd = syscall(SYS_PIDFD_OPEN, pid, 0)
-    try:
-        return syscall(SYS_PIDFD_GETFD, pidfd, number, 0)
-    finally:
-        os.close(pidfd)
 
 
 def ask_exporter(fd, param=1, pad=0):
@@ -343,8 +308,7 @@ def main():
         except (vgpu.Failure, OSError) as e:
             tally.check(False, "policy %s: all cases" % policy, str(e))
     check_messages(tally)
-    print("%d passed, %d failed" % (tally.passed, tally.failed))
-    return 1 if tally.failed else 0
+    return tally.end()
 
 
 sys.exit(main())

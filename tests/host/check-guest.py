@@ -8,7 +8,6 @@ writes an answer, and under KVM counts memory slots at every step.
 """
 
 import argparse
-import ctypes
 import mmap
 import os
 import queue
@@ -19,9 +18,10 @@ import sys
 import threading
 import time
 
+from support import Tally, fetch_fd
+
 GUEST_TAG = 0x47554553542D0000
 HOST_TAG = 0x484F53542D2D0000
-SYS_PIDFD_OPEN, SYS_PIDFD_GETFD = 434, 438
 
 # What the guest asks of real-buffers.c in turns: udmabuf, vgem, memfd, with
 # the renderer silent; the second is the one that is write-combined
@@ -30,40 +30,6 @@ BUFFERS = [1, 2, 4]
 
 class Failure(Exception):
     """The run cannot go on."""
-
-
-class Tally:
-    def __init__(self):
-        self.passed = self.failed = 0
-
-    def check(self, ok, what, detail=""):
-        if ok:
-            self.passed += 1
-            print("ok - " + what)
-        else:
-            self.failed += 1
-            print("FAILED - %s: %s" % (what, detail))
-        sys.stdout.flush()
-
-    def equal(self, got, want, what):
-        self.check(got == want, what, "%r, expected %r" % (got, want))
-
-
-def syscall(*args):
-    libc = ctypes.CDLL(None, use_errno=True)
-    ret = libc.syscall(*[ctypes.c_long(a) for a in args])
-    if ret < 0:
-        raise OSError(ctypes.get_errno(), "system call")
-    return ret
-
-
-def fetch_fd(pid, number):
-    """The open file that another process has under this number."""
-    pidfd = syscall(SYS_PIDFD_OPEN, pid, 0)
-    try:
-        return syscall(SYS_PIDFD_GETFD, pidfd, number, 0)
-    finally:
-        os.close(pidfd)
 
 
 def family(pid):
@@ -222,7 +188,7 @@ def boot(args):
     for attempt in range(3):
         guest = Guest(args)
         try:
-            guest.step("ready", 60)
+            guest.step("ready", 90)
             return guest
         except Failure as e:
             print("%s: start %d: %s" % (args.name, attempt + 1, e))
@@ -348,8 +314,7 @@ def main():
     sys.stdout.reconfigure(line_buffering=True)
     tally = Tally()
     run(args, tally)
-    print("%d passed, %d failed" % (tally.passed, tally.failed))
-    return 1 if tally.failed else 0
+    return tally.end()
 
 
 sys.exit(main())

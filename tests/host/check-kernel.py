@@ -14,23 +14,16 @@ import os
 import struct
 import sys
 
+from support import Tally
+
 DMA_BUF_IOCTL_INFO = 0xC0106202
 LIAR_EXPORT = 0x4C00
 LIAR_WC, LIAR_NO_MMAP = 0x100, 0x200
 PAGE = 4096
 SAYS = ["incoherent", "coherent-wc", "coherent-cached"]
 
-passed = failed = 0
-
-
-def equal(got, want, what):
-    global passed, failed
-    if got == want:
-        passed += 1
-        print("ok - kernel: " + what)
-    else:
-        failed += 1
-        print("FAILED - kernel: %s: %r, expected %r" % (what, got, want))
+tally = Tally("kernel")
+equal = tally.equal
 
 
 class Messages:
@@ -110,8 +103,7 @@ def main():
     equal(error_of(lambda: fcntl.ioctl(liar, LIAR_EXPORT, 3)), "EINVAL",
           "a statement that does not exist is not exported")
     os.close(liar)
-    print("%d passed, %d failed" % (passed, failed))
-    return 1 if failed else 0
+    return tally.end()
 
 
 sys.exit(main())

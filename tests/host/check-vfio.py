@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 
+from support import Tally
 import vgpu
 
 KIB = 1024
@@ -20,20 +21,6 @@ RAM = 64 << 20
 WINDOW = 1 << 30
 MEMFD = 4
 DEVICES = "/sys/bus/pci/devices/"
-
-
-class Tally:
-    def __init__(self):
-        self.passed = self.failed = 0
-
-    def equal(self, got, want, what):
-        if got == want:
-            self.passed += 1
-            print("ok - vfio: " + what)
-        else:
-            self.failed += 1
-            print("FAILED - vfio: %s: %r, expected %r" % (what, got, want))
-        sys.stdout.flush()
 
 
 def write(path, text):
@@ -120,13 +107,12 @@ def main():
     parser.add_argument("--run-dir", required=True)
     parser.add_argument("qemu", nargs="+", help="QEMU and its first options")
     args = parser.parse_args()
-    tally = Tally()
+    tally = Tally("vfio")
     try:
         run(args, tally)
     except (vgpu.Failure, OSError, subprocess.SubprocessError) as e:
         tally.equal(str(e), "", "all steps")
-    print("%d passed, %d failed" % (tally.passed, tally.failed))
-    return 1 if tally.failed else 0
+    return tally.end()
 
 
 sys.exit(main())
