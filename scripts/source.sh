@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# source.sh           make sure that QEMU's source of the chosen series is there
-# source.sh update    the same, but look for a newer release first
+# source.sh                    make sure that QEMU's source of the chosen series is there
+# source.sh update             the same, but look for a newer release first
+# source.sh exactly VERSION    the same, of this version; fails when it cannot be had
 #
 # The source comes by package name through apt, with its signatures and
 # checksums, or from --source-cache, or is a copy of --qemu-source.
@@ -11,6 +12,7 @@
 # In the tree: "id", "pkgversion" and "what", one a line
 ID_FILE=.virtio-gpu-blob-source
 TRIED=()
+declare -A SUITES_OF=()
 
 by_hand()
 {
@@ -57,8 +59,8 @@ versions_in()
 # A folder of our own for apt's lists, so that nothing on the system changes
 apt_private()
 {
-    local suite=$1 state=$2 uri
-    uri=$("$TOP/scripts/root.sh" mirror)
+    local suite=$1 state=$2 uri=$3
+    [ -n "$uri" ] || uri=$("$TOP/scripts/root.sh" mirror)
     mkdir -p "$state/lists/partial" "$state/cache/archives/partial"
     printf 'deb-src %s %s main\n' "$uri" "$suite" >"$state/sources.list"
     # Nothing of the system's is told of what we look up
@@ -80,68 +82,96 @@ Acquire::IndexTargets::deb-src::DEP-11::DefaultEnabled "false";
 END
 }
 
-# fetch_from SUITE: the newest version that this suite lists and serves goes to
-# $CACHE/sources; its version is printed
-fetch_from()
+# Where the series is looked for: "SUITE [URI]", one a line.  A mirror that was
+# named is all that is asked; else this system's apt knows security's archive.
+suites()
 {
-    local suite=$1 state=$CACHE/apt-$1 versions version dir
-    apt_private "$suite" "$state"
+    case $SERIES in
+    10.0)
+        printf '%s\n' trixie trixie-updates
+        # shellcheck disable=SC2016
+        [ -n "$MIRROR" ] || apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' \
+            'Created-By: Packages' 2>/dev/null |
+            awk '$3 == "main" && $2 ~ /-security$/ && $1 ~ /debian/ {
+                if (!n++) print "trixie-security", $1 }'
+        ;;
+    10.2) printf '%s\n' sid trixie-backports forky ;;
+    esac
+}
+
+# ask SUITE [URI]: note in SUITES_OF which versions of the series it lists
+ask()
+{
+    local suite=$1 uri=${2:-} state=$CACHE/apt-$1 versions version
+    apt_private "$suite" "$state" "$uri"
     say "asking the archive for QEMU $SERIES in $suite"
-    if ! run apt-get -c "$state/apt.conf" -q update >"$state/update.log" 2>&1 ||
+    if ! run apt-get -c "$state/apt.conf" -q update >"$state/update.log" 2>&1 </dev/null ||
         grep -qE '^(Err|W: Failed|E:)' "$state/update.log"; then
         grep -E '^(Err|W:|E:)' "$state/update.log" | tail -n 3 >&2 || :
         TRIED+=("$suite: its index could not be read")
-        return 1
+        return
     fi
     versions=$(apt-cache -c "$state/apt.conf" showsrc --only-source qemu 2>/dev/null |
-        sed -n 's/^Version: //p' | grep -E "^([0-9]+:)?${SERIES//./\\.}\." | sort -u | newest_first) || :
-    if [ -z "$versions" ]; then
-        TRIED+=("$suite: lists no release of QEMU $SERIES")
-        return 1
-    fi
+        sed -n 's/^Version: //p' | grep -E "^([0-9]+:)?${SERIES//./\\.}\." | sort -u) || :
+    [ -n "$versions" ] || TRIED+=("$suite: lists no release of QEMU $SERIES")
     for version in $versions; do
-        dir=$CACHE/sources/.tmp.$$
-        if [ -e "$CACHE/sources/$(dsc_name "$version")" ]; then
-            say "qemu $version is the newest that $suite lists; it is in the cache"
-            echo "$version"
-            return
-        fi
-        rm -rf "$CACHE"/sources/.tmp.*
-        mkdir -p "$dir"
-        say "downloading qemu $version (about 40 MiB)"
-        if run env -C "$dir" apt-get -c "$state/apt.conf" -q -y --only-source --download-only \
-            source "qemu=$version" >"$state/source.log" 2>&1 && [ -e "$dir/$(dsc_name "$version")" ]; then
-            # the .dsc last: it vouches for the rest
-            find "$dir" -type f ! -name '*.dsc' -exec mv -t "$CACHE/sources" -- {} +
-            mv "$dir/$(dsc_name "$version")" "$CACHE/sources/"
-            rm -rf "$dir"
-            echo "$version"
-            return
-        fi
-        grep -E '^(Err|W:|E:)|404' "$state/source.log" | tail -n 3 >&2 || :
-        rm -rf "$dir"
-        TRIED+=("$suite: lists qemu $version, but does not serve it")
-        say "the archive lists qemu $version but does not serve it; trying the next"
+        SUITES_OF[$version]+=" $suite"
     done
+}
+
+# download SUITE VERSION: to $CACHE/sources
+download()
+{
+    local suite=$1 version=$2 state=$CACHE/apt-$1 dir=$CACHE/sources/.tmp.$$
+    rm -rf "$CACHE"/sources/.tmp.*
+    mkdir -p "$dir"
+    say "downloading qemu $version (about 40 MiB)"
+    if run env -C "$dir" apt-get -c "$state/apt.conf" -q -y --only-source --download-only \
+        source "qemu=$version" >"$state/source.log" 2>&1 </dev/null && [ -e "$dir/$(dsc_name "$version")" ]; then
+        # the .dsc last: it vouches for the rest
+        find "$dir" -type f ! -name '*.dsc' -exec mv -t "$CACHE/sources" -- {} +
+        mv "$dir/$(dsc_name "$version")" "$CACHE/sources/"
+        rm -rf "$dir"
+        return
+    fi
+    grep -E '^(Err|W:|E:)|404' "$state/source.log" | tail -n 3 >&2 || :
+    rm -rf "$dir"
+    TRIED+=("$suite: lists qemu $version, but does not serve it")
+    say "$suite lists qemu $version but does not serve it"
     return 1
 }
 
+# fetch [VERSION]: the newest version that any suite lists and serves, or this
+# one, is in $CACHE/sources then, and its number in FOUND
 fetch()
 {
-    local suites suite out version
-    case $SERIES in
-    10.0) suites="trixie trixie-updates" ;;
-    10.2) suites="sid trixie-backports forky" ;;
-    esac
-    out=$(mktemp)
-    for suite in $suites; do
-        if fetch_from "$suite" >"$out"; then
-            FOUND=$(cat "$out")
-            rm -f "$out"
-            return 0
-        fi
+    local want=${1:-} places place suite version
+    mapfile -t places < <(suites)
+    for place in "${places[@]}"; do
+        # shellcheck disable=SC2086
+        ask $place
     done
-    rm -f "$out"
+    while read -r version; do
+        [ -z "$want" ] || [ "$version" = "$want" ] || continue
+        if [ -e "$CACHE/sources/$(dsc_name "$version")" ]; then
+            say "qemu $version is the newest that is listed; it is in the cache"
+            FOUND=$version
+            return
+        fi
+        for suite in ${SUITES_OF[$version]}; do
+            if download "$suite" "$version"; then
+                FOUND=$version
+                return
+            fi
+        done
+    done < <([ ${#SUITES_OF[@]} = 0 ] || printf '%s\n' "${!SUITES_OF[@]}" | newest_first)
+    return 1
+}
+
+fetch_newest()
+{
+    local version
+    ! fetch || return 0
     version=$(versions_in "$CACHE/sources" | head -n 1)
     if [ -n "$version" ]; then
         say "taking qemu $version from the cache; tried" "${TRIED[@]/%/;}"
@@ -222,7 +252,19 @@ build_folder
 lock "$BUILD/.source.lock" "QEMU's source"
 
 have=$(sed -n 's/^pkgversion=Debian //p' "$PRISTINE/$ID_FILE" 2>/dev/null) || :
-if [ -n "$QEMU_SOURCE" ]; then
+if [ "${1:-}" = exactly ]; then
+    [ -z "$QEMU_SOURCE" ] || die "the source is $QEMU_SOURCE" "./configure without --qemu-source"
+    mkdir -p "$CACHE/sources"
+    lock "$CACHE/sources/.lock" "the cache of sources"
+    dir=${SOURCE_CACHE:-$CACHE/sources}
+    if [ "$have" != "$2" ]; then
+        if [ ! -e "$dir/$(dsc_name "$2")" ] && { [ -n "$SOURCE_CACHE" ] || ! fetch "$2"; }; then
+            say "the source of qemu $2 cannot be had; that of $have stays"
+            exit 1
+        fi
+        unpack "$dir" "$2"
+    fi
+elif [ -n "$QEMU_SOURCE" ]; then
     copy_tree
 elif [ -n "$SOURCE_CACHE" ]; then
     FOUND=$(versions_in "$SOURCE_CACHE" | head -n 1)
@@ -232,7 +274,7 @@ elif [ -n "$SOURCE_CACHE" ]; then
 elif [ -z "$have" ] || [ "${1:-}" = update ]; then
     mkdir -p "$CACHE/sources"
     lock "$CACHE/sources/.lock" "the cache of sources"
-    fetch
+    fetch_newest
     [ "$have" = "$FOUND" ] || unpack "$CACHE/sources" "$FOUND"
 fi
 say "source: $(sed -n 's/^what=//p' "$PRISTINE/$ID_FILE")"
