@@ -119,10 +119,20 @@ configure_modules()
 
 run "$TOP/scripts/root.sh" ensure
 run "$TOP/scripts/source.sh"
-version=$(sed -n 's/^pkgversion=Debian //p' "$PRISTINE/.virtio-gpu-blob-source")
+source_version()
+{
+    sed -n 's/^pkgversion=Debian //p' "$PRISTINE/.virtio-gpu-blob-source"
+}
+version=$(source_version)
 [ -n "$version" ] || die "the source is not the distribution's: no system's QEMU would load its modules" \
     "./configure without --qemu-source"
-check_version "$(installed_version)" "$version"
+installed=$(installed_version)
+if [ -z "$QEMU_SOURCE" ] && [ "$installed" != "$version" ] && [[ ${installed#*:} = "$SERIES".* ]]; then
+    say "this system's QEMU is $installed: looking for its source"
+    # where it cannot be had, the comparison says what to do
+    ! run "$TOP/scripts/source.sh" exactly "$installed" || version=$(source_version)
+fi
+check_version "$installed" "$version"
 
 DIR=$SERIES_DIR/drop-in
 OUT=$SERIES_DIR/modules
