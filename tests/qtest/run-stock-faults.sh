@@ -37,21 +37,27 @@ how()
         cut -c1-100
 }
 
+# result FILE PATH
+result()
+{
+    awk -F'\t' -v path="$2" '$2 == path { print $1 }' "$1"
+}
+
 faults=0
 printf '%-22s %-7s %s\n' fault ours stock
-while IFS=$'\t' read -r result path _; do
-    ours=$(awk -F'\t' -v path="$path" '$2 == path { print $1 }' "$SCRATCH/ours.tsv")
+while IFS=$'\t' read -r _ path; do
+    ours=$(result "$SCRATCH/ours.tsv" "$path")
     if [ "$ours" = ok ]; then
         PASSED=$((PASSED + 1))
     else
         FAILED=$((FAILED + 1))
     fi
     said='has it not'
-    if [ "$result" != ok ]; then
+    if [ "$(result "$SCRATCH/stock.tsv" "$path")" != ok ]; then
         faults=$((faults + 1))
         said="HAS IT: $(how "$path")"
     fi
-    printf '%-22s %-7s %s\n' "${path##*/}" "$ours" "$said"
-done < <(sort -t $'\t' -k 2 "$SCRATCH/stock.tsv")
+    printf '%-22s %-7s %s\n' "${path##*/}" "${ours:-none}" "$said"
+done < <(sort -t $'\t' -k 2 "$SCRATCH/cases")
 say "stock has $faults of these faults"
 summary
