@@ -188,7 +188,7 @@ def boot(args):
     for attempt in range(3):
         guest = Guest(args)
         try:
-            guest.step("ready", 90)
+            guest.step("ready", 60)
             return guest
         except Failure as e:
             print("%s: start %d: %s" % (args.name, attempt + 1, e))

@@ -176,18 +176,18 @@ JOB
 
 step_kvm()
 {
-    machine kvm 420 --kernel="$KERNEL/bzImage" < <(blobs "$OUR_DIR" --name=ours)
+    machine kvm 300 --kernel="$KERNEL/bzImage" < <(blobs "$OUR_DIR" --name=ours)
 }
 
 step_buffers()
 {
-    machine buffers 360 --kernel="$KERNEL/bzImage" \
+    machine buffers 240 --kernel="$KERNEL/bzImage" \
         < <(blobs "$OUR_DIR" "--name=buffers --blobs=60 --renderer=$(quote "$TOOLS_DIR/libreal-buffers.so")")
 }
 
 step_stock()
 {
-    machine stock 360 --kernel="$KERNEL/bzImage" \
+    machine stock 180 --kernel="$KERNEL/bzImage" \
         < <(blobs "$STOCK_DIR" "--name=stock --stock --blobs=300")
 }
 
