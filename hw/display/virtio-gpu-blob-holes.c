@@ -17,6 +17,9 @@
  */
 #define HOLE_SIZE (32 * MiB)
 
+/* Each takes one mapping, and one more where it cuts a hole in two. */
+#define PLACES_MAX 1024
+
 /* Where a blob was, [start, last] */
 typedef struct Place {
     IntervalTreeNode node;
@@ -196,7 +199,7 @@ bool virtio_gpu_blob_holes_leave(VirtIOGPUBlobHoles *holes,
                                  uint64_t offset, uint64_t len)
 {
     if (len > holes->period ||
-        (holes->by_age.length == VIRTIO_GPU_BLOB_PLACES_MAX &&
+        (holes->by_age.length == PLACES_MAX &&
          !join_oldest(holes))) {
         return virtio_gpu_blob_holes_mend(holes, offset, len);
     }

@@ -15,9 +15,6 @@
 
 #include "qemu/interval-tree.h"
 
-/* Each takes one mapping, and one more where it cuts a hole in two */
-#define VIRTIO_GPU_BLOB_PLACES_MAX 1024
-
 /**
  * VirtIOGPUBlobHoles - the window's address space and its holes
  * @base: where the window is in QEMU's address space

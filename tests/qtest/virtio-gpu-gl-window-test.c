@@ -1236,8 +1236,11 @@ static void test_core(void)
         g_assert_cmpuint(count_undumped(gpu, names[i], &total), ==, total);
         g_assert_cmpuint(total, >, 0);
     }
-    /* Holes still merge. */
+    /* The place that it left is a hole like the rest ... */
     gpu_unref(gpu, 1);
+    g_assert_cmpuint(count_undumped(gpu, HOLE, &total), ==, total);
+    g_assert_cmpuint(gpu_count_maps(gpu, HOLE), ==, maps + 2);
+    /* ... that still merges with them. */
     gpu_reset(gpu);
     g_assert_cmpuint(gpu_count_maps(gpu, HOLE), ==, maps);
     stop(gpu);
