@@ -179,33 +179,12 @@ class Guest:
             return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1))
 
 
-def boot(args):
-    """A guest that is up.
-
-    A kernel that finds its timers late on a busy machine can lock up while it
-    boots, before it knows of our device: that is no result, so start again.
-    """
-    for attempt in range(3):
-        guest = Guest(args)
-        try:
-            guest.step("ready", 60)
-            return guest
-        except Failure as e:
-            print("%s: start %d: %s" % (args.name, attempt + 1, e))
-            if guest.process.poll() is not None or attempt == 2:
-                return guest
-            guest.process.kill()
-            guest.process.wait()
-    return guest
-
-
 def run(args, tally):
     name = args.name
     kvm = args.accel == "kvm"
-    guest = boot(args)
+    guest = Guest(args)
     try:
-        if not any("STEP ready" in line for line in guest.console):
-            raise Failure("the guest does not start")
+        guest.step("ready")
         slots, calls = guest.slots()
         tally.equal(slots > 0, kvm, name + ": the guest runs under " +
                     args.accel)
