@@ -6,8 +6,8 @@
 # Ours and stock in one run, 64 commands a kick, medians of at least 9
 # repetitions, with 0 to 30,000 other blobs mapped; beside them the floor: the
 # same system calls in a program that does nothing else.  Ours and the floor
-# run in rounds, so that a busy minute does not hit one of them alone.  Stock
-# takes 0.1 s for each unmap, so that this takes about 5 minutes.
+# run in rounds, stock in between: a busy minute hits a few rounds at most.
+# Stock takes 0.1 s for each unmap, so that this takes about 5 minutes.
 #
 #   --quick   without stock
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -29,7 +29,9 @@ make_scratch
 emulator "$SCRATCH/ours"
 emulator "$SCRATCH/stock" "$STOCK_MODULES"
 results=$SERIES_DIR/bench.tsv
-rounds=7
+rounds=9
+declare -A stock_after=([2]=0 [4]=256 [6]=1024)
+[ -z "$quick" ] || stock_after=()
 : >"$SCRATCH/results"
 
 # bench DIR NAME LIVE REPETITIONS CASE...
@@ -51,13 +53,12 @@ for ((round = 1; round <= rounds; round++)); do
         bench ours floor "$live" 25
         bench ours ours "$live" 25 answers no-query name shm
     done
-done
-if [ -z "$quick" ]; then
-    for live in 0 256 1024; do
+    live=${stock_after[$round]:-}
+    if [ -n "$live" ]; then
         say "stock, $live blobs live"
         bench stock stock "$live" 9 answers
-    done
-fi
+    fi
+done
 
 # One line for each that was measured: the median of its rounds
 awk -F'\t' -v OFS='\t' '
