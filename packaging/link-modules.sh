@@ -6,7 +6,7 @@
 # another one the gl module brings them, as a group of its own.
 set -euo pipefail
 
-[ $# -ge 4 ] || { sed -n 's/^# \?//p' "$0" | sed -n '3,5p' >&2; exit 1; }
+[ $# -ge 4 ] || { sed -n '4,/^[^#]\|^$/s/^# \?//p' "$0" >&2; exit 1; }
 source=$1 build=$2 out=$3
 shift 3
 gl=hw-display-virtio-gpu-gl.so

@@ -9,7 +9,7 @@
 
 case ${1:-} in
 -h | --help)
-    sed -n 's/^# \?//p' "${BASH_SOURCE[0]}" | sed -n '3,6p'
+    header "${BASH_SOURCE[0]}"
     exit 0
     ;;
 esac

@@ -20,7 +20,7 @@ for arg; do
     --check) check=1 ;;
     --system=*) args=("$arg") ;;
     -h | --help)
-        sed -n 's/^# \?//p' "${BASH_SOURCE[0]}" | sed -n '3,5p'
+        header "${BASH_SOURCE[0]}"
         exit 0
         ;;
     *) die "no such option: $arg" "see $0 --help" ;;

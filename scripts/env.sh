@@ -14,7 +14,7 @@
 #   TOOLS          ninja's folder of our programs outside QEMU
 #   CACHE          what may be shared between clones
 #   JOBS           how many jobs at once
-# and functions: say, die, run, in_root, inside, free_space, ours,
+# and functions: say, die, header, run, in_root, inside, free_space, ours,
 # build_folder, lock.
 
 set -euo pipefail
@@ -34,6 +34,12 @@ die()
     shift
     [ $# -eq 0 ] || printf '       %s\n' "$@" >&2
     exit 1
+}
+
+# header FILE: what is said at its head, for --help
+header()
+{
+    sed -n '4,/^[^#]\|^$/s/^# \?//p' "$1"
 }
 
 # A child that ends when we do

@@ -7,7 +7,7 @@
 
 case ${1:-} in
 '' | -h | --help)
-    sed -n 's/^# \?//p' "${BASH_SOURCE[0]}" | sed -n '3,4p'
+    header "${BASH_SOURCE[0]}"
     exit 0
     ;;
 esac

@@ -25,7 +25,7 @@ for arg; do
     case $arg in
     --system=*) system=${arg#*=} ;;
     -h | --help)
-        sed -n 's/^# \?//p' "${BASH_SOURCE[0]}" | sed -n '3,6p'
+        header "${BASH_SOURCE[0]}"
         exit 0
         ;;
     *) die "no such option: $arg" "see $0 --help" ;;

@@ -8,7 +8,7 @@
 
 case ${1:-} in
 -h | --help)
-    sed -n 's/^# \?//p' "${BASH_SOURCE[0]}" | sed -n '3,5p'
+    header "${BASH_SOURCE[0]}"
     exit 0
     ;;
 esac

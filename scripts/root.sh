@@ -328,7 +328,7 @@ remove)
     rm -f "$root.lock"
     ;;
 *)
-    sed -n 's/^# \?//p' "${BASH_SOURCE[0]}" | sed -n '3,7p'
+    header "${BASH_SOURCE[0]}"
     exit 1
     ;;
 esac

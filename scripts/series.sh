@@ -75,7 +75,7 @@ while [ $# -gt 0 ]; do
         ;;
     10.0 | 10.2) series+=("$1") ;;
     -h | --help)
-        sed -n 's/^# \?//p' "${BASH_SOURCE[0]}" | sed -n '3,7p'
+        header "${BASH_SOURCE[0]}"
         exit 0
         ;;
     *) die "no such option: $1" "see $0 --help" ;;

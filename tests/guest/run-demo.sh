@@ -9,7 +9,7 @@
 
 usage()
 {
-    sed -n 's/^# \?//p' "${BASH_SOURCE[0]}" | sed -n '3,6p'
+    header "${BASH_SOURCE[0]}"
 }
 
 qemu=$BUILD/qemu-system-x86_64

@@ -10,7 +10,7 @@ set -euo pipefail
 
 case ${1:-} in
 ''|-h|--help)
-    sed -n 's/^# \?//p' "$0" | sed -n '3,6p'
+    sed -n '4,/^[^#]\|^$/s/^# \?//p' "$0"
     exit 0
     ;;
 esac

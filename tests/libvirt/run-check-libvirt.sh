@@ -10,7 +10,7 @@ HERE=$TOP/tests/libvirt
 
 usage()
 {
-    sed -n 's/^# \?//p' "${BASH_SOURCE[0]}" | sed -n '3,5p'
+    header "${BASH_SOURCE[0]}"
 }
 
 keep=

@@ -15,7 +15,7 @@
 quick=
 case ${1:-} in
 -h | --help)
-    sed -n 's/^# \?//p' "$0" | sed -n '3,11p'
+    header "$0"
     exit 0
     ;;
 --quick) quick=1 ;;

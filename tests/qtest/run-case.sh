@@ -8,7 +8,7 @@
 set -uo pipefail
 
 [ $# -eq 4 ] || {
-    sed -n 's/^# \?//p' "$0" | sed -n '3,6p'
+    sed -n '4,/^[^#]\|^$/s/^# \?//p' "$0"
     exit 1
 }
 limit=$1 program=$3 path=$4

@@ -11,7 +11,7 @@ names=() slow=()
 for arg in "$@"; do
     case $arg in
     -h | --help)
-        sed -n 's/^# \?//p' "$0" | sed -n '3,6p'
+        header "$0"
         exit 0
         ;;
     --slow) slow=(slow) ;;

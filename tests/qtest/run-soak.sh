@@ -11,7 +11,7 @@ commands=1000000 seed=$(($(date +%s) % 1000000))
 while [ $# -gt 0 ]; do
     case $1 in
     -h | --help)
-        sed -n 's/^# \?//p' "$0" | sed -n '3,6p'
+        header "$0"
         exit 0
         ;;
     --commands) commands=${2:?} ;;

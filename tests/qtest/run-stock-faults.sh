@@ -10,7 +10,7 @@
 
 case ${1:-} in
 -h | --help)
-    sed -n 's/^# \?//p' "$0" | sed -n '3,7p'
+    header "$0"
     exit 0
     ;;
 esac
