@@ -17,9 +17,10 @@ start=$EPOCHREALTIME
 status=0
 setpriv --pdeathsig TERM -- timeout -k 5 "$limit" "$program" --tap -k -p "$path" >"$log" 2>&1 || status=$?
 time=$(awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f s", b - a }')
-if [ "$status" -ge 124 ] && [ "$status" -le 137 ]; then
-    echo "status $status: ended after $limit s, or by a signal" >>"$log"
-fi
+case $status in
+124 | 137) echo "not done after $limit s" >>"$log" ;;
+12[89] | 1[3-9]?) echo "ended by signal $((status - 128))" >>"$log" ;;
+esac
 result='not ok'
 if [ "$status" = 0 ] && grep -q "^ok .*$path" "$log"; then
     result=ok

@@ -25,16 +25,19 @@ run_cases "$SCRATCH/ours" 120 "$SCRATCH/log-ours" <"$SCRATCH/cases" >"$SCRATCH/o
 say "the same, stock (up to 4 min: it becomes slow before it aborts)"
 QUIET=1 run_cases "$SCRATCH/stock" 240 "$SERIES_DIR/stock-faults" <"$SCRATCH/cases" >"$SCRATCH/stock.tsv"
 
-# How a case ended on stock
+# How a case ended on stock: QEMU's last words, or what the test missed
 how()
 {
-    local log
+    local log said
     log=$SERIES_DIR/stock-faults/$(printf '%s' "$1" | tr / -).log
-    {
-        grep -h 'Assertion.*failed\|detected QEMU death\|FATAL-ERROR\|^status' "$log" ||
-            grep -h 'assertion failed\|should be\|ERROR' "$log"
-    } | head -n 1 | sed 's/^.*libqtest[^ ]* kill_qemu() detected //; s/^.*ERROR: *//; s/^.*: assertion failed/assertion failed/' |
-        cut -c1-100
+    for said in 's/.*qemu-system[^ ]*: [^ ]*: \(.*Assertion .* failed\).*/\1/' \
+                's/.*kill_qemu() detected //' \
+                's/^not ok .* - .*assertion failed //' \
+                's/^not ok .* - [A-Z-]*: *//' \
+                '/^not done after/s/^//'; do
+        sed -n "${said}p" "$log" | grep . | head -n 1 | cut -c1-100 && return
+    done
+    echo "it said nothing of its end"
 }
 
 # result FILE PATH
