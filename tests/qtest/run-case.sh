@@ -15,7 +15,11 @@ limit=$1 program=$3 path=$4
 log=$2/$(printf '%s' "$path" | tr / -).log
 start=$EPOCHREALTIME
 status=0
-setpriv --pdeathsig TERM -- timeout -k 5 "$limit" "$program" --tap -k -p "$path" >"$log" 2>&1 || status=$?
+setpriv --pdeathsig TERM -- timeout -k 5 "$limit" "$program" --tap -k -p "$path" >"$log" 2>&1 &
+group=$!
+wait "$group" || status=$?
+# A QEMU that hangs outlives the test that started it.
+kill -KILL -- "-$group" 2>/dev/null
 time=$(awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f s", b - a }')
 case $status in
 124 | 137) echo "not done after $limit s" >>"$log" ;;
