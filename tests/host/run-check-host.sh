@@ -190,8 +190,8 @@ step_buffers()
 
 step_stock()
 {
-    machine stock 300 --kernel="$KERNEL/bzImage" \
-        < <(blobs "$STOCK_DIR" "--name=stock --stock --blobs=300 --timeout=60" 3)
+    machine stock 180 --kernel="$KERNEL/bzImage" \
+        < <(blobs "$STOCK_DIR" "--name=stock --stock --blobs=300 --timeout=60" 2)
 }
 
 # The blobs of a machine, as our QEMU tells: how many of each kind went how

@@ -67,7 +67,7 @@ guest()
 guest_on_stock()
 {
     local try
-    for try in 1 2 3 4; do
+    for try in 1 2 3; do
         ! guest stock --stock || return 0
     done
     say "stock ended before it could be measured, $try times"
