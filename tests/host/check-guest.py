@@ -293,6 +293,11 @@ def main():
     sys.stdout.reconfigure(line_buffering=True)
     tally = Tally()
     run(args, tally)
+    if args.stock and tally.failed:
+        # It aborts or stops answering now and then, as regions come and go.
+        print("%s: once more; of stock only the last try counts" % args.name)
+        tally = Tally()
+        run(args, tally)
     return tally.end()
 
 

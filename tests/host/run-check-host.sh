@@ -162,18 +162,15 @@ step_distribution()
     machine distribution 240 < <(real_buffers "" | together)
 }
 
-# blobs MODULES OPTIONS [TRIES]
 blobs()
 {
     cat <<JOB
 kernel=\$(ls /boot/vmlinuz-* | sort -V | tail -1)
 ./make-initramfs.sh /run/guest.img guest-init "\${kernel##*/vmlinuz-}" \
     virtio_pci virtio-gpu -- $(quote "$TOOLS_DIR/many-blobs") &&
-for ((try = 1; try <= ${3:-1}; try++)); do
-    QEMU_MODULE_DIR=$(quote "$1") python3 check-guest.py $2 --kernel "\$kernel" \
-        --initramfs /run/guest.img --run-dir /run/t \
-        -- $(quote "${QEMU[@]}") >/run/out/result.log 2>&1 && break
-done
+QEMU_MODULE_DIR=$(quote "$1") python3 check-guest.py $2 --kernel "\$kernel" \
+    --initramfs /run/guest.img --run-dir /run/t \
+    -- $(quote "${QEMU[@]}") >/run/out/result.log 2>&1
 JOB
 }
 
@@ -191,7 +188,7 @@ step_buffers()
 step_stock()
 {
     machine stock 180 --kernel="$KERNEL/bzImage" \
-        < <(blobs "$STOCK_DIR" "--name=stock --stock --blobs=300 --timeout=60" 2)
+        < <(blobs "$STOCK_DIR" "--name=stock --stock --blobs=300 --timeout=60")
 }
 
 # The blobs of a machine, as our QEMU tells: how many of each kind went how
@@ -304,12 +301,14 @@ END
     mv "$dir.tmp" "$dir"
 }
 
-run_guest()
+# guest NAME ROOT MODULES OPTION...: a guest with the kernel of that root
+guest()
 {
     local name=$1 root=$2 modules=$3 dir=$OUT/guest-$1
     shift 3
     rm -rf "$dir"
     mkdir -p "$dir"
+    say "check-host: guest $name"
     # shellcheck disable=SC2016
     run "$TOP/scripts/in-root.sh" timeout --kill-after=10 150 bash -c '
         set -e
@@ -325,24 +324,6 @@ run_guest()
         --name="$name" --accel=tcg --blobs=64 --timeout=60 "$@" \
         -- env "QEMU_MODULE_DIR=$modules" "${QEMU[@]}" \
         >"$dir/result.log" 2>&1 || :
-}
-
-# Stock aborts or stops answering now and then while regions come and go.
-stock_failed()
-{
-    [[ " $* " = *" --stock "* ]] && ! tail -n 1 "$OUT/guest-$1/result.log" | grep -q ', 0 failed'
-}
-
-# guest NAME ROOT MODULES OPTION...: a guest with the kernel of that root
-guest()
-{
-    local name=$1 dir=$OUT/guest-$1 try
-    say "check-host: guest $name"
-    for try in 1 2 3; do
-        run_guest "$@"
-        stock_failed "$@" || break
-        echo "guest $name: stock's QEMU failed, $try times"
-    done
     grep -Ev '^(ok - |[0-9]+ passed)' "$dir/result.log" || :
     count "$(tail -n 1 "$dir/result.log")" "guest $name"
     echo "guest $name: $(tail -n 1 "$dir/result.log")"

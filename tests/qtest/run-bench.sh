@@ -8,7 +8,7 @@
 # same system calls in a program that does nothing else.  Ours and the floor
 # run in rounds, stock in between: a busy minute hits a few rounds at most.
 # Then the same as a Linux guest sees it, from a blob's creation to its end.
-# Stock takes 0.1 s for each unmap, so that this takes about 6 minutes.
+# Stock takes 0.1 s for each unmap, so that this takes about 5 minutes.
 #
 #   --quick   without stock
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -71,6 +71,7 @@ guest_on_stock()
         ! guest stock --stock || return 0
     done
     say "stock ended before it could be measured, $try times"
+    FAILED=$((FAILED + 1))
 }
 
 for ((round = 1; round <= rounds; round++)); do
