@@ -12,7 +12,7 @@ import sys
 import textwrap
 
 # What runs the tests in this repository is no part of QEMU
-OURS_ONLY = ('tests/*.sh', 'tests/unit/mutants*')
+OURS_ONLY = ('tests/*.sh', 'tests/unit/mutants*', 'tests/qtest/coverage.py')
 
 
 def fail(message):
@@ -26,42 +26,59 @@ def read(path):
         return file.read()
 
 
-class Step:
-    """One commit: a message, and the patterns of its files."""
+def touched(patch):
+    """Names of the files that a patch changes."""
+    return re.findall(r'^\+\+\+ b/(\S+)', read(patch), flags=re.M)
 
-    def __init__(self, path):
+
+class Step:
+    """One commit: a message, our files, and hooks into QEMU's.
+
+    # file PATTERN   files of ours
+    # hook PATCH     a hook that the series has, or has no need of
+    # grows PATCH    a hook that lists our files: from here on it is applied
+                     at each step, with those that are there
+    """
+
+    def __init__(self, path, hooks):
         lines = read(path).splitlines()
         self.name = os.path.basename(path)
-        self.patterns = [line.split()[2] for line in lines
-                         if line.startswith(('# file ', '# last '))]
-        self.growing = [line.split()[2] for line in lines
-                        if line.startswith('# last ')]
+        self.patterns = self.named(lines, 'file')
+        self.hooks = [hook for hook in
+                      (os.path.join(hooks, h) for h in self.named(lines, 'hook'))
+                      if os.path.exists(hook)]
+        self.growing = [name for h in self.named(lines, 'grows')
+                        for name in touched(os.path.join(hooks, h))]
+        self.grown_by = self.named(lines, 'grows')
         self.message = '\n'.join(line for line in lines
                                  if not line.startswith('# ')) + '\n'
         self.files = []
 
+    @staticmethod
+    def named(lines, what):
+        """What the lines of a kind name."""
+        return [line.split()[2] for line in lines
+                if line.startswith('# %s ' % what)]
+
+    def hooked(self):
+        """Files of QEMU's that the step changes."""
+        return sorted({name for hook in self.hooks for name in touched(hook)})
+
 
 def without_absent(text, tree):
     """meson.build with only those of our sources that are in the tree."""
-    def there(name, folder):
-        return os.path.exists(os.path.join(tree, folder, name))
-
     def test(match):
-        return match[0] if there(match[1] + '.c', 'tests/unit') else ''
+        name = 'tests/unit/%s.c' % match[1]
+        return match[0] if os.path.exists(os.path.join(tree, name)) else ''
 
-    def module(match):
-        kept = [name for name in re.findall(r"'([^']+)'", match[2])
-                if there(name, 'hw/display')]
-        if len(kept) == 2:
-            return "%s[files('%s', '%s'), pixman" % (match[1], *kept)
-        names = (",\n" + ' ' * 40).join("'%s'" % n for n in kept[1:])
-        return "%s[files('%s', %s),%s pixman" % (
-            match[1], kept[0], names, '\n' + ' ' * 33)
+    def source(match):
+        name = 'hw/display/' + match[1]
+        return match[0] if os.path.exists(os.path.join(tree, name)) else ''
 
-    text = re.sub(r"^    '(test-virtio-gpu-blob-[^']+)':\n +\[.*\],\n", test,
+    text = re.sub(r"^ +'(test-virtio-gpu-blob-[^']+)':\n +\[.*?\],\n", test,
+                  text, flags=re.M | re.S)
+    return re.sub(r"^ +'(virtio-gpu-(?:blob|virgl-resource)[^']*)',\n", source,
                   text, flags=re.M)
-    return re.sub(r"(if_true: )\[files\(('virtio-gpu-gl\.c'[^)]*)\),\s*pixman",
-                  module, text)
 
 
 class Series:
@@ -70,19 +87,35 @@ class Series:
     def __init__(self, args):
         self.args = args
         self.repo = args.out + '.git'
-        folder = args.steps
-        self.steps = [Step(os.path.join(folder, name))
-                      for name in sorted(os.listdir(folder))
+        self.steps = [Step(os.path.join(args.steps, name), args.hooks)
+                      for name in sorted(os.listdir(args.steps))
                       if re.match(r'\d.*\.txt$', name)]
         self.growing = [(step, name) for step in self.steps
                         for name in step.growing]
+        self.check_hooks()
         self.assign()
+        # what only another series needs
+        self.steps = [step for step in self.steps
+                      if step.files or step.hooks]
+
+    def check_hooks(self):
+        """Each hook belongs to one step."""
+        for hook in sorted(os.listdir(self.args.hooks)):
+            path = os.path.join(self.args.hooks, hook)
+            owners = [step for step in self.steps
+                      if path in step.hooks or hook in step.grown_by]
+            if hook.endswith('.patch') and len(owners) != 1:
+                fail('%s belongs to %d steps of packaging/series'
+                     % (hook, len(owners)))
 
     def assign(self):
-        """Each file of the overlay belongs to one step."""
+        """Each file of the overlay belongs to one step, or to hooks."""
+        hooked = {name for step in self.steps for name in step.hooked()}
+        hooked.update(name for _, name in self.growing)
         loose = []
         for name in read(self.args.list).splitlines():
-            if any(fnmatch.fnmatch(name, p) for p in OURS_ONLY):
+            if name in hooked or any(fnmatch.fnmatch(name, p)
+                                     for p in OURS_ONLY):
                 continue
             owners = [step for step in self.steps if
                       any(fnmatch.fnmatch(name, p) for p in step.patterns)]
@@ -96,13 +129,21 @@ class Series:
         for name in loose:
             self.assign_header(name)
 
+    def files(self):
+        """All files that the series makes or changes."""
+        names = {name for step in self.steps
+                 for name in step.files + step.hooked()}
+        names.update(name for _, name in self.growing)
+        return sorted(names)
+
     def assign_header(self, name):
         """A header that no step names comes with the first that includes it."""
         wanted = re.compile(r'#include "(?:.*/)?%s"'
                             % re.escape(os.path.basename(name)))
         for step in self.steps:
             if any(wanted.search(read(os.path.join(self.args.overlaid, f)))
-                   for f in step.files if f.endswith(('.c', '.h'))):
+                   for f in step.files + step.hooked()
+                   if f.endswith(('.c', '.h'))):
                 step.files.append(name)
                 return
         fail('%s belongs to no step of packaging/series' % name)
@@ -138,18 +179,18 @@ class Series:
         shutil.rmtree(self.repo, ignore_errors=True)
         os.makedirs(self.repo)
         self.git('init', '-q')
-        for step in self.steps:
-            for name in step.files:
-                if os.path.exists(os.path.join(self.args.pristine, name)):
-                    self.put(self.args.pristine, name)
+        for name in self.files():
+            if os.path.exists(os.path.join(self.args.pristine, name)):
+                self.put(self.args.pristine, name)
         self.git('add', '-A', '-f')
         self.git('commit', '-q', '-m', 'QEMU')
 
     def commit(self, number, step):
         """One step."""
         for name in step.files:
-            if name not in step.growing:
-                self.put(self.args.overlaid, name)
+            self.put(self.args.overlaid, name)
+        for hook in step.hooks:
+            self.git('apply', os.path.abspath(hook))
         for owner, name in self.growing:
             if self.steps.index(owner) < number:
                 final = read(os.path.join(self.args.overlaid, name))
@@ -160,13 +201,11 @@ class Series:
 
     def equal(self):
         """After the last step all is as in the overlaid tree."""
-        for step in self.steps:
-            for name in step.files:
-                with open(os.path.join(self.repo, name), 'rb') as mine, \
-                     open(os.path.join(self.args.overlaid, name), 'rb') as all_:
-                    if mine.read() != all_.read():
-                        fail('after the series %s differs from the overlay'
-                             % name)
+        for name in self.files():
+            with open(os.path.join(self.repo, name), 'rb') as mine, \
+                 open(os.path.join(self.args.overlaid, name), 'rb') as all_:
+                if mine.read() != all_.read():
+                    fail('after the series %s differs from the overlay' % name)
 
     def cover(self):
         """The cover letter's words are the manual's."""
@@ -199,16 +238,15 @@ class Series:
             file.write(text)
         with open(os.path.join(self.args.out, 'files'), 'w',
                   encoding='utf-8') as file:
-            for step in self.steps:
-                file.write(''.join(name + '\n' for name in step.files))
+            file.write(''.join(name + '\n' for name in self.files()))
         shutil.rmtree(self.repo)
 
 
 def main():
     """Parse and go."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ('pristine', 'overlaid', 'list', 'steps', 'out', 'manual',
-                 'name', 'email', 'date'):
+    for name in ('pristine', 'overlaid', 'list', 'steps', 'hooks', 'out',
+                 'manual', 'name', 'email', 'date'):
         parser.add_argument('--' + name, required=True)
     parser.add_argument('--option', action='append', default=[],
                         help='one more for git format-patch')
@@ -216,8 +254,6 @@ def main():
     series = Series(args)
     series.start()
     for number, step in enumerate(series.steps, 1):
-        if not step.files:
-            fail('%s has no files' % step.name)
         series.commit(number, step)
     series.equal()
     series.write()

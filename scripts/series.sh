@@ -52,6 +52,7 @@ write_one()
     run "$TOP/scripts/in-root.sh" python3 "$TOP/packaging/series.py" \
         --pristine "$PRISTINE" --overlaid "$QEMU_SRC" \
         --list "$SERIES_DIR/overlay.list" --steps "$TOP/packaging/series" \
+        --hooks "$TOP/subprojects/packagefiles/qemu-$SERIES" \
         --out "$out" --manual docs/system/devices/virtio-gpu-blob.rst \
         --name "${name:-${USER:-root}}" --email "${email:-${USER:-root}@localhost}" \
         --date "${date:-2000-01-01T00:00:00Z}" "${options[@]}"

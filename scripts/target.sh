@@ -18,7 +18,7 @@ To use
 
 To test; the last line is "N passed, N failed"
   check              check-unit, check-qtest and check-demo
-  check-unit         the decision, every input
+  check-unit         each room of the code by itself
   check-qtest        the device, driven by a scripted renderer
   check-demo         the demo's assertions
   check-host         real kernels, real buffers, real KVM
@@ -29,7 +29,7 @@ To test; the last line is "N passed, N failed"
   check-readme       the README's commands are right
   check-stock-faults which known faults the QEMU without our change has
   soak               random command sequences against a model
-  coverage           lines and branches of our files that the qtests reach
+  coverage           lines and branches of our files that the tests reach
   mutants            does the unit test notice changes to the decision?
 
 To measure and to publish

@@ -6,7 +6,7 @@
 
 #include "qemu/osdep.h"
 #include "standard-headers/linux/virtio_gpu.h"
-#include "hw/virtio/virtio-gpu-blob-decision.h"
+#include "virtio-gpu-blob-decision.h"
 
 static VirtIOGPUBlobVerdict grant(uint32_t map_info,
                                   VirtIOGPUBlobVoucher voucher)
@@ -70,9 +70,7 @@ static bool exporter_is_coherent(const VirtIOGPUBlobFacts *facts)
     if (!strcmp(facts->exporter, "udmabuf")) {
         return true;
     }
-    /* GCOVR_EXCL_BR_START: the host is what it is */
     return facts->host_x86 && !strcmp(facts->exporter, "system");
-    /* GCOVR_EXCL_BR_STOP */
 }
 
 /* The exporter answered with a type. */
@@ -141,31 +139,37 @@ static VirtIOGPUBlobVerdict decide_type(const VirtIOGPUBlobFacts *facts,
     return decide_unvouched(facts, policy);
 }
 
+/* What no policy and no type can make good */
+static VirtIOGPUBlobReason check_buffer(const VirtIOGPUBlobFacts *facts)
+{
+    if (facts->confidential_guest) {
+        return VIRTIO_GPU_BLOB_CONFIDENTIAL_GUEST;
+    }
+    if (facts->backing == VIRTIO_GPU_BLOB_BACKING_NONE) {
+        return VIRTIO_GPU_BLOB_OK;
+    }
+    if (facts->fd_too_short) {
+        return VIRTIO_GPU_BLOB_BUFFER_TOO_SHORT;
+    }
+    return facts->fd_read_write ? VIRTIO_GPU_BLOB_OK
+                                : VIRTIO_GPU_BLOB_BUFFER_NOT_READ_WRITE;
+}
+
 VirtIOGPUBlobVerdict virtio_gpu_blob_decide(const VirtIOGPUBlobFacts *facts,
                                             VirtIOGPUMapPolicy policy)
 {
+    VirtIOGPUBlobReason reason = check_buffer(facts);
     VirtIOGPUBlobVerdict verdict;
 
-    if (facts->confidential_guest) {
-        return refuse(VIRTIO_GPU_BLOB_CONFIDENTIAL_GUEST);
+    if (reason) {
+        return refuse(reason);
     }
-    if (facts->backing != VIRTIO_GPU_BLOB_BACKING_NONE) {
-        if (facts->fd_too_short) {
-            return refuse(VIRTIO_GPU_BLOB_BUFFER_TOO_SHORT);
-        }
-        if (!facts->fd_read_write) {
-            return refuse(VIRTIO_GPU_BLOB_BUFFER_NOT_READ_WRITE);
-        }
-    }
-
     verdict = decide_type(facts, policy);
-    /* GCOVR_EXCL_START: needs KVM on Intel; the unit test has it */
     if (verdict.map_info > VIRTIO_GPU_MAP_CACHE_CACHED &&
         !facts->guest_type_honoured &&
         policy != VIRTIO_GPU_MAP_POLICY_RENDERER) {
         return refuse(VIRTIO_GPU_BLOB_GUEST_TYPE_IGNORED);
     }
-    /* GCOVR_EXCL_STOP */
     return verdict;
 }
 
@@ -175,22 +179,33 @@ bool virtio_gpu_blob_is_assumed(const VirtIOGPUBlobVerdict *verdict)
            verdict->voucher == VIRTIO_GPU_BLOB_VOUCHER_NOBODY;
 }
 
-bool virtio_gpu_blob_wants_exporter(const VirtIOGPUBlobFacts *facts,
-                                    VirtIOGPUMapPolicy policy)
+bool virtio_gpu_blob_needs_exporter_name(const VirtIOGPUBlobFacts *facts,
+                                         VirtIOGPUMapPolicy policy)
 {
-    VirtIOGPUBlobVerdict unread = virtio_gpu_blob_decide(facts, policy);
-    VirtIOGPUBlobFacts known = *facts;
+    if (facts->backing != VIRTIO_GPU_BLOB_BACKING_DMABUF ||
+        facts->answer != VIRTIO_GPU_EXPORTER_UNSUPPORTED ||
+        check_buffer(facts)) {
+        return false;
+    }
+    switch (policy) {
+    case VIRTIO_GPU_MAP_POLICY_RENDERER:
+        return !facts->renderer;
+    case VIRTIO_GPU_MAP_POLICY_SAFE:
+        return facts->renderer != VIRTIO_GPU_MAP_CACHE_CACHED;
+    default:
+        return true;
+    }
+}
 
-    known.exporter = "udmabuf";
-    return virtio_gpu_blob_is_assumed(&unread) ||
-           virtio_gpu_blob_decide(&known, policy).map_info != unread.map_info;
+VirtIOGPUBlobReason virtio_gpu_blob_reason_of_errno(int err)
+{
+    return err == ENOMEM ? VIRTIO_GPU_BLOB_TOO_MANY_MAPPINGS
+                         : VIRTIO_GPU_BLOB_MAP_FAILED;
 }
 
 uint32_t virtio_gpu_blob_reason_error(VirtIOGPUBlobReason reason)
 {
-    /* GCOVR_EXCL_BR_START: NO_MEMORY_SLOT needs KVM or vhost */
     switch (reason) {
-    /* GCOVR_EXCL_BR_STOP */
     case VIRTIO_GPU_BLOB_UNKNOWN_RESOURCE:
         return VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID;
     case VIRTIO_GPU_BLOB_BAD_COMMAND:

@@ -1,5 +1,5 @@
 /*
- * virtio-gpu blob mappings: what the window shows where no blob is
+ * virtio-gpu blob mappings: the window's address space in QEMU
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -18,13 +18,13 @@
 #define HOLE_SIZE (32 * MiB)
 
 /* Each takes one mapping, and one more where it cuts a hole in two. */
-#define PLACES_MAX 1024
+#define VACANCIES_MAX 1024
 
-/* Where a blob was, [start, last] */
-typedef struct Place {
-    IntervalTreeNode node;
+/* Where a buffer was */
+typedef struct Vacancy {
+    VirtIOGPUBlobPlace place;
     GList *link;
-} Place;
+} Vacancy;
 
 static bool map_at(const VirtIOGPUBlobHoles *holes, uint64_t offset,
                    uint64_t len, int fd, uint64_t start)
@@ -95,9 +95,12 @@ static void spend_store(VirtIOGPUBlobHoles *holes)
     }
 }
 
-bool virtio_gpu_blob_holes_mend(VirtIOGPUBlobHoles *holes,
-                                uint64_t offset, uint64_t len)
+/* One hole, joined with those around; false with nothing changed */
+static bool mend(VirtIOGPUBlobHoles *holes, const VirtIOGPUBlobPlace *place)
 {
+    uint64_t offset = virtio_gpu_blob_place_offset(place);
+    uint64_t len = virtio_gpu_blob_place_len(place);
+
     if (punch(holes, offset, len)) {
         return true;
     }
@@ -106,55 +109,53 @@ bool virtio_gpu_blob_holes_mend(VirtIOGPUBlobHoles *holes,
 }
 
 /*
- * Places that blobs left
+ * Vacancies
  */
 
-static void add_place(VirtIOGPUBlobHoles *holes, uint64_t offset, uint64_t len)
+static void add_vacancy(VirtIOGPUBlobHoles *holes,
+                        const VirtIOGPUBlobPlace *place)
 {
-    Place *place = g_new0(Place, 1);
+    Vacancy *vacancy = g_new0(Vacancy, 1);
 
-    place->node.start = offset;
-    place->node.last = offset + len - 1;
-    interval_tree_insert(&place->node, &holes->places);
-    g_queue_push_tail(&holes->by_age, place);
-    place->link = holes->by_age.tail;
+    vacancy->place = *place;
+    interval_tree_insert(&vacancy->place.node, &holes->vacant);
+    g_queue_push_tail(&holes->vacant_by_age, vacancy);
+    vacancy->link = holes->vacant_by_age.tail;
 }
 
-static void forget_place(VirtIOGPUBlobHoles *holes, Place *place)
+static void forget_vacancy(VirtIOGPUBlobHoles *holes, Vacancy *vacancy)
 {
-    interval_tree_remove(&place->node, &holes->places);
-    g_queue_delete_link(&holes->by_age, place->link);
-    g_free(place);
+    interval_tree_remove(&vacancy->place.node, &holes->vacant);
+    g_queue_delete_link(&holes->vacant_by_age, vacancy->link);
+    g_free(vacancy);
 }
 
-static bool join_place(VirtIOGPUBlobHoles *holes, Place *place)
+static bool join_vacancy(VirtIOGPUBlobHoles *holes, Vacancy *vacancy)
 {
-    uint64_t start = place->node.start;
-
-    if (!virtio_gpu_blob_holes_mend(holes, start,
-                                    place->node.last - start + 1)) {
+    if (!mend(holes, &vacancy->place)) {
         return false;
     }
-    forget_place(holes, place);
+    forget_vacancy(holes, vacancy);
     return true;
 }
 
 static bool join_oldest(VirtIOGPUBlobHoles *holes)
 {
-    return join_place(holes, g_queue_peek_head(&holes->by_age));
+    return join_vacancy(holes, g_queue_peek_head(&holes->vacant_by_age));
 }
 
-/* Of the places where a buffer comes, two at most stick out: these join. */
-static bool make_way(VirtIOGPUBlobHoles *holes, uint64_t offset, uint64_t last)
+/* Of the vacancies where a buffer comes, two at most stick out: these join. */
+static bool make_way(VirtIOGPUBlobHoles *holes, uint64_t start, uint64_t last)
 {
     IntervalTreeNode *node;
 
-    while ((node = interval_tree_iter_first(&holes->places, offset, last))) {
-        Place *place = container_of(node, Place, node);
+    while ((node = interval_tree_iter_first(&holes->vacant, start, last))) {
+        Vacancy *vacancy = container_of(virtio_gpu_blob_place_of(node),
+                                        Vacancy, place);
 
-        if (node->start >= offset && node->last <= last) {
-            forget_place(holes, place);
-        } else if (!join_place(holes, place)) {
+        if (node->start >= start && node->last <= last) {
+            forget_vacancy(holes, vacancy);
+        } else if (!join_vacancy(holes, vacancy)) {
             return false;
         }
     }
@@ -163,7 +164,7 @@ static bool make_way(VirtIOGPUBlobHoles *holes, uint64_t offset, uint64_t last)
 
 void virtio_gpu_blob_holes_tidy(VirtIOGPUBlobHoles *holes)
 {
-    while (holes->by_age.length && join_oldest(holes)) {
+    while (holes->vacant_by_age.length && join_oldest(holes)) {
         continue;
     }
 }
@@ -172,44 +173,108 @@ void virtio_gpu_blob_holes_tidy(VirtIOGPUBlobHoles *holes)
  * Buffers come and go
  */
 
+/* Is the byte at @offset within the window, and in a hole? */
+static bool in_hole(VirtIOGPUBlobHoles *holes, uint64_t offset)
+{
+    return offset < holes->size &&
+           !interval_tree_iter_first(&holes->filled, offset, offset);
+}
+
+/* How many more gaps there are with a buffer there than without */
+static int gaps_made(VirtIOGPUBlobHoles *holes,
+                     const VirtIOGPUBlobPlace *place)
+{
+    /* Before the window's first byte there is none, by overflow. */
+    return in_hole(holes, place->node.start - 1) +
+           in_hole(holes, place->node.last + 1) - 1;
+}
+
+static void record(VirtIOGPUBlobHoles *holes, VirtIOGPUBlobPlace *place)
+{
+    holes->gaps += gaps_made(holes, place);
+    holes->count++;
+    interval_tree_insert(&place->node, &holes->filled);
+}
+
+static void forget(VirtIOGPUBlobHoles *holes, VirtIOGPUBlobPlace *place)
+{
+    interval_tree_remove(&place->node, &holes->filled);
+    holes->count--;
+    holes->gaps -= gaps_made(holes, place);
+}
+
 uint64_t virtio_gpu_blob_holes_mappings(const VirtIOGPUBlobHoles *holes)
 {
-    return holes->size / holes->period + 2 * holes->by_age.length;
+    return holes->count + holes->gaps + holes->size / holes->period +
+           2 * holes->vacant_by_age.length;
 }
 
 int virtio_gpu_blob_holes_fill(VirtIOGPUBlobHoles *holes, int fd,
-                               uint64_t offset, uint64_t len)
+                               VirtIOGPUBlobPlace *place)
 {
+    uint64_t offset = virtio_gpu_blob_place_offset(place);
     int ret;
 
     if (!fill_store(holes)) {
         return -ENOMEM;
     }
-    if (make_way(holes, offset, offset + len - 1) &&
-        map_at(holes, offset, len, fd, 0)) {
+    if (make_way(holes, offset, place->node.last) &&
+        map_at(holes, offset, virtio_gpu_blob_place_len(place), fd, 0)) {
+        record(holes, place);
         return 0;
     }
     ret = -errno;
     /* Before 6.12, a driver's mmap() that fails leaves nothing behind. */
-    virtio_gpu_blob_holes_mend(holes, offset, len);
+    mend(holes, place);
     return ret;
 }
 
-bool virtio_gpu_blob_holes_leave(VirtIOGPUBlobHoles *holes,
-                                 uint64_t offset, uint64_t len)
+/* A hole that does not join: the next buffer there replaces it whole. */
+static bool vacate(VirtIOGPUBlobHoles *holes, const VirtIOGPUBlobPlace *place)
 {
-    if (len > holes->period ||
-        (holes->by_age.length == PLACES_MAX &&
-         !join_oldest(holes))) {
-        return virtio_gpu_blob_holes_mend(holes, offset, len);
-    }
-    /* The file's start follows nothing: this merges with no other place. */
+    uint64_t offset = virtio_gpu_blob_place_offset(place);
+    uint64_t len = virtio_gpu_blob_place_len(place);
+
+    /* The file's start follows nothing: this merges with no neighbour. */
     if (!map_at(holes, offset, len, holes->fd, 0)) {
         spend_store(holes);
         return punch(holes, offset, len);
     }
-    add_place(holes, offset, len);
+    add_vacancy(holes, place);
     return true;
+}
+
+static bool may_vacate(VirtIOGPUBlobHoles *holes,
+                       const VirtIOGPUBlobPlace *place)
+{
+    return virtio_gpu_blob_place_len(place) <= holes->period &&
+           (holes->vacant_by_age.length < VACANCIES_MAX || join_oldest(holes));
+}
+
+bool virtio_gpu_blob_holes_leave(VirtIOGPUBlobHoles *holes,
+                                 VirtIOGPUBlobPlace *place)
+{
+    bool gone = may_vacate(holes, place) ? vacate(holes, place)
+                                         : mend(holes, place);
+
+    if (gone) {
+        forget(holes, place);
+    }
+    return gone;
+}
+
+void virtio_gpu_blob_holes_close(VirtIOGPUBlobHoles *holes,
+                                 VirtIOGPUBlobPlace *place)
+{
+    mend(holes, place);
+    forget(holes, place);
+}
+
+void virtio_gpu_blob_holes_renew(VirtIOGPUBlobHoles *holes)
+{
+    VirtIOGPUBlobPlace all = virtio_gpu_blob_place(0, holes->size);
+
+    mend(holes, &all);
 }
 
 void virtio_gpu_blob_holes_trim(VirtIOGPUBlobHoles *holes)
@@ -231,7 +296,8 @@ bool virtio_gpu_blob_holes_init(VirtIOGPUBlobHoles *holes, uint64_t size,
     holes->dumped = dumped;
     holes->period = MIN(size, HOLE_SIZE);
     holes->store_len = (size / holes->period + 8) * holes->page_size;
-    g_queue_init(&holes->by_age);
+    holes->gaps = 1;
+    g_queue_init(&holes->vacant_by_age);
 
     holes->fd = qemu_memfd_create("virtio-gpu-hole", holes->period, false, 0,
                                   F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL,
@@ -256,7 +322,7 @@ bool virtio_gpu_blob_holes_init(VirtIOGPUBlobHoles *holes, uint64_t size,
 
 void virtio_gpu_blob_holes_destroy(VirtIOGPUBlobHoles *holes)
 {
-    g_queue_clear_full(&holes->by_age, g_free);
+    g_queue_clear_full(&holes->vacant_by_age, g_free);
     spend_store(holes);
     if (holes->fd >= 0) {
         close(holes->fd);

@@ -1,22 +1,28 @@
 /*
- * virtio-gpu blob mappings: what the window shows where no blob is
+ * virtio-gpu blob mappings: the window's address space in QEMU
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * One small memfd shows again and again, so that a guest may read and write
- * anywhere, and QEMU grows by no more than that file.  What is next to each
- * other joins into one mapping of the kernel's, but for the places that blobs
- * left last: they stay apart for the next blob, since a mapping that is
- * replaced as a whole costs half of one that is cut out and merged again.
+ * What is mapped where, by mmap() alone: buffers at their places, and
+ * holes between them.  Holes show one small memfd again and again, so that a
+ * guest may read and write anywhere, and QEMU grows by no more than that
+ * file.  Holes next to each other join into one mapping of the kernel's, but
+ * for those that blobs left last: these vacancies stay apart for the next
+ * blob, since a mapping that is replaced as a whole costs half of one that is
+ * cut out and merged again.
+ *
+ * BQL held; main loop, or a vCPU's thread that resets the device.  vCPUs and
+ * other threads read and write the window meanwhile: at no time may anything
+ * show there but a buffer or a hole.
  */
 
 #ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_HOLES_H
 #define HW_DISPLAY_VIRTIO_GPU_BLOB_HOLES_H
 
-#include "qemu/interval-tree.h"
+#include "virtio-gpu-blob-place.h"
 
 /**
- * VirtIOGPUBlobHoles - the window's address space and its holes
+ * VirtIOGPUBlobHoles - the window's address space
  * @base: where the window is in QEMU's address space
  * @size: bytes
  * @page_size: the host's page in bytes
@@ -26,8 +32,11 @@
  * @store: mappings kept in store, or NULL: a hole can always be put back,
  *         even when the kernel has no more for this process
  * @store_len: bytes
- * @places: those that blobs left and that stay apart
- * @by_age: the same, the oldest first
+ * @filled: the places where buffers are
+ * @count: how many they are
+ * @gaps: runs of pages between them
+ * @vacant: the places that buffers left and that stay apart
+ * @vacant_by_age: the same, the oldest first
  */
 typedef struct VirtIOGPUBlobHoles {
     uint8_t *base;
@@ -38,8 +47,11 @@ typedef struct VirtIOGPUBlobHoles {
     uint64_t period;
     void *store;
     size_t store_len;
-    IntervalTreeRoot places;
-    GQueue by_age;
+    IntervalTreeRoot filled;
+    uint64_t count;
+    uint64_t gaps;
+    IntervalTreeRoot vacant;
+    GQueue vacant_by_age;
 } VirtIOGPUBlobHoles;
 
 /**
@@ -61,50 +73,56 @@ bool virtio_gpu_blob_holes_init(VirtIOGPUBlobHoles *holes, uint64_t size,
 void virtio_gpu_blob_holes_destroy(VirtIOGPUBlobHoles *holes);
 
 /**
- * virtio_gpu_blob_holes_mappings() - mappings beyond one for each hole
- * @holes: the window's holes
+ * virtio_gpu_blob_holes_renew() - map the whole window anew
+ * @holes: without buffers
  *
- * Returns: how many of the kernel's mappings they take at most
+ * After somebody changed the mappings' advice: only what is alike merges.
+ */
+void virtio_gpu_blob_holes_renew(VirtIOGPUBlobHoles *holes);
+
+/**
+ * virtio_gpu_blob_holes_mappings() - what the kernel has to keep
+ * @holes: the window's address space
+ *
+ * Returns: how many of the kernel's mappings the window takes at most
  */
 uint64_t virtio_gpu_blob_holes_mappings(const VirtIOGPUBlobHoles *holes);
 
 /**
  * virtio_gpu_blob_holes_fill() - show a buffer in a hole
- * @holes: the window's holes
+ * @holes: the window's address space
  * @fd: the buffer
- * @offset: bytes from the window's start, a multiple of the host's page
- * @len: bytes, a multiple of the host's page
+ * @place: where, page aligned; must stay until the buffer leaves
  *
  * Returns: 0, or a negative errno with the hole as it was
  */
 int virtio_gpu_blob_holes_fill(VirtIOGPUBlobHoles *holes, int fd,
-                               uint64_t offset, uint64_t len);
+                               VirtIOGPUBlobPlace *place);
 
 /**
  * virtio_gpu_blob_holes_leave() - take a buffer away, expect another
- * @holes: the window's holes
- * @offset: as filled
- * @len: as filled
+ * @holes: the window's address space
+ * @place: as filled; the caller's again
  *
  * Returns: false if the kernel has no memory, with the buffer still there
  */
 bool virtio_gpu_blob_holes_leave(VirtIOGPUBlobHoles *holes,
-                                 uint64_t offset, uint64_t len);
+                                 VirtIOGPUBlobPlace *place);
 
 /**
- * virtio_gpu_blob_holes_mend() - one hole, joined with those around
- * @holes: the window's holes
- * @offset: bytes from the window's start, a multiple of the host's page
- * @len: bytes, a multiple of the host's page
+ * virtio_gpu_blob_holes_close() - take a buffer away, expect no other
+ * @holes: the window's address space
+ * @place: as filled; the caller's again
  *
- * Returns: false if the kernel has no memory, with nothing changed
+ * The hole joins with those around.  Where the kernel has no memory, the
+ * buffer stays visible until its place is used again.
  */
-bool virtio_gpu_blob_holes_mend(VirtIOGPUBlobHoles *holes,
-                                uint64_t offset, uint64_t len);
+void virtio_gpu_blob_holes_close(VirtIOGPUBlobHoles *holes,
+                                 VirtIOGPUBlobPlace *place);
 
 /**
- * virtio_gpu_blob_holes_tidy() - join the places that blobs left
- * @holes: the window's holes
+ * virtio_gpu_blob_holes_tidy() - join the vacancies
+ * @holes: the window's address space
  *
  * Where the kernel has no memory, some stay as they are.
  */
@@ -112,7 +130,7 @@ void virtio_gpu_blob_holes_tidy(VirtIOGPUBlobHoles *holes);
 
 /**
  * virtio_gpu_blob_holes_trim() - tidy, and give the memory back
- * @holes: the window's holes
+ * @holes: the window's address space
  */
 void virtio_gpu_blob_holes_trim(VirtIOGPUBlobHoles *holes);
 

@@ -1,5 +1,5 @@
 /*
- * virtio-gpu blob mappings: a region of its own for one blob
+ * virtio-gpu blob mappings: regions of their own
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -7,8 +7,19 @@
 #include "qemu/osdep.h"
 #include "qemu/rcu.h"
 #include "hw/virtio/vhost.h"
+#include "hw/virtio/virtio.h"
 #include "system/kvm.h"
 #include "virtio-gpu-blob-region.h"
+
+#include <virglrenderer.h>
+
+/*
+ * Each region costs two sections of a flat view, of which the memory core
+ * can have 4096 in all (physmem.c, phys_section_add()), and a map's cost
+ * grows with the regions that are there.  With 256 the first limit is far,
+ * and a map takes less than a millisecond.
+ */
+#define REGIONS_MAX 256
 
 /*
  * A region within the window makes three slots of one: what comes before,
@@ -16,76 +27,272 @@
  */
 #define SLOTS_NEEDED 2
 
+#define TYPE_VIRTIO_GPU_BLOB_REGION "virtio-gpu-blob-region"
+OBJECT_DECLARE_SIMPLE_TYPE(VirtIOGPUBlobRegion, VIRTIO_GPU_BLOB_REGION)
+
+/**
+ * VirtIOGPUBlobLoan - memory of the renderer that a region shows
+ * @regions: the device's
+ * @resource_id: whose memory it is
+ * @opaque: who wants to know when it is returned
+ * @next: within @regions->ended
+ *
+ * It outlives the region, until the renderer has its memory back.
+ */
+struct VirtIOGPUBlobLoan {
+    VirtIOGPUBlobRegions *regions;
+    uint32_t resource_id;
+    void *opaque;
+    QSLIST_ENTRY(VirtIOGPUBlobLoan) next;
+};
+
+/**
+ * VirtIOGPUBlobRegion - one of them
+ * @regions: the device's
+ * @host: what @mr shows
+ * @loan: if it is the renderer's, or NULL if we mapped it
+ */
 struct VirtIOGPUBlobRegion {
     Object parent_obj;
 
     struct rcu_head rcu;
     MemoryRegion mr;
-    MemoryRegion *container;
-    VirtIOGPUBlobRegionGone gone;
-    void *opaque;
+    VirtIOGPUBlobRegions *regions;
+    void *host;
+    uint64_t len;
+    VirtIOGPUBlobLoan *loan;
 };
 
-bool virtio_gpu_blob_region_room(unsigned regions)
-{
-    unsigned needed = (regions + 1) * SLOTS_NEEDED;
+/*
+ * Room
+ */
 
-    /* GCOVR_EXCL_START: needs KVM or vhost, and hundreds of slots in use */
+/*
+ * Room for all of them is asked for, since those of a BAR that the guest has
+ * moved away come back at once.
+ */
+static bool has_slots(unsigned needed)
+{
     if (kvm_enabled() && kvm_get_free_memslots() < needed) {
         return false;
     }
     return vhost_get_free_memslots() >= needed;
-    /* GCOVR_EXCL_STOP */
 }
 
-VirtIOGPUBlobRegion *virtio_gpu_blob_region_new(MemoryRegion *container,
-                                                uint64_t offset, void *host,
-                                                uint64_t len,
-                                                VirtIOGPUBlobRegionGone gone,
-                                                void *opaque)
+static VirtIOGPUBlobReason check_room(const VirtIOGPUBlobRegions *regions)
+{
+    if (regions->count >= REGIONS_MAX) {
+        return VIRTIO_GPU_BLOB_REGION_LIMIT;
+    }
+    return has_slots((regions->count + 1) * SLOTS_NEEDED)
+           ? VIRTIO_GPU_BLOB_OK : VIRTIO_GPU_BLOB_NO_MEMORY_SLOT;
+}
+
+bool virtio_gpu_blob_regions_are_at(VirtIOGPUBlobRegions *regions,
+                                    const VirtIOGPUBlobPlace *place)
+{
+    return interval_tree_iter_first(&regions->shown, place->node.start,
+                                    place->node.last);
+}
+
+/*
+ * Show
+ */
+
+static VirtIOGPUBlobRegion *show(VirtIOGPUBlobRegions *regions, void *host,
+                                 VirtIOGPUBlobPlace *place)
 {
     Object *obj = object_new(TYPE_VIRTIO_GPU_BLOB_REGION);
     VirtIOGPUBlobRegion *region = VIRTIO_GPU_BLOB_REGION(obj);
 
-    region->container = container;
-    region->gone = gone;
-    region->opaque = opaque;
+    region->regions = regions;
+    region->host = host;
+    region->len = virtio_gpu_blob_place_len(place);
+    regions->count++;
+    interval_tree_insert(&place->node, &regions->shown);
     /*
      * Not plain RAM: VFIO gives up on RAM that it cannot pin, and a GPU's
      * pages often are such.
      */
     memory_region_init_ram_device_ptr(&region->mr, obj,
-                                      "virtio-gpu-blob-region", len, host);
-    memory_region_add_subregion_overlap(container, offset, &region->mr, 1);
+                                      "virtio-gpu-blob-region", region->len,
+                                      host);
+    memory_region_add_subregion_overlap(regions->container,
+                                        virtio_gpu_blob_place_offset(place),
+                                        &region->mr, 1);
     return region;
 }
+
+VirtIOGPUBlobReason
+virtio_gpu_blob_region_show_fd(VirtIOGPUBlobRegions *regions, int fd,
+                               VirtIOGPUBlobPlace *place,
+                               VirtIOGPUBlobRegion **shown)
+{
+    VirtIOGPUBlobReason reason = check_room(regions);
+    void *host;
+
+    if (reason) {
+        return reason;
+    }
+    host = mmap(NULL, virtio_gpu_blob_place_len(place),
+                PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (host == MAP_FAILED) {
+        return virtio_gpu_blob_reason_of_errno(errno);
+    }
+    *shown = show(regions, host, place);
+    return VIRTIO_GPU_BLOB_OK;
+}
+
+/* More than the blob's pages would show the guest the host's other data. */
+static VirtIOGPUBlobReason check_loan(const void *host, uint64_t got,
+                                      uint64_t size,
+                                      const VirtIOGPUBlobPlace *place)
+{
+    if (got < size) {
+        return VIRTIO_GPU_BLOB_BUFFER_TOO_SHORT;
+    }
+    if (!host || !QEMU_PTR_IS_ALIGNED(host, qemu_real_host_page_size()) ||
+        got < virtio_gpu_blob_place_len(place)) {
+        return VIRTIO_GPU_BLOB_MAP_FAILED;
+    }
+    return VIRTIO_GPU_BLOB_OK;
+}
+
+static VirtIOGPUBlobReason borrow(uint32_t resource_id, uint64_t size,
+                                  const VirtIOGPUBlobPlace *place,
+                                  void **host)
+{
+    VirtIOGPUBlobReason reason;
+    uint64_t got;
+    int ret = virgl_renderer_resource_map(resource_id, host, &got);
+
+    if (ret) {
+        return virtio_gpu_blob_reason_of_errno(-ret);
+    }
+    reason = check_loan(*host, got, size, place);
+    if (reason) {
+        virgl_renderer_resource_unmap(resource_id);
+    }
+    return reason;
+}
+
+VirtIOGPUBlobReason
+virtio_gpu_blob_region_show_loan(VirtIOGPUBlobRegions *regions,
+                                 uint32_t resource_id, uint64_t size,
+                                 VirtIOGPUBlobPlace *place, void *opaque,
+                                 VirtIOGPUBlobRegion **shown)
+{
+    VirtIOGPUBlobReason reason = check_room(regions);
+    VirtIOGPUBlobLoan *loan;
+    void *host;
+
+    if (!reason) {
+        reason = borrow(resource_id, size, place, &host);
+    }
+    if (reason) {
+        return reason;
+    }
+    loan = g_new0(VirtIOGPUBlobLoan, 1);
+    loan->regions = regions;
+    loan->resource_id = resource_id;
+    loan->opaque = opaque;
+    *shown = show(regions, host, place);
+    (*shown)->loan = loan;
+    return VIRTIO_GPU_BLOB_OK;
+}
+
+/*
+ * Hide
+ */
 
 /*
  * I/O in flight may refer to the region, and be done in a thread without the
  * BQL.  A region must not end there: the last reference is ours.
  */
-static void region_reclaim(struct rcu_head *rcu)
+static void reclaim(struct rcu_head *rcu)
 {
     VirtIOGPUBlobRegion *region = container_of(rcu, VirtIOGPUBlobRegion, rcu);
 
     if (qatomic_read(&OBJECT(region)->ref) > 1) {
-        call_rcu1(rcu, region_reclaim);
+        call_rcu1(rcu, reclaim);
         return;
     }
     object_unref(OBJECT(region));
 }
 
-void virtio_gpu_blob_region_delete(VirtIOGPUBlobRegion *region)
+bool virtio_gpu_blob_region_hide(VirtIOGPUBlobRegion *region,
+                                 VirtIOGPUBlobPlace *place)
 {
-    memory_region_del_subregion(region->container, &region->mr);
-    call_rcu1(&region->rcu, region_reclaim);
+    VirtIOGPUBlobRegions *regions = region->regions;
+    bool ours = !region->loan;
+
+    interval_tree_remove(&place->node, &regions->shown);
+    if (ours) {
+        regions->count--;
+    } else {
+        regions->leaving++;
+    }
+    memory_region_del_subregion(regions->container, &region->mr);
+    call_rcu1(&region->rcu, reclaim);
+    return ours;
+}
+
+/* The renderer can be used in the main loop only: leave the rest to it. */
+static void end_loan(VirtIOGPUBlobLoan *loan)
+{
+    QSLIST_INSERT_HEAD(&loan->regions->ended, loan, next);
+    qemu_bh_schedule(loan->regions->ended_bh);
 }
 
 static void region_finalize(Object *obj)
 {
     VirtIOGPUBlobRegion *region = VIRTIO_GPU_BLOB_REGION(obj);
 
-    region->gone(region->opaque);
+    if (region->loan) {
+        end_loan(region->loan);
+    } else {
+        munmap(region->host, region->len);
+    }
+}
+
+static void return_loan(VirtIOGPUBlobRegions *regions, VirtIOGPUBlobLoan *loan)
+{
+    virgl_renderer_force_ctx_0();
+    virgl_renderer_resource_unmap(loan->resource_id);
+    regions->count--;
+    regions->leaving--;
+    regions->returned(loan->opaque);
+    g_free(loan);
+}
+
+static void return_loans(void *opaque)
+{
+    VirtIOGPUBlobRegions *regions = opaque;
+    VirtIOGPUBlobLoan *loan;
+
+    while ((loan = QSLIST_FIRST(&regions->ended))) {
+        QSLIST_REMOVE_HEAD(&regions->ended, next);
+        return_loan(regions, loan);
+    }
+}
+
+/*
+ * Life
+ */
+
+void virtio_gpu_blob_regions_init(VirtIOGPUBlobRegions *regions,
+                                  DeviceState *dev, MemoryRegion *container,
+                                  VirtIOGPUBlobReturned *returned)
+{
+    regions->container = container;
+    regions->returned = returned;
+    QSLIST_INIT(&regions->ended);
+    regions->ended_bh = virtio_bh_io_new_guarded(dev, return_loans, regions);
+}
+
+void virtio_gpu_blob_regions_destroy(VirtIOGPUBlobRegions *regions)
+{
+    qemu_bh_delete(regions->ended_bh);
 }
 
 static const TypeInfo region_info = {

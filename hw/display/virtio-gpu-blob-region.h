@@ -1,58 +1,125 @@
 /*
- * virtio-gpu blob mappings: a region of its own for one blob
+ * virtio-gpu blob mappings: regions of their own
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * For what cannot be in the window's one region (virtio-gpu-blob-window.h): a
+ * buffer that has no fd but only the renderer's own memory, or one that those
+ * who look at guest memory cannot follow there.  A memory region, with its
+ * slots, for each: dear, and few.  What the memory core or an accelerator
+ * would reject aborts QEMU, so it is asked for before.
+ *
+ * BQL held; main loop, or a vCPU's thread that resets the device.  The last
+ * reference of a hidden region is dropped in RCU's thread, with the BQL; what
+ * follows from it runs in the main loop, as the renderer wants it.
  */
 
 #ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_REGION_H
 #define HW_DISPLAY_VIRTIO_GPU_BLOB_REGION_H
 
-#include "hw/virtio/virtio-gpu-blob-memory.h"
-#include "qom/object.h"
+#include "hw/qdev-core.h"
+#include "virtio-gpu-blob-compat.h"
+#include "virtio-gpu-blob-decision.h"
+#include "virtio-gpu-blob-place.h"
 
-#define TYPE_VIRTIO_GPU_BLOB_REGION "virtio-gpu-blob-region"
-OBJECT_DECLARE_SIMPLE_TYPE(VirtIOGPUBlobRegion, VIRTIO_GPU_BLOB_REGION)
+typedef struct VirtIOGPUBlobRegion VirtIOGPUBlobRegion;
+typedef struct VirtIOGPUBlobLoan VirtIOGPUBlobLoan;
 
 /**
- * VirtIOGPUBlobRegionGone - nobody looks at the memory any more
- * @opaque: as given
+ * VirtIOGPUBlobReturned - nobody looks at the renderer's memory any more
+ * @opaque: as given to virtio_gpu_blob_region_show_loan()
  *
- * Called once, from RCU's thread, with the BQL held.
+ * Called once, in the main loop, when the renderer has its memory back.
  */
-typedef void (*VirtIOGPUBlobRegionGone)(void *opaque);
+typedef void VirtIOGPUBlobReturned(void *opaque);
 
 /**
- * virtio_gpu_blob_region_room() - can one more region be added?
- * @regions: how many there are
- *
- * What the memory core or KVM would reject aborts QEMU: asked before.
- *
- * Returns: true if every user of memory slots has room for all of them, as
- * those of a BAR that the guest has moved away come back at once
- */
-bool virtio_gpu_blob_region_room(unsigned regions);
-
-/**
- * virtio_gpu_blob_region_new() - show memory in the window
+ * VirtIOGPUBlobRegions - a device's regions
  * @container: the host-visible region
- * @offset: bytes from the window's start
- * @host: the memory, page aligned; must stay until @gone is called
- * @len: bytes, a multiple of the host's page
- * @gone: called when the memory may go
- * @opaque: for @gone
- *
- * Returns: the region; end it with virtio_gpu_blob_region_delete()
+ * @shown: the places where they are
+ * @count: those that are shown, and those whose loan is not returned
+ * @leaving: those hidden whose loan is not returned
+ * @returned: called for each loan
+ * @ended: loans that nobody looks at any more, for @ended_bh
+ * @ended_bh: gives them back to the renderer
  */
-VirtIOGPUBlobRegion *virtio_gpu_blob_region_new(MemoryRegion *container,
-                                                uint64_t offset, void *host,
-                                                uint64_t len,
-                                                VirtIOGPUBlobRegionGone gone,
-                                                void *opaque);
+typedef struct VirtIOGPUBlobRegions {
+    MemoryRegion *container;
+    IntervalTreeRoot shown;
+    unsigned count;
+    unsigned leaving;
+    VirtIOGPUBlobReturned *returned;
+    QSLIST_HEAD(, VirtIOGPUBlobLoan) ended;
+    QEMUBH *ended_bh;
+} VirtIOGPUBlobRegions;
 
 /**
- * virtio_gpu_blob_region_delete() - hide the memory from the guest
- * @region: the region; freed once nobody refers to it
+ * virtio_gpu_blob_regions_init() - there are none
+ * @regions: end with virtio_gpu_blob_regions_destroy()
+ * @dev: the device
+ * @container: the host-visible region
+ * @returned: what to call when a loan is returned
  */
-void virtio_gpu_blob_region_delete(VirtIOGPUBlobRegion *region);
+void virtio_gpu_blob_regions_init(VirtIOGPUBlobRegions *regions,
+                                  DeviceState *dev, MemoryRegion *container,
+                                  VirtIOGPUBlobReturned *returned);
+
+/**
+ * virtio_gpu_blob_regions_destroy() - undo virtio_gpu_blob_regions_init()
+ * @regions: none of them shown or leaving
+ */
+void virtio_gpu_blob_regions_destroy(VirtIOGPUBlobRegions *regions);
+
+/**
+ * virtio_gpu_blob_regions_are_at() - is there a region?
+ * @regions: the device's
+ * @place: a range of the window
+ *
+ * Returns: true if any of it shows a region
+ */
+bool virtio_gpu_blob_regions_are_at(VirtIOGPUBlobRegions *regions,
+                                    const VirtIOGPUBlobPlace *place);
+
+/**
+ * virtio_gpu_blob_region_show_fd() - show a buffer by its fd
+ * @regions: the device's
+ * @fd: the buffer; may be closed afterwards
+ * @place: where, page aligned and not taken; must stay until it is hidden
+ * @shown: the region; end it with virtio_gpu_blob_region_hide()
+ *
+ * Returns: VIRTIO_GPU_BLOB_OK, or why it is not shown
+ */
+VirtIOGPUBlobReason
+virtio_gpu_blob_region_show_fd(VirtIOGPUBlobRegions *regions, int fd,
+                               VirtIOGPUBlobPlace *place,
+                               VirtIOGPUBlobRegion **shown);
+
+/**
+ * virtio_gpu_blob_region_show_loan() - show the renderer's own memory
+ * @regions: the device's
+ * @resource_id: known to the renderer, not mapped by it
+ * @size: the blob's size in bytes
+ * @place: where, page aligned and not taken; must stay until it is hidden
+ * @opaque: for @regions->returned
+ * @shown: the region; end it with virtio_gpu_blob_region_hide()
+ *
+ * Returns: VIRTIO_GPU_BLOB_OK, or why it is not shown
+ */
+VirtIOGPUBlobReason
+virtio_gpu_blob_region_show_loan(VirtIOGPUBlobRegions *regions,
+                                 uint32_t resource_id, uint64_t size,
+                                 VirtIOGPUBlobPlace *place, void *opaque,
+                                 VirtIOGPUBlobRegion **shown);
+
+/**
+ * virtio_gpu_blob_region_hide() - the guest sees the memory no more
+ * @region: the region; freed once nobody refers to it
+ * @place: as shown; the caller's again
+ *
+ * Returns: true if that is all; false for a loan, whose return is announced
+ * by @regions->returned, once nobody refers to it
+ */
+bool virtio_gpu_blob_region_hide(VirtIOGPUBlobRegion *region,
+                                 VirtIOGPUBlobPlace *place);
 
 #endif /* HW_DISPLAY_VIRTIO_GPU_BLOB_REGION_H */

@@ -11,7 +11,6 @@
 #include "qemu/timer.h"
 #include "trace.h"
 #include "virtio-gpu-blob-report.h"
-#include "hw/core/qdev-prop-internal.h"
 
 #define LOG_INTERVAL_MS 5000
 #define LOG_LINES_MAX 10
@@ -22,7 +21,7 @@ static const char *const policy_names[] = {
     [VIRTIO_GPU_MAP_POLICY_RENDERER] = "renderer",
 };
 
-static const QEnumLookup policy_lookup = {
+const QEnumLookup virtio_gpu_blob_policies = {
     .array = policy_names,
     .size = VIRTIO_GPU_MAP_POLICY__MAX,
 };
@@ -140,17 +139,6 @@ static const ReasonText reasons[] = {
         "use fewer memory devices" },
 };
 
-const PropertyInfo qdev_prop_virtio_gpu_map_policy = {
-    .type = "VirtIOGPUMapPolicy",
-    .description = "who is believed about the cache type of mapped blobs: "
-                   "safe (the exporter, else the renderer), strict (only who "
-                   "can vouch for it) or renderer (the renderer)",
-    .enum_table = &policy_lookup,
-    .get = qdev_propinfo_get_enum,
-    .set = qdev_propinfo_set_enum,
-    .set_default_value = qdev_propinfo_set_default_value_enum,
-};
-
 bool virtio_gpu_blob_log_has_room(VirtIOGPUBlobLog *log)
 {
     int64_t now = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
@@ -235,8 +223,8 @@ static QDict *map_entry(const VirtIOGPUBlobMapping *m)
 
     qdict_put_int(entry, "resource", m->resource_id);
     qdict_put_int(entry, "context", m->ctx_id);
-    qdict_put_int(entry, "offset", m->offset);
-    qdict_put_int(entry, "size", m->len);
+    qdict_put_int(entry, "offset", virtio_gpu_blob_place_offset(&m->place));
+    qdict_put_int(entry, "size", virtio_gpu_blob_place_len(&m->place));
     qdict_put_str(entry, "backing", backing_names[m->backing]);
     qdict_put_str(entry, "exporter", m->exporter);
     qdict_put_str(entry, "exporter-answer", answer_names[m->answer]);
@@ -253,31 +241,31 @@ QList *virtio_gpu_blob_list_maps(const VirtIOGPUBlobMappings *mappings)
     QList *list = qlist_new();
     int shown = 0;
 
-    QTAILQ_FOREACH(m, mappings, next) {
+    QTAILQ_FOREACH(m, &mappings->shown, next) {
         if (shown++ == VIRTIO_GPU_BLOB_MAPS_SHOWN) {
             break;
         }
-        /* GCOVR_EXCL_BR_START: QOBJECT()'s own */
         qlist_append(list, map_entry(m));
-        /* GCOVR_EXCL_BR_STOP */
     }
     return list;
 }
 
-QDict *virtio_gpu_blob_list_stats(const VirtIOGPUBlobStats *stats)
+QDict *virtio_gpu_blob_list_stats(const VirtIOGPUBlobMappings *mappings,
+                                  const VirtIOGPUBlobRefusals *refusals)
 {
     QDict *dict = qdict_new(), *refused = qdict_new();
     int i;
 
     for (i = VIRTIO_GPU_BLOB_OK + 1; i < VIRTIO_GPU_BLOB_REASON__MAX; i++) {
-        qdict_put_int(refused, reasons[i].name, stats->refused[i]);
+        qdict_put_int(refused, reasons[i].name, refusals->by_reason[i]);
     }
-    qdict_put_int(dict, "maps", stats->maps);
-    qdict_put_int(dict, "unmaps", stats->unmaps);
-    qdict_put_int(dict, "live", stats->live);
-    qdict_put_int(dict, "high-water", stats->high_water);
-    qdict_put_int(dict, "last-map-ms", stats->last_map_ms);
-    qdict_put_int(dict, "last-refusal-ms", stats->last_refusal_ms);
-    qdict_put(dict, "refused", refused); /* GCOVR_EXCL_BR_LINE: QOBJECT() */
+    qdict_put_int(dict, "maps", mappings->maps);
+    qdict_put_int(dict, "unmaps", mappings->unmaps);
+    qdict_put_int(dict, "live",
+                  virtio_gpu_blob_mappings_live(mappings));
+    qdict_put_int(dict, "high-water", mappings->high_water);
+    qdict_put_int(dict, "last-map-ms", mappings->last_map_ms);
+    qdict_put_int(dict, "last-refusal-ms", refusals->last_ms);
+    qdict_put(dict, "refused", refused);
     return dict;
 }

@@ -2,86 +2,30 @@
  * virtio-gpu blob mappings: what the operator sees
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Names and words for every fact and reason; from them the log's lines, the
+ * trace events and the lists that the properties show.  Reads the records of
+ * others and changes none.  A guest may cause what is logged here, so lines
+ * are limited in number, and none of it blocks.  BQL held, main loop.
  */
 
 #ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_REPORT_H
 #define HW_DISPLAY_VIRTIO_GPU_BLOB_REPORT_H
 
-#include "hw/virtio/virtio-gpu-blob.h"
+#include "virtio-gpu-blob-mapping.h"
 
 /* An entry of blob-maps costs memory on the monitor's side */
 #define VIRTIO_GPU_BLOB_MAPS_SHOWN 256
 
 /**
- * VirtIOGPUBlobState - how far the end of a mapping has come
- * @BLOB_SHOWN: not at all
- * @BLOB_LEAVING: the guest sees it no more, but somebody refers to its memory
- * @BLOB_GONE: nobody does
+ * VirtIOGPUBlobRefusals - the device's counters, since it was created
+ * @by_reason: refusals by reason
+ * @last_ms: when one was last refused, in ms since the epoch, or 0
  */
-typedef enum VirtIOGPUBlobState {
-    BLOB_SHOWN,
-    BLOB_LEAVING,
-    BLOB_GONE,
-} VirtIOGPUBlobState;
-
-/**
- * struct VirtIOGPUBlobMapping - a live mapping
- * @g: the device
- * @resource_id: the guest's name for it
- * @ctx_id: the context that created it
- * @offset: bytes from the window's start
- * @len: bytes, a multiple of the host's page
- * @region: its own region, or NULL when it is in the window's
- * @renderers: @region shows the renderer's own memory
- * @state: how far its end has come
- * @unreferenced: nobody refers to @region any more
- * @orphan: LEAVING, and its resource does not exist any more
- * @backing: what kind of buffer it is
- * @answer: what the exporter said
- * @renderer: the type the renderer names, or 0
- * @verdict: the map type and who vouched for it
- * @exporter: the exporter's name, empty if it was not read
- */
-struct VirtIOGPUBlobMapping {
-    VirtIOGPU *g;
-    uint32_t resource_id;
-    uint32_t ctx_id;
-    uint64_t offset;
-    uint64_t len;
-    struct VirtIOGPUBlobRegion *region;
-    bool renderers;
-    VirtIOGPUBlobState state;
-    bool unreferenced;
-    bool orphan;
-    uint8_t backing;
-    uint8_t answer;
-    uint8_t renderer;
-    VirtIOGPUBlobVerdict verdict;
-    char exporter[32];
-    QTAILQ_ENTRY(VirtIOGPUBlobMapping) next;
-};
-
-typedef QTAILQ_HEAD(, VirtIOGPUBlobMapping) VirtIOGPUBlobMappings;
-
-/**
- * VirtIOGPUBlobStats - the device's counters, since it was created
- * @maps: mappings made
- * @unmaps: mappings ended
- * @live: mappings now
- * @high_water: most mappings at any time
- * @refused: refusals by reason
- * @last_map_ms: when a mapping was last made, in ms since the epoch, or 0
- * @last_refusal_ms: when one was last refused, likewise
- */
-typedef struct VirtIOGPUBlobStats {
-    uint64_t maps;
-    uint64_t unmaps;
-    uint64_t live;
-    uint64_t high_water;
-    uint64_t refused[VIRTIO_GPU_BLOB_REASON__MAX];
-    int64_t last_map_ms;
-    int64_t last_refusal_ms;
-} VirtIOGPUBlobStats;
+typedef struct VirtIOGPUBlobRefusals {
+    uint64_t by_reason[VIRTIO_GPU_BLOB_REASON__MAX];
+    int64_t last_ms;
+} VirtIOGPUBlobRefusals;
 
 /**
  * VirtIOGPUBlobLog - keeps a guest from filling the log
@@ -161,7 +105,7 @@ void virtio_gpu_blob_trace_decision(const VirtIOGPUBlobSubject *subject,
 
 /**
  * virtio_gpu_blob_list_maps() - the blob-maps property
- * @mappings: live mappings; the newest VIRTIO_GPU_BLOB_MAPS_SHOWN are shown
+ * @mappings: the device's; the newest VIRTIO_GPU_BLOB_MAPS_SHOWN are shown
  *
  * Returns: a list of dictionaries, owned by the caller
  */
@@ -169,10 +113,15 @@ QList *virtio_gpu_blob_list_maps(const VirtIOGPUBlobMappings *mappings);
 
 /**
  * virtio_gpu_blob_list_stats() - the blob-map-stats property
- * @stats: the counters
+ * @mappings: the device's
+ * @refusals: the device's
  *
  * Returns: a dictionary, owned by the caller
  */
-QDict *virtio_gpu_blob_list_stats(const VirtIOGPUBlobStats *stats);
+QDict *virtio_gpu_blob_list_stats(const VirtIOGPUBlobMappings *mappings,
+                                  const VirtIOGPUBlobRefusals *refusals);
+
+/* The names of enum VirtIOGPUMapPolicy, for the property map-policy */
+extern const QEnumLookup virtio_gpu_blob_policies;
 
 #endif /* HW_DISPLAY_VIRTIO_GPU_BLOB_REPORT_H */

@@ -2,20 +2,15 @@
  * virtio-gpu blob mappings: the host-visible window
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
- *
- * One RAM region covers the whole window for as long as the device lives.
- * Buffers come and go by mmap(MAP_FIXED) below it, so that neither the flat
- * view nor a memory slot ever changes.
  */
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
-#include "qemu/error-report.h"
 #include "qemu/rcu.h"
 #include "hw/boards.h"
 #include "trace.h"
 #include "virtio-gpu-blob-holes.h"
-#include "virtio-gpu-blob-pages.h"
+#include "virtio-gpu-blob-rdm.h"
 #include "virtio-gpu-blob-window.h"
 
 /*
@@ -29,10 +24,9 @@ struct VirtIOGPUBlobWindow {
 
     MemoryRegion mr;
     MemoryRegion *container;
-    bool coordinated;
     uint64_t mappings_max;
     VirtIOGPUBlobHoles holes;
-    VirtIOGPUBlobPages pages;
+    VirtIOGPUBlobRDM *rdm;
 };
 
 /* What must outlive the region until no reader of a flat view is left */
@@ -43,89 +37,12 @@ typedef struct WindowMemory {
 } WindowMemory;
 
 /*
- * RamDiscardManager
- */
-
-/*
- * Blobs come and go as wholes.  A listener that cuts at multiples of this
- * cuts none, and needs no more mappings than there are blobs: VFIO aborts
- * QEMU over a window that could need too many.
- */
-static uint64_t window_rdm_get_min_granularity(const RamDiscardManager *rdm,
-                                               const MemoryRegion *mr)
-{
-    return VIRTIO_GPU_BLOB_WINDOW(rdm)->holes.size;
-}
-
-static bool window_rdm_is_populated(const RamDiscardManager *rdm,
-                                    const MemoryRegionSection *s)
-{
-    return virtio_gpu_blob_pages_is_populated(
-        &VIRTIO_GPU_BLOB_WINDOW(rdm)->pages, s);
-}
-
-static int window_rdm_replay_populated(const RamDiscardManager *rdm,
-                                       MemoryRegionSection *s,
-                                       VirtIOGPUBlobReplayPopulated replay_fn,
-                                       void *opaque)
-{
-    return virtio_gpu_blob_pages_replay(&VIRTIO_GPU_BLOB_WINDOW(rdm)->pages,
-                                        s, true, replay_fn, opaque);
-}
-
-typedef struct WindowReplay {
-    VirtIOGPUBlobReplayDiscarded fn;
-    void *opaque;
-} WindowReplay;
-
-static int window_replay_discarded_cb(MemoryRegionSection *run, void *opaque)
-{
-    WindowReplay *replay = opaque;
-
-    return virtio_gpu_blob_call_discarded(replay->fn, run, replay->opaque);
-}
-
-static VirtIOGPUBlobReplayResult
-window_rdm_replay_discarded(const RamDiscardManager *rdm,
-                            MemoryRegionSection *s,
-                            VirtIOGPUBlobReplayDiscarded replay_fn,
-                            void *opaque)
-{
-    WindowReplay replay = { .fn = replay_fn, .opaque = opaque };
-    int ret;
-
-    ret = virtio_gpu_blob_pages_replay(&VIRTIO_GPU_BLOB_WINDOW(rdm)->pages,
-                                       s, false, window_replay_discarded_cb,
-                                       &replay);
-    return VIRTIO_GPU_BLOB_REPLAY_RESULT(ret);
-}
-
-static void window_rdm_register_listener(RamDiscardManager *rdm,
-                                         RamDiscardListener *rdl,
-                                         MemoryRegionSection *s)
-{
-    VirtIOGPUBlobWindow *w = VIRTIO_GPU_BLOB_WINDOW(rdm);
-
-    if (virtio_gpu_blob_pages_listen(&w->pages, rdl, s)) {
-        error_report_once("virtio-gpu: a device cannot reach all mapped "
-                          "blobs");
-    }
-}
-
-static void window_rdm_unregister_listener(RamDiscardManager *rdm,
-                                           RamDiscardListener *rdl)
-{
-    virtio_gpu_blob_pages_unlisten(&VIRTIO_GPU_BLOB_WINDOW(rdm)->pages, rdl);
-}
-
-/*
  * Map and unmap
  */
 
 static bool has_mappings(const VirtIOGPUBlobWindow *w)
 {
-    return w->pages.count + w->pages.holes +
-           virtio_gpu_blob_holes_mappings(&w->holes) < w->mappings_max;
+    return virtio_gpu_blob_holes_mappings(&w->holes) < w->mappings_max;
 }
 
 /* Rather a slow map than one that is refused */
@@ -137,77 +54,57 @@ static bool window_has_mappings(VirtIOGPUBlobWindow *w)
     return has_mappings(w);
 }
 
-/*
- * Whoever needs all memory pinned cannot live with what happens here, and
- * the other way round; ask only while something is mapped.
- */
-static bool window_may_change(VirtIOGPUBlobWindow *w)
+bool virtio_gpu_blob_window_is_taken(VirtIOGPUBlobWindow *w,
+                                     const VirtIOGPUBlobPlace *place)
 {
-    if (!virtio_gpu_blob_pages_have_room(&w->pages)) {
-        return false;
-    }
-    w->coordinated = w->coordinated ||
-                     !ram_block_coordinated_discard_require(true);
-    return w->coordinated;
+    return interval_tree_iter_first(&w->holes.filled, place->node.start,
+                                    place->node.last);
 }
 
-static void window_changed(VirtIOGPUBlobWindow *w)
-{
-    if (w->coordinated && !w->pages.count) {
-        ram_block_coordinated_discard_require(false);
-        w->coordinated = false;
-    }
-}
-
+/* The buffer is there before it is announced. */
 static int window_place(VirtIOGPUBlobWindow *w, int fd,
-                        uint64_t offset, uint64_t len)
+                        VirtIOGPUBlobPlace *place)
 {
-    int ret = virtio_gpu_blob_holes_fill(&w->holes, fd, offset, len);
+    int ret = virtio_gpu_blob_holes_fill(&w->holes, fd, place);
 
     if (ret) {
         return ret;
     }
-    if (!virtio_gpu_blob_pages_populate(&w->pages, offset, len)) {
-        virtio_gpu_blob_holes_mend(&w->holes, offset, len);
+    if (!virtio_gpu_blob_rdm_populate(w->rdm, place)) {
+        virtio_gpu_blob_holes_close(&w->holes, place);
         return -EBUSY;
     }
     return 0;
 }
 
 int virtio_gpu_blob_window_map(VirtIOGPUBlobWindow *w, int fd,
-                               uint64_t offset, uint64_t len)
+                               VirtIOGPUBlobPlace *place)
 {
-    int ret;
+    int ret = -EBUSY;
 
     if (!window_has_mappings(w)) {
         return -ENOMEM;
     }
-    if (!window_may_change(w)) {
-        return -EBUSY;
+    if (virtio_gpu_blob_rdm_begin(w->rdm)) {
+        ret = window_place(w, fd, place);
     }
-    ret = window_place(w, fd, offset, len);
-    window_changed(w);
+    virtio_gpu_blob_rdm_end(w->rdm);
     return ret;
 }
 
+/* It is announced that the buffer goes before it does. */
 bool virtio_gpu_blob_window_unmap(VirtIOGPUBlobWindow *w,
-                                  uint64_t offset, uint64_t len)
+                                  VirtIOGPUBlobPlace *place, bool final)
 {
-    virtio_gpu_blob_pages_discard(&w->pages, offset, len);
-    if (!virtio_gpu_blob_holes_leave(&w->holes, offset, len)) {
-        virtio_gpu_blob_pages_populate(&w->pages, offset, len);
+    virtio_gpu_blob_rdm_discard(w->rdm, place);
+    if (final) {
+        virtio_gpu_blob_holes_close(&w->holes, place);
+    } else if (!virtio_gpu_blob_holes_leave(&w->holes, place)) {
+        virtio_gpu_blob_rdm_populate(w->rdm, place);
         return false;
     }
-    window_changed(w);
+    virtio_gpu_blob_rdm_end(w->rdm);
     return true;
-}
-
-void virtio_gpu_blob_window_drop(VirtIOGPUBlobWindow *w,
-                                 uint64_t offset, uint64_t len)
-{
-    virtio_gpu_blob_pages_discard(&w->pages, offset, len);
-    virtio_gpu_blob_holes_mend(&w->holes, offset, len);
-    window_changed(w);
 }
 
 void virtio_gpu_blob_window_trim(VirtIOGPUBlobWindow *w)
@@ -224,11 +121,9 @@ static uint64_t mappings_for_window(void)
     g_autofree char *text = NULL;
     uint64_t n = UINT64_MAX;
 
-    /* GCOVR_EXCL_BR_START: every Linux has it */
     if (g_file_get_contents("/proc/sys/vm/max_map_count", &text, NULL, NULL)) {
         n = g_ascii_strtoull(text, NULL, 10);
     }
-    /* GCOVR_EXCL_BR_STOP */
     return n - MIN(n / 2, MAPPINGS_LEFT);
 }
 
@@ -236,7 +131,7 @@ VirtIOGPUBlobWindow *virtio_gpu_blob_window_new(Object *owner,
                                                 MemoryRegion *container,
                                                 uint64_t size, Error **errp)
 {
-    ERRP_GUARD(); /* GCOVR_EXCL_BR_LINE: the macro's own */
+    ERRP_GUARD();
     Object *obj = object_new(TYPE_VIRTIO_GPU_BLOB_WINDOW);
     VirtIOGPUBlobWindow *w = VIRTIO_GPU_BLOB_WINDOW(obj);
 
@@ -247,15 +142,15 @@ VirtIOGPUBlobWindow *virtio_gpu_blob_window_new(Object *owner,
         object_unref(obj);
         return NULL;
     }
-    virtio_gpu_blob_pages_init(&w->pages, size, w->holes.page_size);
+    w->rdm = virtio_gpu_blob_rdm_new(size, &w->holes.filled);
     object_property_add_child(owner, "blob-window", obj);
     object_unref(obj);
 
     memory_region_init_ram_ptr(&w->mr, obj, "virtio-gpu-blob-window", size,
                                w->holes.base);
     /* A new RAM block is madvise()d; holes merge only if all are alike. */
-    virtio_gpu_blob_holes_mend(&w->holes, 0, size);
-    memory_region_set_ram_discard_manager(&w->mr, RAM_DISCARD_MANAGER(w));
+    virtio_gpu_blob_holes_renew(&w->holes);
+    virtio_gpu_blob_rdm_attach(w->rdm, &w->mr);
     w->container = container;
     memory_region_add_subregion(container, 0, &w->mr);
     trace_virtio_gpu_blob_window(size, w->holes.period);
@@ -265,17 +160,15 @@ VirtIOGPUBlobWindow *virtio_gpu_blob_window_new(Object *owner,
 void virtio_gpu_blob_window_delete(VirtIOGPUBlobWindow *w)
 {
     memory_region_del_subregion(w->container, &w->mr);
-    memory_region_set_ram_discard_manager(&w->mr, NULL);
+    virtio_gpu_blob_rdm_detach(&w->mr);
     object_unparent(OBJECT(w));
 }
 
-/* GCOVR_EXCL_START: QEMU ends before the grace period does */
 static void window_free_memory(WindowMemory *memory)
 {
     munmap(memory->base, memory->size);
     g_free(memory);
 }
-/* GCOVR_EXCL_STOP */
 
 static void window_init(Object *obj)
 {
@@ -296,19 +189,7 @@ static void window_finalize(Object *obj)
         call_rcu(memory, window_free_memory, rcu);
     }
     virtio_gpu_blob_holes_destroy(&w->holes);
-    virtio_gpu_blob_pages_destroy(&w->pages);
-}
-
-static void window_class_init(ObjectClass *oc, VirtIOGPUBlobClassData data)
-{
-    RamDiscardManagerClass *rdmc = RAM_DISCARD_MANAGER_CLASS(oc);
-
-    rdmc->get_min_granularity = window_rdm_get_min_granularity;
-    rdmc->is_populated = window_rdm_is_populated;
-    rdmc->replay_populated = window_rdm_replay_populated;
-    rdmc->replay_discarded = window_rdm_replay_discarded;
-    rdmc->register_listener = window_rdm_register_listener;
-    rdmc->unregister_listener = window_rdm_unregister_listener;
+    object_unref(w->rdm);
 }
 
 static const TypeInfo window_info = {
@@ -317,11 +198,6 @@ static const TypeInfo window_info = {
     .instance_size = sizeof(VirtIOGPUBlobWindow),
     .instance_init = window_init,
     .instance_finalize = window_finalize,
-    .class_init = window_class_init,
-    .interfaces = (InterfaceInfo[]) {
-        { TYPE_RAM_DISCARD_MANAGER },
-        { }
-    },
 };
 
 static void window_register_types(void)

@@ -2,12 +2,20 @@
  * virtio-gpu blob mappings: the host-visible window
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * One RAM region covers the whole window for as long as the device lives.
+ * Buffers come and go by mmap() below it (virtio-gpu-blob-holes.h), so that
+ * neither the flat view nor a memory slot ever changes, and those who look at
+ * guest memory are told (virtio-gpu-blob-rdm.h): whoever calls this need know
+ * of neither.  What may be mapped, and on whose word, is not its affair.
+ * BQL held; main loop, or a vCPU's thread that resets the device.
  */
 
 #ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_WINDOW_H
 #define HW_DISPLAY_VIRTIO_GPU_BLOB_WINDOW_H
 
-#include "hw/virtio/virtio-gpu-blob-memory.h"
+#include "virtio-gpu-blob-compat.h"
+#include "virtio-gpu-blob-place.h"
 #include "qom/object.h"
 
 #define TYPE_VIRTIO_GPU_BLOB_WINDOW "virtio-gpu-blob-window"
@@ -36,13 +44,22 @@ VirtIOGPUBlobWindow *virtio_gpu_blob_window_new(Object *owner,
 void virtio_gpu_blob_window_delete(VirtIOGPUBlobWindow *w);
 
 /**
+ * virtio_gpu_blob_window_is_taken() - is there a buffer?
+ * @w: the window
+ * @place: a range of it
+ *
+ * Returns: true if any of it shows a buffer
+ */
+bool virtio_gpu_blob_window_is_taken(VirtIOGPUBlobWindow *w,
+                                     const VirtIOGPUBlobPlace *place);
+
+/**
  * virtio_gpu_blob_window_map() - show a buffer in the window
  * @w: the window
- * @fd: the buffer, at least @len bytes long but for the last page's rest;
+ * @fd: the buffer, at least as long as @place but for the last page's rest;
  *      may be closed afterwards
- * @offset: bytes from the window's start, a multiple of the host's page
- * @len: bytes, a multiple of the host's page; [@offset, @offset + @len) must
- *       be unmapped and within the window
+ * @place: where, within the window, not taken, page aligned; must stay until
+ *         it is unmapped
  *
  * Returns: 0, or a negative errno with the window as it was: -ENOMEM when
  * the kernel has no mappings or memory left, -EBUSY when the others who look
@@ -50,31 +67,20 @@ void virtio_gpu_blob_window_delete(VirtIOGPUBlobWindow *w);
  * of its own), any other from mmap()
  */
 int virtio_gpu_blob_window_map(VirtIOGPUBlobWindow *w, int fd,
-                               uint64_t offset, uint64_t len);
+                               VirtIOGPUBlobPlace *place);
 
 /**
  * virtio_gpu_blob_window_unmap() - take a buffer out of the window
  * @w: the window
- * @offset: as mapped
- * @len: as mapped
+ * @place: as mapped; the caller's again unless false is returned
+ * @final: its owner goes in any case: where the kernel has no memory, the
+ *         buffer stays visible until its place is used again
  *
- * Returns: true if the buffer is gone; false if the kernel has no memory,
- * with the buffer still mapped
+ * Returns: true if the place is free; false, never if @final, if the kernel
+ * has no memory, with the buffer still mapped
  */
 bool virtio_gpu_blob_window_unmap(VirtIOGPUBlobWindow *w,
-                                  uint64_t offset, uint64_t len);
-
-/**
- * virtio_gpu_blob_window_drop() - take a buffer out, come what may
- * @w: the window
- * @offset: as mapped
- * @len: as mapped
- *
- * Where the kernel has no memory, the buffer stays visible until its place
- * is used again.
- */
-void virtio_gpu_blob_window_drop(VirtIOGPUBlobWindow *w,
-                                 uint64_t offset, uint64_t len);
+                                  VirtIOGPUBlobPlace *place, bool final);
 
 /**
  * virtio_gpu_blob_window_trim() - give the memory behind the holes back

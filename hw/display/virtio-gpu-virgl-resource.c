@@ -5,9 +5,20 @@
  */
 
 #include "qemu/osdep.h"
-#include "hw/virtio/virtio-gpu-blob.h"
+#include "virtio-gpu-virgl.h"
 
 #include <virglrenderer.h>
+
+void virtio_gpu_virgl_resources_init(VirtIOGPUGL *gl)
+{
+    gl->resources = g_hash_table_new(NULL, NULL);
+}
+
+void virtio_gpu_virgl_resources_destroy(VirtIOGPUGL *gl)
+{
+    g_hash_table_unref(gl->resources);
+    gl->resources = NULL;
+}
 
 static gpointer resource_key(uint32_t resource_id)
 {
@@ -41,38 +52,28 @@ void virtio_gpu_virgl_release(VirtIOGPU *g, uint32_t resource_id)
     virgl_renderer_resource_unref(resource_id);
 }
 
-static void disable_scanouts(VirtIOGPU *g,
-                             struct virtio_gpu_simple_resource *res)
+void virtio_gpu_virgl_remove_resource(VirtIOGPU *g,
+                                      struct virtio_gpu_virgl_resource *res)
 {
+    QTAILQ_REMOVE(&g->reslist, &res->base, next);
+    g_hash_table_remove(VIRTIO_GPU_GL(g)->resources,
+                        resource_key(res->base.resource_id));
+    /* The iov itself is the renderer's since the resource was created. */
+    g_free(res->base.addrs);
+    g_free(res);
+}
+
+void virtio_gpu_virgl_disable_scanouts(VirtIOGPU *g,
+                                       struct virtio_gpu_virgl_resource *res)
+{
+    VirtIOGPUBase *b = VIRTIO_GPU_BASE(g);
     int i;
 
-    /* GCOVR_EXCL_START: needs a display that shows dma-bufs */
-    for (i = 0; i < g->parent_obj.conf.max_outputs; i++) {
+    for (i = 0; i < b->conf.max_outputs; i++) {
         /* A bit stays when another kind of resource takes the scanout. */
-        if (res->scanout_bitmask & (1 << i) &&
-            g->parent_obj.scanout[i].resource_id == res->resource_id) {
+        if (res->base.scanout_bitmask & (1 << i) &&
+            b->scanout[i].resource_id == res->base.resource_id) {
             virtio_gpu_disable_scanout(g, i);
         }
     }
-    /* GCOVR_EXCL_STOP */
-}
-
-void virtio_gpu_virgl_resource_destroy(VirtIOGPU *g,
-                                       struct virtio_gpu_simple_resource *base,
-                                       Error **errp)
-{
-    struct virtio_gpu_virgl_resource *res =
-        container_of(base, struct virtio_gpu_virgl_resource, base);
-
-    disable_scanouts(g, base);
-    virgl_renderer_force_ctx_0();
-    if (virtio_gpu_blob_abandon(g, res)) {
-        virtio_gpu_virgl_release(g, base->resource_id);
-    }
-    QTAILQ_REMOVE(&g->reslist, base, next);
-    g_hash_table_remove(VIRTIO_GPU_GL(g)->resources,
-                        resource_key(base->resource_id));
-    /* The iov itself is the renderer's since the resource was created. */
-    g_free(base->addrs);
-    g_free(res);
 }

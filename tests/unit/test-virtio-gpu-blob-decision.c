@@ -8,7 +8,7 @@
 #include "qemu/osdep.h"
 #include "qemu/units.h"
 #include "standard-headers/linux/virtio_gpu.h"
-#include "hw/virtio/virtio-gpu-blob-decision.h"
+#include "hw/display/virtio-gpu-blob-decision.h"
 
 #define CACHED VIRTIO_GPU_MAP_CACHE_CACHED
 #define UNCACHED VIRTIO_GPU_MAP_CACHE_UNCACHED
@@ -313,7 +313,7 @@ static void test_order(void)
 }
 
 /* Reading the name is skipped where it can change nothing. */
-static void check_wants(const VirtIOGPUBlobFacts *facts,
+static void check_needs_exporter_name(const VirtIOGPUBlobFacts *facts,
                         VirtIOGPUMapPolicy policy,
                         const VirtIOGPUBlobVerdict *verdict)
 {
@@ -322,9 +322,10 @@ static void check_wants(const VirtIOGPUBlobFacts *facts,
 
     unread.exporter = NULL;
     unread_verdict = virtio_gpu_blob_decide(&unread, policy);
-    if (!virtio_gpu_blob_wants_exporter(&unread, policy)) {
+    if (!virtio_gpu_blob_needs_exporter_name(&unread, policy)) {
         g_assert_cmpuint(unread_verdict.map_info, ==, verdict->map_info);
-        g_assert_false(virtio_gpu_blob_is_assumed(&unread_verdict));
+        g_assert_false(facts->backing == DMABUF &&
+                       virtio_gpu_blob_is_assumed(&unread_verdict));
         return;
     }
     if (policy == RENDERER) {
@@ -353,9 +354,9 @@ static void test_assumed(void)
     for_each_case(check_assumed);
 }
 
-static void test_wants(void)
+static void test_needs_exporter_name(void)
 {
-    for_each_case(check_wants);
+    for_each_case(check_needs_exporter_name);
 }
 
 /* The reason of a refusal by each rule, in the order of the rules */
@@ -493,6 +494,9 @@ static void test_errors(void)
         }
         g_assert_cmphex(virtio_gpu_blob_reason_error(r), ==, error);
     }
+    /* What is no reason is no success either. */
+    g_assert_cmphex(virtio_gpu_blob_reason_error(VIRTIO_GPU_BLOB_REASON__MAX),
+                    ==, VIRTIO_GPU_RESP_ERR_UNSPEC);
 }
 
 int main(int argc, char **argv)
@@ -504,7 +508,8 @@ int main(int argc, char **argv)
     g_test_add_func("/virtio-gpu-blob/decision/voucher", test_voucher);
     g_test_add_func("/virtio-gpu-blob/decision/safety", test_safety);
     g_test_add_func("/virtio-gpu-blob/decision/order", test_order);
-    g_test_add_func("/virtio-gpu-blob/decision/wants-exporter", test_wants);
+    g_test_add_func("/virtio-gpu-blob/decision/needs-exporter-name",
+                    test_needs_exporter_name);
     g_test_add_func("/virtio-gpu-blob/decision/assumed", test_assumed);
     g_test_add_func("/virtio-gpu-blob/decision/reasons", test_reasons);
     g_test_add_func("/virtio-gpu-blob/decision/names-type", test_names_type);

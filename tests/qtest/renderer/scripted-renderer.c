@@ -249,7 +249,7 @@ int virgl_renderer_resource_get_info(int id,
     info->handle = id;
     info->width = 64;
     info->height = 64;
-    info->fd = -1;
+    info->fd = SCRIPTED_BACKING(res->blob_id) == SCRIPTED_DMABUF ? res->fd : -1;
     return 0;
 }
 

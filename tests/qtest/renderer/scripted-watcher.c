@@ -12,13 +12,19 @@
 #include "hw/boards.h"
 #include "hw/core/cpu.h"
 #include "hw/virtio/virtio-gpu.h"
-#include "hw/virtio/virtio-gpu-blob-memory.h"
 #include "system/confidential-guest-support.h"
 #include "scripted-renderer.h"
 #if QEMU_VERSION_MAJOR > 10 || QEMU_VERSION_MINOR >= 1
 #include "system/address-spaces.h"
+
+typedef int ReplayResult;
+#define REPLAYED 0
 #else
 #include "exec/address-spaces.h"
+
+/* Before QEMU 10.1 the callback of replay_discarded() could not fail. */
+typedef void ReplayResult;
+#define REPLAYED
 #endif
 
 typedef struct Watcher {
@@ -129,13 +135,12 @@ static int count_populated(MemoryRegionSection *s, void *opaque)
     return 0;
 }
 
-static VirtIOGPUBlobReplayResult count_discarded(MemoryRegionSection *s,
-                                                 void *opaque)
+static ReplayResult count_discarded(MemoryRegionSection *s, void *opaque)
 {
     struct scripted_shared *shared = opaque;
 
     shared->discarded += int128_get64(s->size);
-    return VIRTIO_GPU_BLOB_REPLAY_RESULT(0);
+    return REPLAYED;
 }
 
 static void ask(struct scripted_shared *shared)

@@ -1,0 +1,143 @@
+/*
+ * virtio-gpu blob mappings: what can be found out about one buffer
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/cutils.h"
+#include "hw/virtio/dma-buf-info.h"
+#include "virtio-gpu-blob-buffer.h"
+
+#include <virglrenderer.h>
+
+/* A kernel that answers EAGAIN for good must not stop the VM. */
+#define ASK_RETRIES 1000
+
+static VirtIOGPUBlobBacking backing_of(uint32_t fd_type)
+{
+    switch (fd_type) {
+    case VIRGL_RENDERER_BLOB_FD_TYPE_DMABUF:
+        return VIRTIO_GPU_BLOB_BACKING_DMABUF;
+    case VIRGL_RENDERER_BLOB_FD_TYPE_SHM:
+        return VIRTIO_GPU_BLOB_BACKING_SHM;
+    default:
+        return VIRTIO_GPU_BLOB_BACKING_OPAQUE;
+    }
+}
+
+static VirtIOGPUExporterAnswer ask_exporter(int fd)
+{
+    struct dma_buf_info info = { .param = DMA_BUF_INFO_MAP_INFO };
+    int ret, tries = 0;
+
+    do {
+        ret = ioctl(fd, DMA_BUF_IOCTL_INFO, &info);
+    } while (ret < 0 && (errno == EINTR || errno == EAGAIN) &&
+             tries++ < ASK_RETRIES);
+
+    if (ret < 0) {
+        return errno == ENOTTY ? VIRTIO_GPU_EXPORTER_UNSUPPORTED
+                               : VIRTIO_GPU_EXPORTER_FAILED;
+    }
+    switch (info.value) {
+    case DMA_BUF_MAP_INFO_INCOHERENT:
+        return VIRTIO_GPU_EXPORTER_INCOHERENT;
+    case DMA_BUF_MAP_INFO_COHERENT_WC:
+        return VIRTIO_GPU_EXPORTER_COHERENT_WC;
+    case DMA_BUF_MAP_INFO_COHERENT_CACHED:
+        return VIRTIO_GPU_EXPORTER_COHERENT_CACHED;
+    default:
+        return VIRTIO_GPU_EXPORTER_OTHER;
+    }
+}
+
+/*
+ * An opaque fd is not what gets mapped, and a driver's file may well have no
+ * length: only one that does is taken at its word.
+ */
+static bool too_short(const VirtIOGPUBlobBuffer *buf, uint64_t size)
+{
+    off_t end = lseek(buf->fd, 0, SEEK_END);
+
+    if (buf->facts.backing == VIRTIO_GPU_BLOB_BACKING_OPAQUE && end <= 0) {
+        return false;
+    }
+    return end < 0 || end < size;
+}
+
+static uint32_t renderer_word(uint32_t resource_id)
+{
+    uint32_t map_info = VIRGL_RENDERER_MAP_CACHE_NONE;
+
+    if (virgl_renderer_resource_get_map_info(resource_id, &map_info) ||
+        !virtio_gpu_blob_names_type(map_info)) {
+        return VIRGL_RENDERER_MAP_CACHE_NONE;
+    }
+    return map_info;
+}
+
+static void read_fd(VirtIOGPUBlobBuffer *buf, uint32_t fd_type, uint64_t size)
+{
+    VirtIOGPUBlobFacts *facts = &buf->facts;
+
+    facts->backing = backing_of(fd_type);
+    facts->fd_too_short = too_short(buf, size);
+    facts->fd_read_write = (fcntl(buf->fd, F_GETFL) & O_ACCMODE) == O_RDWR;
+    if (facts->backing == VIRTIO_GPU_BLOB_BACKING_DMABUF) {
+        facts->answer = ask_exporter(buf->fd);
+    }
+}
+
+void virtio_gpu_blob_buffer_open(VirtIOGPUBlobBuffer *buf,
+                                 const VirtIOGPUBlobHost *host,
+                                 uint32_t resource_id, uint64_t size)
+{
+    uint32_t fd_type;
+    int fd;
+
+    buf->fd = -1;
+    buf->facts = (VirtIOGPUBlobFacts) {
+        .confidential_guest = host->confidential_guest,
+        .guest_type_honoured = host->guest_type_honoured,
+        .host_x86 = host->x86,
+    };
+    if (host->confidential_guest) {
+        return;
+    }
+    buf->facts.renderer = renderer_word(resource_id);
+    if (!virgl_renderer_resource_export_blob(resource_id, &fd_type, &fd)) {
+        buf->fd = fd;
+        read_fd(buf, fd_type, size);
+    }
+}
+
+void virtio_gpu_blob_buffer_read_exporter(VirtIOGPUBlobBuffer *buf)
+{
+    g_autofree char *path = NULL;
+    g_autofree char *text = NULL;
+    char *line, *next;
+    const char *name;
+
+    if (buf->facts.backing != VIRTIO_GPU_BLOB_BACKING_DMABUF) {
+        return;
+    }
+    path = g_strdup_printf("/proc/self/fdinfo/%d", buf->fd);
+    if (!g_file_get_contents(path, &text, NULL, NULL)) {
+        return;
+    }
+    for (next = text; (line = qemu_strsep(&next, "\n"));) {
+        if (strstart(line, "exp_name:\t", &name)) {
+            pstrcpy(buf->exporter, sizeof(buf->exporter), name);
+            buf->facts.exporter = buf->exporter;
+            return;
+        }
+    }
+}
+
+void virtio_gpu_blob_buffer_close(VirtIOGPUBlobBuffer *buf)
+{
+    if (buf->fd >= 0) {
+        close(buf->fd);
+    }
+}

@@ -1,0 +1,60 @@
+/*
+ * virtio-gpu blob mappings: what can be found out about one buffer
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Gets hold of a resource's buffer for as long as it is being mapped, and
+ * asks the kernel, its exporter and the renderer about it.  Facts only: what
+ * follows from them is decided in virtio-gpu-blob-decision.h.  Nothing is
+ * kept, since the answers may change until the buffer is mapped (i915).  BQL
+ * held, main loop: the renderer can be used nowhere else.
+ */
+
+#ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_BUFFER_H
+#define HW_DISPLAY_VIRTIO_GPU_BLOB_BUFFER_H
+
+#include "virtio-gpu-blob-decision.h"
+#include "virtio-gpu-blob-host.h"
+
+/**
+ * VirtIOGPUBlobBuffer - a resource's buffer, while it is being mapped
+ * @fd: a handle of our own, or -1
+ * @facts: what is known; facts.exporter points to @exporter or is NULL
+ * @exporter: room for the exporter's name
+ */
+typedef struct VirtIOGPUBlobBuffer {
+    int fd;
+    VirtIOGPUBlobFacts facts;
+    char exporter[64];
+} VirtIOGPUBlobBuffer;
+
+/**
+ * virtio_gpu_blob_buffer_open() - get hold of a buffer and ask about it
+ * @buf: filled in; end with virtio_gpu_blob_buffer_close()
+ * @host: the host; nothing is asked about a buffer of a confidential guest
+ * @resource_id: known to the renderer
+ * @size: the blob's size in bytes
+ *
+ * All but the exporter's name, which is slow to read.
+ */
+void virtio_gpu_blob_buffer_open(VirtIOGPUBlobBuffer *buf,
+                                 const VirtIOGPUBlobHost *host,
+                                 uint32_t resource_id, uint64_t size);
+
+/**
+ * virtio_gpu_blob_buffer_read_exporter() - read the exporter's name
+ * @buf: an open buffer
+ *
+ * The first exp_name of /proc/self/fdinfo/FD: what follows it can be set by
+ * anyone who holds the buffer (drivers/dma-buf/dma-buf.c,
+ * dma_buf_show_fdinfo()).
+ */
+void virtio_gpu_blob_buffer_read_exporter(VirtIOGPUBlobBuffer *buf);
+
+/**
+ * virtio_gpu_blob_buffer_close() - let go of a buffer
+ * @buf: as opened
+ */
+void virtio_gpu_blob_buffer_close(VirtIOGPUBlobBuffer *buf);
+
+#endif /* HW_DISPLAY_VIRTIO_GPU_BLOB_BUFFER_H */

@@ -1,0 +1,134 @@
+/*
+ * virtio-gpu blob mappings: what a device has of them
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qapi/util.h"
+#include "qapi/visitor.h"
+#include "qobject/qdict.h"
+#include "qobject/qlist.h"
+#include "virtio-gpu-blob-device.h"
+
+/*
+ * Properties
+ */
+
+static void get_policy(Object *obj, Visitor *v, const char *name,
+                       void *opaque, Error **errp)
+{
+    const Property *prop = opaque;
+
+    visit_type_enum(v, name, object_field_prop_ptr(obj, prop),
+                    &virtio_gpu_blob_policies, errp);
+}
+
+static void set_policy(Object *obj, Visitor *v, const char *name,
+                       void *opaque, Error **errp)
+{
+    /* Visiting is reading or writing, as the visitor has it. */
+    get_policy(obj, v, name, opaque, errp);
+}
+
+static void set_default_policy(ObjectProperty *op, const Property *prop)
+{
+    object_property_set_default_str(op,
+        qapi_enum_lookup(&virtio_gpu_blob_policies, prop->defval.i));
+}
+
+const PropertyInfo qdev_prop_virtio_gpu_map_policy = {
+    .type = "VirtIOGPUMapPolicy",
+    .description = "who is believed about the cache type of mapped blobs: "
+                   "safe (the exporter, else the renderer), strict (only who "
+                   "can vouch for it) or renderer (the renderer)",
+    .enum_table = &virtio_gpu_blob_policies,
+    .get = get_policy,
+    .set = set_policy,
+    .set_default_value = set_default_policy,
+};
+
+/* Before the device is realized there is nothing. */
+static void get_maps(Object *obj, Visitor *v, const char *name,
+                     void *opaque, Error **errp)
+{
+    const VirtIOGPUBlobs *blobs = VIRTIO_GPU_GL(obj)->blobs;
+    g_autoptr(QList) list = blobs ? virtio_gpu_blob_list_maps(&blobs->mappings)
+                                  : qlist_new();
+    QObject *any = QOBJECT(list);
+
+    visit_type_any(v, name, &any, errp);
+}
+
+static void get_stats(Object *obj, Visitor *v, const char *name,
+                      void *opaque, Error **errp)
+{
+    const VirtIOGPUBlobs *blobs = VIRTIO_GPU_GL(obj)->blobs;
+    const VirtIOGPUBlobs none = { }, *b = blobs ? blobs : &none;
+    g_autoptr(QDict) dict = virtio_gpu_blob_list_stats(&b->mappings,
+                                                       &b->refusals);
+    QObject *any = QOBJECT(dict);
+
+    visit_type_any(v, name, &any, errp);
+}
+
+void virtio_gpu_blob_class_init(ObjectClass *oc)
+{
+    object_class_property_add(oc, "blob-maps", "list", get_maps,
+                              NULL, NULL, NULL);
+    object_class_property_set_description(oc, "blob-maps",
+        "mapped blobs: which buffer, where, how, on whose word");
+    object_class_property_add(oc, "blob-map-stats", "struct", get_stats,
+                              NULL, NULL, NULL);
+    object_class_property_set_description(oc, "blob-map-stats",
+        "blobs mapped, unmapped and refused, by reason");
+}
+
+/*
+ * Life
+ */
+
+static bool open_window(VirtIOGPUBlobs *blobs, VirtIOGPUBase *b, Error **errp)
+{
+    if (!virtio_gpu_blob_enabled(b->conf) ||
+        !virtio_gpu_hostmem_enabled(b->conf)) {
+        return true;
+    }
+    if (memory_region_size(&b->hostmem) != b->conf.hostmem) {
+        error_setg(errp, "hostmem needs a PCI device such as "
+                   "virtio-gpu-gl-pci or virtio-vga-gl");
+        return false;
+    }
+    virtio_gpu_blob_host_init(&blobs->host);
+    return blobs->host.confidential_guest ||
+           virtio_gpu_blob_mappings_open(&blobs->mappings, errp);
+}
+
+bool virtio_gpu_blob_realize(VirtIOGPUGL *gl, Error **errp)
+{
+    gl->blobs = g_new0(VirtIOGPUBlobs, 1);
+    virtio_gpu_blob_mappings_init(&gl->blobs->mappings, VIRTIO_GPU(gl));
+    if (!open_window(gl->blobs, VIRTIO_GPU_BASE(gl), errp)) {
+        virtio_gpu_blob_unrealize(gl);
+        return false;
+    }
+    return true;
+}
+
+void virtio_gpu_blob_unrealize(VirtIOGPUGL *gl)
+{
+    virtio_gpu_blob_mappings_destroy(&gl->blobs->mappings);
+    g_free(gl->blobs);
+    gl->blobs = NULL;
+}
+
+bool virtio_gpu_blob_draining(const VirtIOGPUGL *gl)
+{
+    return virtio_gpu_blob_mappings_draining(&gl->blobs->mappings);
+}
+
+void virtio_gpu_blob_trim(VirtIOGPUGL *gl)
+{
+    virtio_gpu_blob_mappings_trim(&gl->blobs->mappings);
+}

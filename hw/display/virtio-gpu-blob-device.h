@@ -1,0 +1,110 @@
+/*
+ * virtio-gpu blob mappings: what a device has of them
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The device's side from realize to unrealize: its properties, and the state
+ * that its commands work on.  BQL held, main loop, but for
+ * virtio_gpu_blob_trim().
+ */
+
+#ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_DEVICE_H
+#define HW_DISPLAY_VIRTIO_GPU_BLOB_DEVICE_H
+
+#include "hw/qdev-properties.h"
+#include "hw/virtio/virtio-gpu.h"
+
+#if VIRGL_VERSION_MAJOR >= 1
+
+#include "virtio-gpu-blob-host.h"
+#include "virtio-gpu-blob-mapping.h"
+#include "virtio-gpu-blob-report.h"
+
+/**
+ * VirtIOGPUBlobs - a device's blobs
+ * @host: what the host does with a guest's cache type
+ * @mappings: what is mapped
+ * @refusals: what was not
+ * @log: keeps the guest from filling the log
+ */
+typedef struct VirtIOGPUBlobs {
+    VirtIOGPUBlobHost host;
+    VirtIOGPUBlobMappings mappings;
+    VirtIOGPUBlobRefusals refusals;
+    VirtIOGPUBlobLog log;
+} VirtIOGPUBlobs;
+
+/**
+ * virtio_gpu_blob_class_init() - add the read-only properties
+ * @oc: the device's class
+ */
+void virtio_gpu_blob_class_init(ObjectClass *oc);
+
+/**
+ * virtio_gpu_blob_realize() - set up blob mappings for a device
+ * @gl: the device, its hostmem container set up by the PCI proxy
+ * @errp: set when the window cannot be had
+ *
+ * Returns: false on error
+ */
+bool virtio_gpu_blob_realize(VirtIOGPUGL *gl, Error **errp);
+
+/**
+ * virtio_gpu_blob_unrealize() - undo virtio_gpu_blob_realize()
+ * @gl: the device, without resources
+ */
+void virtio_gpu_blob_unrealize(VirtIOGPUGL *gl);
+
+/**
+ * virtio_gpu_blob_draining() - is memory of the renderer still referred to?
+ * @gl: the device
+ *
+ * The renderer must not be reset until then; ctrl queue handling resumes by
+ * itself.
+ *
+ * Returns: true if the renderer must be left alone
+ */
+bool virtio_gpu_blob_draining(const VirtIOGPUGL *gl);
+
+/**
+ * virtio_gpu_blob_trim() - give memory back after a reset
+ * @gl: the device, without mappings
+ *
+ * Main loop, or the thread of a vCPU that resets the device.
+ */
+void virtio_gpu_blob_trim(VirtIOGPUGL *gl);
+
+extern const PropertyInfo qdev_prop_virtio_gpu_map_policy;
+
+/* map-policy: a VirtIOGPUMapPolicy in an int */
+#define DEFINE_PROP_VIRTIO_GPU_MAP_POLICY(_n, _s, _f)                   \
+    DEFINE_PROP_SIGNED(_n, _s, _f, VIRTIO_GPU_MAP_POLICY_SAFE,          \
+                       qdev_prop_virtio_gpu_map_policy, int)
+
+#else /* an older virglrenderer maps no blobs */
+
+static inline void virtio_gpu_blob_class_init(ObjectClass *oc)
+{
+}
+
+static inline bool virtio_gpu_blob_realize(VirtIOGPUGL *gl, Error **errp)
+{
+    return true;
+}
+
+static inline void virtio_gpu_blob_unrealize(VirtIOGPUGL *gl)
+{
+}
+
+static inline bool virtio_gpu_blob_draining(const VirtIOGPUGL *gl)
+{
+    return false;
+}
+
+static inline void virtio_gpu_blob_trim(VirtIOGPUGL *gl)
+{
+}
+
+#endif
+
+#endif /* HW_DISPLAY_VIRTIO_GPU_BLOB_DEVICE_H */

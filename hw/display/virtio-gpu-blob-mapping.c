@@ -1,0 +1,254 @@
+/*
+ * virtio-gpu blob mappings: a mapping, from placed to gone
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/cutils.h"
+#include "trace.h"
+#include "virtio-gpu-blob-mapping.h"
+
+/*
+ * Place
+ */
+
+static VirtIOGPUBlobPlace place_for(const VirtIOGPUBlobMappings *mappings,
+                                    uint64_t offset, uint64_t size)
+{
+    return virtio_gpu_blob_place(offset, ROUND_UP(size, mappings->page_size));
+}
+
+bool virtio_gpu_blob_mappings_are_at(VirtIOGPUBlobMappings *mappings,
+                                     uint64_t offset, uint64_t size)
+{
+    VirtIOGPUBlobPlace place = place_for(mappings, offset, size);
+
+    return mappings->window &&
+           (virtio_gpu_blob_window_is_taken(mappings->window, &place) ||
+            virtio_gpu_blob_regions_are_at(&mappings->regions, &place));
+}
+
+static VirtIOGPUBlobReason place_fd(VirtIOGPUBlobMapping *m, int fd)
+{
+    VirtIOGPUBlobMappings *mappings = m->mappings;
+    int ret = virtio_gpu_blob_window_map(mappings->window, fd, &m->place);
+
+    if (ret == -EBUSY) {
+        return virtio_gpu_blob_region_show_fd(&mappings->regions, fd,
+                                              &m->place, &m->region);
+    }
+    return ret ? virtio_gpu_blob_reason_of_errno(-ret) : VIRTIO_GPU_BLOB_OK;
+}
+
+static VirtIOGPUBlobReason
+place_buffer(VirtIOGPUBlobMapping *m, const VirtIOGPUBlobBuffer *buf,
+             const struct virtio_gpu_virgl_resource *res)
+{
+    switch (buf->facts.backing) {
+    case VIRTIO_GPU_BLOB_BACKING_DMABUF:
+    case VIRTIO_GPU_BLOB_BACKING_SHM:
+        return place_fd(m, buf->fd);
+    default:
+        return virtio_gpu_blob_region_show_loan(&m->mappings->regions,
+                                                res->base.resource_id,
+                                                res->base.blob_size,
+                                                &m->place, m, &m->region);
+    }
+}
+
+/* What the operator can ask of a mapping */
+static void describe(VirtIOGPUBlobMapping *m,
+                     const struct virtio_gpu_virgl_resource *res,
+                     const VirtIOGPUBlobFacts *facts,
+                     const VirtIOGPUBlobVerdict *verdict)
+{
+    m->resource_id = res->base.resource_id;
+    m->ctx_id = res->blob.ctx_id;
+    m->backing = facts->backing;
+    m->answer = facts->answer;
+    m->renderer = facts->renderer;
+    m->verdict = *verdict;
+    pstrcpy(m->exporter, sizeof(m->exporter),
+            facts->exporter ? facts->exporter : "");
+}
+
+static void record(VirtIOGPUBlobMapping *m)
+{
+    VirtIOGPUBlobMappings *mappings = m->mappings;
+    uint64_t live;
+
+    QTAILQ_INSERT_HEAD(&mappings->shown, m, next);
+    mappings->maps++;
+    live = virtio_gpu_blob_mappings_live(mappings);
+    mappings->high_water = MAX(mappings->high_water, live);
+    mappings->last_map_ms = g_get_real_time() / 1000;
+    trace_virtio_gpu_blob_map(m->resource_id,
+                              virtio_gpu_blob_place_offset(&m->place),
+                              virtio_gpu_blob_place_len(&m->place),
+                              m->verdict.map_info,
+                              m->region ? "region" : "window");
+}
+
+VirtIOGPUBlobReason
+virtio_gpu_blob_mapping_place(VirtIOGPUBlobMappings *mappings,
+                              struct virtio_gpu_virgl_resource *res,
+                              uint64_t offset, const VirtIOGPUBlobBuffer *buf,
+                              const VirtIOGPUBlobVerdict *verdict)
+{
+    g_autofree VirtIOGPUBlobMapping *m = g_new0(VirtIOGPUBlobMapping, 1);
+    VirtIOGPUBlobReason reason;
+
+    m->mappings = mappings;
+    m->place = place_for(mappings, offset, res->base.blob_size);
+    reason = place_buffer(m, buf, res);
+    if (reason) {
+        return reason;
+    }
+    describe(m, res, &buf->facts, verdict);
+    record(m);
+    res->blob.mapping = g_steal_pointer(&m);
+    return VIRTIO_GPU_BLOB_OK;
+}
+
+/*
+ * End
+ */
+
+/* The guest does not see the mapping any more. */
+static void unrecord(VirtIOGPUBlobMapping *m)
+{
+    QTAILQ_REMOVE(&m->mappings->shown, m, next);
+    m->mappings->unmaps++;
+    trace_virtio_gpu_blob_unmap(m->resource_id,
+                                virtio_gpu_blob_place_offset(&m->place),
+                                virtio_gpu_blob_place_len(&m->place));
+}
+
+/* The renderer does nothing that could touch the memory it has lent. */
+static void await_return(VirtIOGPUBlobMapping *m)
+{
+    m->state = VIRTIO_GPU_BLOB_LEAVING;
+    m->mappings->g->parent_obj.renderer_blocked++;
+}
+
+/* From SHOWN to LEAVING, or ready to be gone; false if it is still shown */
+static bool hide(VirtIOGPUBlobMapping *m, bool final)
+{
+    if (!m->region) {
+        if (!virtio_gpu_blob_window_unmap(m->mappings->window, &m->place,
+                                          final)) {
+            return false;
+        }
+        unrecord(m);
+        return true;
+    }
+    unrecord(m);
+    if (!virtio_gpu_blob_region_hide(m->region, &m->place)) {
+        await_return(m);
+    }
+    return true;
+}
+
+static void gone(struct virtio_gpu_virgl_resource *res)
+{
+    g_free(res->blob.mapping);
+    res->blob.mapping = NULL;
+}
+
+VirtIOGPUBlobReason
+virtio_gpu_blob_mapping_end(struct virtio_gpu_virgl_resource *res,
+                            bool *suspended)
+{
+    VirtIOGPUBlobMapping *m = res->blob.mapping;
+
+    if (m->state == VIRTIO_GPU_BLOB_SHOWN && !hide(m, false)) {
+        return VIRTIO_GPU_BLOB_TOO_MANY_MAPPINGS;
+    }
+    *suspended = m->state == VIRTIO_GPU_BLOB_LEAVING;
+    if (!*suspended) {
+        gone(res);
+    }
+    return VIRTIO_GPU_BLOB_OK;
+}
+
+bool virtio_gpu_blob_mapping_abandon(struct virtio_gpu_virgl_resource *res)
+{
+    VirtIOGPUBlobMapping *m = res->blob.mapping;
+
+    if (m->state == VIRTIO_GPU_BLOB_SHOWN) {
+        hide(m, true);
+    }
+    if (m->state == VIRTIO_GPU_BLOB_LEAVING) {
+        m->state = VIRTIO_GPU_BLOB_ORPHANED;
+        res->blob.mapping = NULL;
+        return false;
+    }
+    gone(res);
+    return true;
+}
+
+/* The renderer has its memory back. */
+static void returned(void *opaque)
+{
+    VirtIOGPUBlobMapping *m = opaque;
+    VirtIOGPU *g = m->mappings->g;
+
+    g->parent_obj.renderer_blocked--;
+    if (m->state == VIRTIO_GPU_BLOB_ORPHANED) {
+        virtio_gpu_virgl_release(g, m->resource_id);
+        g_free(m);
+    } else {
+        m->state = VIRTIO_GPU_BLOB_RETURNED;
+    }
+    VIRTIO_GPU_GET_CLASS(g)->handle_ctrl(VIRTIO_DEVICE(g), g->ctrl_vq);
+}
+
+/*
+ * All of them
+ */
+
+uint64_t virtio_gpu_blob_mappings_live(const VirtIOGPUBlobMappings *mappings)
+{
+    return mappings->maps - mappings->unmaps;
+}
+
+bool virtio_gpu_blob_mappings_draining(const VirtIOGPUBlobMappings *mappings)
+{
+    return mappings->regions.leaving;
+}
+
+void virtio_gpu_blob_mappings_trim(VirtIOGPUBlobMappings *mappings)
+{
+    if (mappings->window) {
+        virtio_gpu_blob_window_trim(mappings->window);
+    }
+}
+
+void virtio_gpu_blob_mappings_init(VirtIOGPUBlobMappings *mappings,
+                                   VirtIOGPU *g)
+{
+    mappings->g = g;
+    mappings->page_size = qemu_real_host_page_size();
+    QTAILQ_INIT(&mappings->shown);
+    virtio_gpu_blob_regions_init(&mappings->regions, DEVICE(g),
+                                 &VIRTIO_GPU_BASE(g)->hostmem, returned);
+}
+
+bool virtio_gpu_blob_mappings_open(VirtIOGPUBlobMappings *mappings,
+                                   Error **errp)
+{
+    VirtIOGPUBase *b = VIRTIO_GPU_BASE(mappings->g);
+
+    mappings->window = virtio_gpu_blob_window_new(OBJECT(b), &b->hostmem,
+                                                  b->conf.hostmem, errp);
+    return mappings->window;
+}
+
+void virtio_gpu_blob_mappings_destroy(VirtIOGPUBlobMappings *mappings)
+{
+    if (mappings->window) {
+        virtio_gpu_blob_window_delete(mappings->window);
+    }
+    virtio_gpu_blob_regions_destroy(&mappings->regions);
+}

@@ -1,0 +1,200 @@
+/*
+ * virtio-gpu blob mappings: a mapping, from placed to gone
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The one record of what is mapped.  A mapping is in the window, or has a
+ * region of its own; it ends with its UNMAP_BLOB, with its resource, or with
+ * a reset.  Whether it may be made is decided before, by others; what is said
+ * of it, by those who read the record.  BQL held; main loop, or a vCPU's
+ * thread that resets the device.
+ */
+
+#ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_MAPPING_H
+#define HW_DISPLAY_VIRTIO_GPU_BLOB_MAPPING_H
+
+#include "virtio-gpu-blob-buffer.h"
+#include "virtio-gpu-blob-region.h"
+#include "virtio-gpu-blob-window.h"
+#include "virtio-gpu-virgl.h"
+
+/**
+ * VirtIOGPUBlobState - how far a mapping's life has come
+ * @SHOWN: the guest sees it
+ * @LEAVING: the guest does not, but somebody refers to the renderer's memory;
+ *           the command that ends it waits
+ * @RETURNED: nobody does; the command that ends it is processed again
+ * @ORPHANED: as LEAVING, and no command waits: its resource is gone
+ *
+ * Whoever does something does it in the main loop; a reset may be a vCPU's,
+ * which waits for the main loop.
+ *
+ *   state     what happens               next      who
+ *   (none)    place()                    SHOWN     MAP_BLOB
+ *   SHOWN     end()                      (gone)    UNMAP_BLOB, RESOURCE_UNREF
+ *   SHOWN     end(), renderer's memory   LEAVING   the same
+ *   SHOWN     end(), no memory for it    SHOWN     the same
+ *   SHOWN     abandon()                  (gone)    reset
+ *   SHOWN     abandon(), renderer's      ORPHANED  reset
+ *   LEAVING   the memory is returned     RETURNED  the region's bottom half
+ *   LEAVING   abandon()                  ORPHANED  reset
+ *   RETURNED  end(), abandon()           (gone)    the same command, or reset
+ *   ORPHANED  the memory is returned     (gone)    the region's bottom half
+ */
+typedef enum VirtIOGPUBlobState {
+    VIRTIO_GPU_BLOB_SHOWN,
+    VIRTIO_GPU_BLOB_LEAVING,
+    VIRTIO_GPU_BLOB_RETURNED,
+    VIRTIO_GPU_BLOB_ORPHANED,
+} VirtIOGPUBlobState;
+
+/**
+ * VirtIOGPUBlobMapping - a mapping
+ * @mappings: the device's
+ * @state: how far its life has come
+ * @place: where it is shown
+ * @region: its own region, or NULL when it is in the window's
+ * @resource_id: the guest's name for it
+ * @ctx_id: the context that created it
+ * @backing: what kind of buffer it is
+ * @answer: what the exporter said
+ * @renderer: the type the renderer names, or 0
+ * @verdict: the map type and who vouched for it
+ * @exporter: the exporter's name, empty if it was not read
+ */
+typedef struct VirtIOGPUBlobMapping {
+    struct VirtIOGPUBlobMappings *mappings;
+    VirtIOGPUBlobState state;
+    VirtIOGPUBlobPlace place;
+    VirtIOGPUBlobRegion *region;
+    uint32_t resource_id;
+    uint32_t ctx_id;
+    uint8_t backing;
+    uint8_t answer;
+    uint8_t renderer;
+    VirtIOGPUBlobVerdict verdict;
+    char exporter[32];
+    QTAILQ_ENTRY(VirtIOGPUBlobMapping) next;
+} VirtIOGPUBlobMapping;
+
+/**
+ * VirtIOGPUBlobMappings - a device's mappings
+ * @g: the device
+ * @page_size: the host's page in bytes
+ * @window: the window, or NULL if nothing can ever be mapped
+ * @regions: the regions of their own
+ * @shown: mappings that the guest sees, the newest first: an order that
+ *         their places do not tell
+ * @maps: mappings made, since the device was created
+ * @unmaps: those of them that the guest does not see any more
+ * @high_water: most mappings at any time
+ * @last_map_ms: when one was last made, in ms since the epoch, or 0
+ */
+typedef struct VirtIOGPUBlobMappings {
+    VirtIOGPU *g;
+    uint64_t page_size;
+    VirtIOGPUBlobWindow *window;
+    VirtIOGPUBlobRegions regions;
+    QTAILQ_HEAD(, VirtIOGPUBlobMapping) shown;
+    uint64_t maps;
+    uint64_t unmaps;
+    uint64_t high_water;
+    int64_t last_map_ms;
+} VirtIOGPUBlobMappings;
+
+/**
+ * virtio_gpu_blob_mappings_init() - there are none
+ * @mappings: end with virtio_gpu_blob_mappings_destroy()
+ * @g: the device, its hostmem container set up by the PCI proxy
+ */
+void virtio_gpu_blob_mappings_init(VirtIOGPUBlobMappings *mappings,
+                                   VirtIOGPU *g);
+
+/**
+ * virtio_gpu_blob_mappings_open() - provide the window
+ * @mappings: the device's
+ * @errp: set when the window cannot be had
+ *
+ * Returns: false on error
+ */
+bool virtio_gpu_blob_mappings_open(VirtIOGPUBlobMappings *mappings,
+                                   Error **errp);
+
+/**
+ * virtio_gpu_blob_mappings_destroy() - undo init and open
+ * @mappings: without mappings
+ */
+void virtio_gpu_blob_mappings_destroy(VirtIOGPUBlobMappings *mappings);
+
+/**
+ * virtio_gpu_blob_mappings_live() - how many does the guest see?
+ * @mappings: the device's
+ *
+ * Returns: that
+ */
+uint64_t virtio_gpu_blob_mappings_live(const VirtIOGPUBlobMappings *mappings);
+
+/**
+ * virtio_gpu_blob_mappings_draining() - is a loan of the renderer's out?
+ * @mappings: the device's
+ *
+ * Returns: true if the renderer must not be reset yet; ctrl queue handling
+ * resumes by itself
+ */
+bool virtio_gpu_blob_mappings_draining(const VirtIOGPUBlobMappings *mappings);
+
+/**
+ * virtio_gpu_blob_mappings_trim() - give memory back after a reset
+ * @mappings: the device's, none of them shown
+ */
+void virtio_gpu_blob_mappings_trim(VirtIOGPUBlobMappings *mappings);
+
+/**
+ * virtio_gpu_blob_mappings_are_at() - would a blob cover another?
+ * @mappings: the device's
+ * @offset: bytes from the window's start, page aligned
+ * @size: the blob's, in bytes; within the window
+ *
+ * Returns: true if any page of it shows a blob
+ */
+bool virtio_gpu_blob_mappings_are_at(VirtIOGPUBlobMappings *mappings,
+                                     uint64_t offset, uint64_t size);
+
+/**
+ * virtio_gpu_blob_mapping_place() - map a resource
+ * @mappings: the device's
+ * @res: the resource, not mapped
+ * @offset: bytes from the window's start, page aligned; free, and room for it
+ * @buf: its buffer
+ * @verdict: a map type was granted
+ *
+ * Returns: VIRTIO_GPU_BLOB_OK, or why it is not mapped, with nothing changed
+ */
+VirtIOGPUBlobReason
+virtio_gpu_blob_mapping_place(VirtIOGPUBlobMappings *mappings,
+                              struct virtio_gpu_virgl_resource *res,
+                              uint64_t offset, const VirtIOGPUBlobBuffer *buf,
+                              const VirtIOGPUBlobVerdict *verdict);
+
+/**
+ * virtio_gpu_blob_mapping_end() - end a resource's mapping
+ * @res: the resource, mapped
+ * @suspended: set to true when this must be called again later, because
+ *             somebody still refers to the renderer's memory
+ *
+ * Returns: VIRTIO_GPU_BLOB_OK, or why it is still mapped
+ */
+VirtIOGPUBlobReason
+virtio_gpu_blob_mapping_end(struct virtio_gpu_virgl_resource *res,
+                            bool *suspended);
+
+/**
+ * virtio_gpu_blob_mapping_abandon() - end a mapping whose resource goes now
+ * @res: the resource, mapped; it has no mapping afterwards
+ *
+ * Returns: true if the renderer's resource may be released now; false if
+ * that happens later, once nobody refers to its memory
+ */
+bool virtio_gpu_blob_mapping_abandon(struct virtio_gpu_virgl_resource *res);
+
+#endif /* HW_DISPLAY_VIRTIO_GPU_BLOB_MAPPING_H */

@@ -1,0 +1,41 @@
+/*
+ * virtio-gpu: the size of the host-visible memory region
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef HW_DISPLAY_VIRTIO_GPU_HOSTMEM_H
+#define HW_DISPLAY_VIRTIO_GPU_HOSTMEM_H
+
+#include "qapi/error.h"
+#include "qemu/host-utils.h"
+#include "qemu/units.h"
+
+/* No host has more user address space (x86 with five-level page tables) */
+#define VIRTIO_GPU_HOSTMEM_MAX (1ULL << 56)
+
+/**
+ * virtio_gpu_hostmem_check() - can the hostmem property be honoured?
+ * @size: bytes, 0 for no host-visible memory
+ * @errp: set with what is wrong and how to write it
+ *
+ * A PCI BAR's size is a power of two; below 1 MiB nothing useful fits.
+ *
+ * Returns: true if it can
+ */
+static inline bool virtio_gpu_hostmem_check(uint64_t size, Error **errp)
+{
+    ERRP_GUARD();
+
+    if (!size ||
+        (is_power_of_2(size) && size >= MiB && size < VIRTIO_GPU_HOSTMEM_MAX)) {
+        return true;
+    }
+    error_setg(errp, "hostmem: %" PRIu64 " bytes is not a power of two "
+               "between 1 MiB and the host's address space", size);
+    error_append_hint(errp, "Sizes take a suffix: hostmem=256M or "
+                      "hostmem=8G, for example.\n");
+    return false;
+}
+
+#endif /* HW_DISPLAY_VIRTIO_GPU_HOSTMEM_H */
