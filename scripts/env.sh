@@ -163,3 +163,27 @@ IN_SUBPROJECTS=$IN/subprojects
 
 export CCACHE_DIR=${CCACHE_DIR:-$CACHE/ccache}
 export TOP BUILD SERIES SERIES_DIR PRISTINE QEMU_SRC VARIANT OURS STOCK_MODULES TOOLS CACHE JOBS
+
+# apt_conf STATE: an apt that looks at nothing but STATE/sources.list, and whose
+# look-ups nothing of the system's is told of; apt-get -c STATE/apt.conf
+apt_conf()
+{
+    local state=$1
+    mkdir -p "$state/lists/partial" "$state/cache/archives/partial"
+    cat >"$state/apt.conf" <<END
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+#clear APT::Update::Pre-Invoke;
+Dir::Etc::SourceList "$state/sources.list";
+Dir::Etc::SourceParts "-";
+Dir::Etc::Preferences "-";
+Dir::Etc::PreferencesParts "-";
+Dir::State::Lists "$state/lists";
+Dir::Cache "$state/cache";
+Dir::Cache::PkgCache "";
+Dir::Cache::SrcPkgCache "";
+APT::Sandbox::User "$(id -un)";
+Acquire::Languages "none";
+Acquire::IndexTargets::deb-src::DEP-11::DefaultEnabled "false";
+END
+}

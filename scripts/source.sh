@@ -61,25 +61,8 @@ apt_private()
 {
     local suite=$1 state=$2 uri=$3
     [ -n "$uri" ] || uri=$("$TOP/scripts/root.sh" mirror)
-    mkdir -p "$state/lists/partial" "$state/cache/archives/partial"
+    apt_conf "$state"
     printf 'deb-src %s %s main\n' "$uri" "$suite" >"$state/sources.list"
-    # Nothing of the system's is told of what we look up
-    cat >"$state/apt.conf" <<END
-#clear APT::Update::Post-Invoke;
-#clear APT::Update::Post-Invoke-Success;
-#clear APT::Update::Pre-Invoke;
-Dir::Etc::SourceList "$state/sources.list";
-Dir::Etc::SourceParts "-";
-Dir::Etc::Preferences "-";
-Dir::Etc::PreferencesParts "-";
-Dir::State::Lists "$state/lists";
-Dir::Cache "$state/cache";
-Dir::Cache::PkgCache "";
-Dir::Cache::SrcPkgCache "";
-APT::Sandbox::User "$(id -un)";
-Acquire::Languages "none";
-Acquire::IndexTargets::deb-src::DEP-11::DefaultEnabled "false";
-END
 }
 
 # Where the series is looked for: "SUITE [URI]", one a line.  A mirror that was

@@ -265,23 +265,9 @@ old_kernel()
     fi
     uri=$("$TOP/scripts/root.sh" mirror) || return
     rm -rf "$dir" "$dir.tmp"
-    mkdir -p "$dir.tmp" "$state/lists/partial" "$state/cache/archives/partial"
+    mkdir -p "$dir.tmp"
+    apt_conf "$state"
     printf 'deb %s %s main\n' "$uri" "$suite" >"$state/sources.list"
-    cat >"$state/apt.conf" <<END
-#clear APT::Update::Post-Invoke;
-#clear APT::Update::Post-Invoke-Success;
-#clear APT::Update::Pre-Invoke;
-Dir::Etc::SourceList "$state/sources.list";
-Dir::Etc::SourceParts "-";
-Dir::Etc::Preferences "-";
-Dir::Etc::PreferencesParts "-";
-Dir::State::Lists "$state/lists";
-Dir::Cache "$state/cache";
-Dir::Cache::PkgCache "";
-Dir::Cache::SrcPkgCache "";
-APT::Sandbox::User "$(id -un)";
-Acquire::Languages "none";
-END
     say "check-host: Debian 12's kernel (about 70 MiB)"
     run apt-get -c "$state/apt.conf" -q update >"$dir.log" 2>&1 || return
     package=$(apt-cache -c "$state/apt.conf" depends linux-image-amd64 2>>"$dir.log" |

@@ -37,7 +37,9 @@ static void test_map_and_unmap(void)
 
 int main(int argc, char **argv)
 {
-    g_test_init(&argc, &argv, NULL);
-    qtest_add_func("/virtio-gpu-gl/blob/map-and-unmap", test_map_and_unmap);
-    return g_test_run();
+    static const GPUTest tests[] = {
+        { "map-and-unmap", test_map_and_unmap },
+    };
+
+    return gpu_run_tests(argc, argv, "blob", tests, G_N_ELEMENTS(tests));
 }

@@ -27,6 +27,18 @@
 
 #define MAPPABLE VIRTIO_GPU_BLOB_FLAG_USE_MAPPABLE
 
+/* Answers */
+#define OK VIRTIO_GPU_RESP_OK_NODATA
+#define GRANTED VIRTIO_GPU_RESP_OK_MAP_INFO
+#define UNSPEC VIRTIO_GPU_RESP_ERR_UNSPEC
+#define BAD_ID VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID
+#define BAD VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER
+#define NO_MEMORY VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY
+
+/* Buffers that are granted: one that goes into the window, and one without */
+#define CACHED_BUF (SCRIPTED_DMABUF | SCRIPTED_CACHED)
+#define POINTER (SCRIPTED_NONE | SCRIPTED_WORD_CACHED)
+
 /**
  * GPUConfig - how to start QEMU
  * @device: the device's name, NULL for virtio-gpu-gl-pci
@@ -95,6 +107,8 @@ void gpu_wait(GPU *gpu, unsigned slot);
 /* The reply, as long as the slot is the caller's */
 const void *gpu_reply(GPU *gpu, unsigned slot, uint32_t *len);
 void gpu_free(GPU *gpu, unsigned slot);
+/* Kick, wait, free; returns the reply's type, 0 if it is shorter than that */
+uint32_t gpu_take(GPU *gpu, unsigned slot);
 /* Lets fences, timers and bottom halves run */
 void gpu_settle(GPU *gpu);
 
@@ -144,6 +158,10 @@ unsigned gpu_count_maps(GPU *gpu, const char *text);
 unsigned gpu_count_fds(GPU *gpu, const char *text);
 /* A figure of /proc/PID/status in KiB */
 uint64_t gpu_status_kib(GPU *gpu, const char *what);
+/* Bytes that QEMU allocated, page tables and what is behind holes included */
+uint64_t gpu_memory(GPU *gpu);
+/* What is behind holes alone */
+uint64_t gpu_hole_memory(GPU *gpu);
 
 /* blob-map-stats: a counter, or a reason's within "refused" */
 uint64_t gpu_stat(GPU *gpu, const char *name);
@@ -158,5 +176,30 @@ typedef unsigned (*GPUBatch)(GPU *gpu, uint32_t id);
 /* A command for each id from @first on, GPU_BATCH a kick */
 void gpu_batch(GPU *gpu, GPUBatch put, uint32_t first, unsigned n,
                uint32_t *replies);
+/* Replies of a type */
+unsigned gpu_count(const uint32_t *replies, unsigned n, uint32_t type);
+/* Blobs of a page: CACHED_BUF, all of one buffer, or POINTER */
+unsigned gpu_put_shared(GPU *gpu, uint32_t id);
+unsigned gpu_put_pointer(GPU *gpu, uint32_t id);
+/* Mapped at the page of their id, or with a page between them */
+unsigned gpu_put_map_next(GPU *gpu, uint32_t id);
+unsigned gpu_put_map_apart(GPU *gpu, uint32_t id);
+unsigned gpu_put_unmap(GPU *gpu, uint32_t id);
+unsigned gpu_put_unref(GPU *gpu, uint32_t id);
+/* System calls of @kinds fail for want of memory, after @skip, @count times */
+void gpu_fail(GPU *gpu, uint32_t kinds, uint32_t skip, uint32_t count);
+
+typedef struct GPUTest {
+    const char *name;
+    void (*func)(void);
+} GPUTest;
+
+/* A device with a window of 64 MiB */
+GPU *gpu_start_plain(void);
+/* Checks that nothing is left, and ends QEMU */
+void gpu_finish(GPU *gpu);
+/* What main() does: each test as /virtio-gpu-gl/GROUP/NAME */
+int gpu_run_tests(int argc, char **argv, const char *group,
+                  const GPUTest *tests, size_t n);
 
 #endif /* VIRTIO_GPU_GL_CLIENT_H */

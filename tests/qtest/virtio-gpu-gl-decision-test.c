@@ -506,13 +506,15 @@ static void test_confidential(void)
 
 int main(int argc, char **argv)
 {
-    g_test_init(&argc, &argv, NULL);
-    qtest_add_func("/virtio-gpu-gl/decision/exporter", test_exporter);
-    qtest_add_func("/virtio-gpu-gl/decision/exporter-name", test_name);
-    qtest_add_func("/virtio-gpu-gl/decision/backing", test_backing);
-    qtest_add_func("/virtio-gpu-gl/decision/effort", test_effort);
-    qtest_add_func("/virtio-gpu-gl/decision/late", test_late);
-    qtest_add_func("/virtio-gpu-gl/decision/kvm", test_kvm);
-    qtest_add_func("/virtio-gpu-gl/decision/confidential", test_confidential);
-    return g_test_run();
+    static const GPUTest tests[] = {
+        { "exporter", test_exporter },
+        { "exporter-name", test_name },
+        { "backing", test_backing },
+        { "effort", test_effort },
+        { "late", test_late },
+        { "kvm", test_kvm },
+        { "confidential", test_confidential },
+    };
+
+    return gpu_run_tests(argc, argv, "decision", tests, G_N_ELEMENTS(tests));
 }

@@ -12,15 +12,9 @@
 #include "qemu/bswap.h"
 #include "virtio-gpu-gl-client.h"
 
-#define OK VIRTIO_GPU_RESP_OK_NODATA
-#define GRANTED VIRTIO_GPU_RESP_OK_MAP_INFO
-#define BAD_ID VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID
-#define BAD VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER
-
 #define WINDOW (64 * GPU_MIB)
 /* Mapped alike by every device */
 #define BUFFER (SCRIPTED_DMABUF | SCRIPTED_CACHED | SCRIPTED_WORD_CACHED)
-#define POINTER (SCRIPTED_NONE | SCRIPTED_WORD_CACHED)
 
 static GPU *start(void)
 {
@@ -246,16 +240,7 @@ static void test_incoherent(void)
 
 static uint32_t run_fenced(GPU *gpu, uint32_t type, uint32_t id)
 {
-    unsigned slot = gpu_put_fenced(gpu, type, id, 5);
-    const struct virtio_gpu_ctrl_hdr *reply;
-    uint32_t ret;
-
-    gpu_kick(gpu);
-    gpu_wait(gpu, slot);
-    reply = gpu_reply(gpu, slot, NULL);
-    ret = le32_to_cpu(reply->type);
-    gpu_free(gpu, slot);
-    return ret;
+    return gpu_take(gpu, gpu_put_fenced(gpu, type, id, 5));
 }
 
 /* A fenced command is finished, and answered by its own fence. */
@@ -282,18 +267,10 @@ static uint32_t run_truncated(GPU *gpu, size_t len)
         .hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB),
         .resource_id = cpu_to_le32(1),
     };
-    unsigned slot = gpu_put(gpu, &(GPUCmd) {
-        .out = &cmd, .out_len = len, .in_len = 64,
-    });
-    const struct virtio_gpu_ctrl_hdr *reply;
-    uint32_t type;
 
-    gpu_kick(gpu);
-    gpu_wait(gpu, slot);
-    reply = gpu_reply(gpu, slot, NULL);
-    type = le32_to_cpu(reply->type);
-    gpu_free(gpu, slot);
-    return type;
+    return gpu_take(gpu, gpu_put(gpu, &(GPUCmd) {
+        .out = &cmd, .out_len = len, .in_len = 64,
+    }));
 }
 
 static void test_truncated(void)
@@ -426,10 +403,7 @@ static void test_hostmem(void)
 
 int main(int argc, char **argv)
 {
-    static const struct {
-        const char *name;
-        void (*func)(void);
-    } tests[] = {
+    static const GPUTest tests[] = {
         { "create-twice", test_create_twice },
         { "reset-while-mapped", test_reset_while_mapped },
         { "detach-then-reset", test_detach_then_reset },
@@ -449,14 +423,6 @@ int main(int argc, char **argv)
         { "reset-frees", test_reset_frees },
         { "hostmem", test_hostmem },
     };
-    size_t i;
 
-    g_test_init(&argc, &argv, NULL);
-    for (i = 0; i < G_N_ELEMENTS(tests); i++) {
-        g_autofree char *path = g_strdup_printf("/virtio-gpu-gl/fault/%s",
-                                                tests[i].name);
-
-        qtest_add_func(path, tests[i].func);
-    }
-    return g_test_run();
+    return gpu_run_tests(argc, argv, "fault", tests, G_N_ELEMENTS(tests));
 }

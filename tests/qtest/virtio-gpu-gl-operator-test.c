@@ -10,7 +10,6 @@
 
 #define WINDOW (64 * GPU_MIB)
 #define BUFFER (SCRIPTED_DMABUF | SCRIPTED_CACHED)
-#define GRANTED VIRTIO_GPU_RESP_OK_MAP_INFO
 
 static char *read_file(const char *path)
 {
@@ -280,18 +279,18 @@ static void test_trace(void)
 
 int main(int argc, char **argv)
 {
-    g_test_init(&argc, &argv, NULL);
-    qtest_add_func("/virtio-gpu-gl/operator/policy", test_policy);
-    qtest_add_func("/virtio-gpu-gl/operator/policy-is-fixed",
-                   test_policy_is_fixed);
-    qtest_add_func("/virtio-gpu-gl/operator/help", test_help);
-    qtest_add_func("/virtio-gpu-gl/operator/no-pci", test_no_pci);
-    qtest_add_func("/virtio-gpu-gl/operator/huge", test_huge);
-    qtest_add_func("/virtio-gpu-gl/operator/no-address-space",
-                   test_no_address_space);
-    qtest_add_func("/virtio-gpu-gl/operator/bad-outputs", test_bad_outputs);
-    qtest_add_func("/virtio-gpu-gl/operator/log", test_log);
-    qtest_add_func("/virtio-gpu-gl/operator/assumed", test_assumed);
-    qtest_add_func("/virtio-gpu-gl/operator/trace", test_trace);
-    return g_test_run();
+    static const GPUTest tests[] = {
+        { "policy", test_policy },
+        { "policy-is-fixed", test_policy_is_fixed },
+        { "help", test_help },
+        { "no-pci", test_no_pci },
+        { "huge", test_huge },
+        { "no-address-space", test_no_address_space },
+        { "bad-outputs", test_bad_outputs },
+        { "log", test_log },
+        { "assumed", test_assumed },
+        { "trace", test_trace },
+    };
+
+    return gpu_run_tests(argc, argv, "operator", tests, G_N_ELEMENTS(tests));
 }

@@ -11,8 +11,6 @@
 
 #define WINDOW (64 * GPU_MIB)
 #define SIDE 64
-#define OK VIRTIO_GPU_RESP_OK_NODATA
-#define GRANTED VIRTIO_GPU_RESP_OK_MAP_INFO
 #define BUFFER (SCRIPTED_DMABUF | SCRIPTED_CACHED | SCRIPTED_WORD_CACHED)
 
 static const struct virtio_gpu_rect all = { .width = SIDE, .height = SIDE };
@@ -20,7 +18,7 @@ static const struct virtio_gpu_rect all = { .width = SIDE, .height = SIDE };
 static GPU *start(void)
 {
     return gpu_start(&(GPUConfig) {
-        .hostmem = WINDOW, .props = ",id=gpu,max_outputs=2",
+        .hostmem = WINDOW, .props = ",max_outputs=2",
     });
 }
 
@@ -140,12 +138,12 @@ static void test_reset(void)
 
 int main(int argc, char **argv)
 {
-    g_test_init(&argc, &argv, NULL);
+    static const GPUTest tests[] = {
+        { "unref", test_unref },
+        { "displays", test_displays },
+        { "taken-over", test_taken_over },
+        { "reset", test_reset },
+    };
 
-    qtest_add_func("/virtio-gpu-gl/scanout/unref", test_unref);
-    qtest_add_func("/virtio-gpu-gl/scanout/displays", test_displays);
-    qtest_add_func("/virtio-gpu-gl/scanout/taken-over", test_taken_over);
-    qtest_add_func("/virtio-gpu-gl/scanout/reset", test_reset);
-
-    return g_test_run();
+    return gpu_run_tests(argc, argv, "scanout", tests, G_N_ELEMENTS(tests));
 }

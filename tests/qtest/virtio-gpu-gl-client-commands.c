@@ -1,0 +1,243 @@
+/*
+ * A small virtio-gpu driver for qtests: commands
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "virtio-gpu-gl-client-internal.h"
+
+/*
+ * One by one
+ */
+
+static void header(struct virtio_gpu_ctrl_hdr *hdr, uint32_t type)
+{
+    hdr->type = cpu_to_le32(type);
+}
+
+static uint32_t run_nodata(GPU *gpu, const void *out, size_t len)
+{
+    struct virtio_gpu_ctrl_hdr reply;
+
+    return gpu_run(gpu, out, len, &reply, sizeof(reply));
+}
+
+static struct virtio_gpu_resource_create_blob
+make_create(uint32_t id, uint64_t blob_id, uint64_t size, uint32_t flags)
+{
+    struct virtio_gpu_resource_create_blob cmd = {
+        .hdr.ctx_id = cpu_to_le32(1),
+        .resource_id = cpu_to_le32(id),
+        .blob_mem = cpu_to_le32(VIRTIO_GPU_BLOB_MEM_HOST3D),
+        .blob_flags = cpu_to_le32(flags),
+        .blob_id = cpu_to_le64(blob_id),
+        .size = cpu_to_le64(size),
+    };
+
+    header(&cmd.hdr, VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB);
+    return cmd;
+}
+
+uint32_t gpu_create_flags(GPU *gpu, uint32_t id, uint64_t blob_id,
+                          uint64_t size, uint32_t flags)
+{
+    struct virtio_gpu_resource_create_blob cmd =
+        make_create(id, blob_id, size, flags);
+
+    return run_nodata(gpu, &cmd, sizeof(cmd));
+}
+
+uint32_t gpu_create(GPU *gpu, uint32_t id, uint64_t blob_id, uint64_t size)
+{
+    return gpu_create_flags(gpu, id, blob_id, size, MAPPABLE);
+}
+
+unsigned gpu_put_create(GPU *gpu, uint32_t id, uint64_t blob_id,
+                        uint64_t size)
+{
+    struct virtio_gpu_resource_create_blob cmd =
+        make_create(id, blob_id, size, MAPPABLE);
+
+    return gpu_put(gpu, &(GPUCmd) {
+        .out = &cmd, .out_len = sizeof(cmd),
+        .in_len = sizeof(struct virtio_gpu_ctrl_hdr),
+    });
+}
+
+uint32_t gpu_create_guest(GPU *gpu, uint32_t id, uint32_t entries)
+{
+    struct virtio_gpu_resource_create_blob cmd =
+        make_create(id, 0, entries * GPU_PAGE, MAPPABLE);
+    g_autoptr(GByteArray) out = g_byte_array_new();
+    uint32_t i;
+
+    cmd.blob_mem = cpu_to_le32(VIRTIO_GPU_BLOB_MEM_GUEST);
+    cmd.nr_entries = cpu_to_le32(entries);
+    g_byte_array_append(out, (uint8_t *)&cmd, sizeof(cmd));
+    for (i = 0; i < entries; i++) {
+        struct virtio_gpu_mem_entry entry = {
+            .addr = cpu_to_le64(GPU_SCRATCH + i % 4096 * GPU_PAGE),
+            .length = cpu_to_le32(GPU_PAGE),
+        };
+
+        g_byte_array_append(out, (uint8_t *)&entry, sizeof(entry));
+    }
+    return run_nodata(gpu, out->data, out->len);
+}
+
+static struct virtio_gpu_resource_map_blob make_map(uint32_t id,
+                                                    uint64_t offset)
+{
+    struct virtio_gpu_resource_map_blob cmd = {
+        .resource_id = cpu_to_le32(id),
+        .offset = cpu_to_le64(offset),
+    };
+
+    header(&cmd.hdr, VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB);
+    return cmd;
+}
+
+uint32_t gpu_map(GPU *gpu, uint32_t id, uint64_t offset, uint32_t *map_info)
+{
+    struct virtio_gpu_resource_map_blob cmd = make_map(id, offset);
+    struct virtio_gpu_resp_map_info reply;
+    uint32_t type = gpu_run(gpu, &cmd, sizeof(cmd), &reply, sizeof(reply));
+
+    if (type == VIRTIO_GPU_RESP_OK_MAP_INFO) {
+        g_assert_cmpuint(reply.padding, ==, 0);
+    }
+    if (map_info) {
+        *map_info = type == VIRTIO_GPU_RESP_OK_MAP_INFO
+                  ? le32_to_cpu(reply.map_info) : 0;
+    }
+    return type;
+}
+
+unsigned gpu_put_map(GPU *gpu, uint32_t id, uint64_t offset)
+{
+    struct virtio_gpu_resource_map_blob cmd = make_map(id, offset);
+
+    return gpu_put(gpu, &(GPUCmd) {
+        .out = &cmd, .out_len = sizeof(cmd),
+        .in_len = sizeof(struct virtio_gpu_resp_map_info),
+    });
+}
+
+static struct virtio_gpu_resource_unref make_simple(uint32_t type, uint32_t id)
+{
+    struct virtio_gpu_resource_unref cmd = { .resource_id = cpu_to_le32(id) };
+
+    header(&cmd.hdr, type);
+    return cmd;
+}
+
+uint32_t gpu_simple(GPU *gpu, uint32_t type, uint32_t id)
+{
+    struct virtio_gpu_resource_unref cmd = make_simple(type, id);
+
+    return run_nodata(gpu, &cmd, sizeof(cmd));
+}
+
+unsigned gpu_put_fenced(GPU *gpu, uint32_t type, uint32_t id,
+                        uint64_t fence_id)
+{
+    struct virtio_gpu_resource_unref cmd = make_simple(type, id);
+
+    if (fence_id) {
+        cmd.hdr.flags = cpu_to_le32(VIRTIO_GPU_FLAG_FENCE);
+        cmd.hdr.fence_id = cpu_to_le64(fence_id);
+    }
+    return gpu_put(gpu, &(GPUCmd) {
+        .out = &cmd, .out_len = sizeof(cmd),
+        .in_len = sizeof(struct virtio_gpu_ctrl_hdr),
+    });
+}
+
+unsigned gpu_put_simple(GPU *gpu, uint32_t type, uint32_t id)
+{
+    return gpu_put_fenced(gpu, type, id, 0);
+}
+
+uint32_t gpu_unmap(GPU *gpu, uint32_t id)
+{
+    return gpu_simple(gpu, VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB, id);
+}
+
+uint32_t gpu_unref(GPU *gpu, uint32_t id)
+{
+    return gpu_simple(gpu, VIRTIO_GPU_CMD_RESOURCE_UNREF, id);
+}
+
+/*
+ * Many at once
+ */
+
+unsigned gpu_put_shared(GPU *gpu, uint32_t id)
+{
+    return gpu_put_create(gpu, id, CACHED_BUF | SCRIPTED_ONE_BUFFER, GPU_PAGE);
+}
+
+unsigned gpu_put_map_next(GPU *gpu, uint32_t id)
+{
+    return gpu_put_map(gpu, id, id * GPU_PAGE);
+}
+
+unsigned gpu_put_map_apart(GPU *gpu, uint32_t id)
+{
+    return gpu_put_map(gpu, id, id * 2 * GPU_PAGE);
+}
+
+unsigned gpu_put_unmap(GPU *gpu, uint32_t id)
+{
+    return gpu_put_simple(gpu, VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB, id);
+}
+
+unsigned gpu_put_unref(GPU *gpu, uint32_t id)
+{
+    return gpu_put_simple(gpu, VIRTIO_GPU_CMD_RESOURCE_UNREF, id);
+}
+
+unsigned gpu_count(const uint32_t *replies, unsigned n, uint32_t type)
+{
+    unsigned i, found = 0;
+
+    for (i = 0; i < n; i++) {
+        found += replies[i] == type;
+    }
+    return found;
+}
+
+void gpu_fail(GPU *gpu, uint32_t kinds, uint32_t skip, uint32_t count)
+{
+    gpu_shared(gpu)->fail = (struct scripted_fail) {
+        .kinds = kinds, .skip = skip, .count = count, .error = ENOMEM,
+    };
+}
+
+unsigned gpu_put_pointer(GPU *gpu, uint32_t id)
+{
+    return gpu_put_create(gpu, id, POINTER, GPU_PAGE);
+}
+
+void gpu_batch(GPU *gpu, GPUBatch put, uint32_t first, unsigned n,
+               uint32_t *replies)
+{
+    unsigned slots[GPU_BATCH], done, i;
+
+    for (done = 0; done < n; done += i) {
+        for (i = 0; i < GPU_BATCH && done + i < n; i++) {
+            slots[i] = put(gpu, first + done + i);
+        }
+        gpu_kick(gpu);
+        for (i = 0; i < GPU_BATCH && done + i < n; i++) {
+            const struct virtio_gpu_ctrl_hdr *hdr;
+
+            gpu_wait(gpu, slots[i]);
+            hdr = gpu_reply(gpu, slots[i], NULL);
+            replies[done + i] = le32_to_cpu(hdr->type);
+            gpu_free(gpu, slots[i]);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+/*
+ * A small virtio-gpu driver for qtests: what its rooms share
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef VIRTIO_GPU_GL_CLIENT_INTERNAL_H
+#define VIRTIO_GPU_GL_CLIENT_INTERNAL_H
+
+#include "virtio-gpu-gl-client.h"
+
+/* Guest memory */
+#define RAM_SIZE GPU_SCRATCH_END
+#define RING_BASE (16 * GPU_MIB)
+#define CURSOR_RING_BASE (RING_BASE + 64 * 1024)
+#define SLOT_BASE (18 * GPU_MIB)
+#define LONG_CMD (24 * GPU_MIB)
+
+#define SLOTS_MAX 256
+/* Where the device is on the bus */
+#define DEVFN (0x10 << 3)
+
+typedef struct GPUBar {
+    uint64_t addr;
+    uint64_t size;
+} GPUBar;
+
+struct GPU {
+    QTestState *qts;
+    int ram_fd;
+    int shared_fd;
+    uint8_t *ram;
+    struct scripted_shared *shared;
+
+    GPUBar bars[6];
+    uint64_t common;
+    uint64_t notify;
+    uint32_t notify_multiplier;
+    uint64_t window;
+    uint64_t window_length;
+
+    unsigned size; /* of the control queue */
+    uint16_t avail_idx;
+    uint16_t used_idx;
+    bool busy[SLOTS_MAX];
+    bool done[SLOTS_MAX];
+    uint32_t reply_len[SLOTS_MAX];
+    unsigned next_slot;
+};
+
+/* Maps the BARs and finds what is in them: as firmware and a bus driver do */
+void gpu_pci_open(GPU *gpu);
+/* Resets the device and sets it up, with empty queues */
+void gpu_device_open(GPU *gpu);
+
+#endif /* VIRTIO_GPU_GL_CLIENT_INTERNAL_H */

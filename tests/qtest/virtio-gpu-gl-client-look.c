@@ -1,0 +1,216 @@
+/*
+ * A small virtio-gpu driver for qtests: the window, the buffers and QEMU
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qobject/qdict.h"
+#include "qobject/qnum.h"
+#include "virtio-gpu-gl-client-internal.h"
+
+/*
+ * The window and the buffers
+ */
+
+uint64_t gpu_read(GPU *gpu, uint64_t offset)
+{
+    return qtest_readq(gpu->qts, gpu->window + offset);
+}
+
+void gpu_write(GPU *gpu, uint64_t offset, uint64_t value)
+{
+    qtest_writeq(gpu->qts, gpu->window + offset, value);
+}
+
+static int open_buffer(GPU *gpu, uint32_t id)
+{
+    int32_t fd = gpu->shared->fd[id % SCRIPTED_FDS];
+    g_autofree char *path = g_strdup_printf("/proc/%d/fd/%d",
+                                            (int)qtest_pid(gpu->qts), fd);
+    int copy = open(path, O_RDWR | O_CLOEXEC);
+
+    g_assert_cmpint(copy, >=, 0);
+    return copy;
+}
+
+uint64_t gpu_buffer_read(GPU *gpu, uint32_t id, uint64_t offset)
+{
+    int fd = open_buffer(gpu, id);
+    uint64_t value = 0;
+
+    g_assert_cmpint(pread(fd, &value, sizeof(value), offset), >=, 0);
+    close(fd);
+    return value;
+}
+
+void gpu_buffer_write(GPU *gpu, uint32_t id, uint64_t offset, uint64_t value)
+{
+    int fd = open_buffer(gpu, id);
+
+    g_assert_cmpint(pwrite(fd, &value, sizeof(value), offset), ==,
+                    sizeof(value));
+    close(fd);
+}
+
+void gpu_watch(GPU *gpu, uint32_t order, uint64_t offset)
+{
+    gpu->shared->address = gpu->window + offset;
+    gpu->shared->watch = order;
+    /* A command that does nothing */
+    gpu_simple(gpu, VIRTIO_GPU_CMD_RESOURCE_UNREF, 0);
+    g_assert_cmpuint(gpu->shared->watch, ==, 0);
+}
+
+void gpu_release(GPU *gpu)
+{
+    gpu->shared->watch = SCRIPTED_WATCH_RELEASE;
+    while (__atomic_load_n(&gpu->shared->watch, __ATOMIC_ACQUIRE)) {
+        g_usleep(500);
+    }
+}
+
+/*
+ * What QEMU has
+ */
+
+static char *proc_text(GPU *gpu, const char *file)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/%s",
+                                            (int)qtest_pid(gpu->qts), file);
+    char *text = NULL;
+
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    return text;
+}
+
+unsigned gpu_count_maps(GPU *gpu, const char *text)
+{
+    g_autofree char *maps = proc_text(gpu, "maps");
+    const char *p = maps;
+    unsigned n = 0;
+
+    while ((p = strstr(p, text))) {
+        p += strlen(text);
+        n++;
+    }
+    return n;
+}
+
+unsigned gpu_count_fds(GPU *gpu, const char *text)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/fd",
+                                            (int)qtest_pid(gpu->qts));
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    const char *name;
+    unsigned n = 0;
+
+    g_assert_nonnull(dir);
+    while ((name = g_dir_read_name(dir))) {
+        g_autofree char *link = g_build_filename(path, name, NULL);
+        g_autofree char *target = g_file_read_link(link, NULL);
+
+        n += target && strstr(target, text);
+    }
+    return n;
+}
+
+uint64_t gpu_status_kib(GPU *gpu, const char *what)
+{
+    g_autofree char *status = proc_text(gpu, "status");
+    char *line = strstr(status, what);
+
+    g_assert_nonnull(line);
+    return g_ascii_strtoull(line + strlen(what) + 1, NULL, 10);
+}
+
+QObject *gpu_property(GPU *gpu, const char *name)
+{
+    QDict *reply = qtest_qmp(gpu->qts, "{ 'execute': 'qom-get', 'arguments':"
+                             " { 'path': '/machine/peripheral/gpu/"
+                             "virtio-backend', 'property': %s } }", name);
+    QObject *value = qdict_get(reply, "return");
+
+    qobject_ref(value);
+    qobject_unref(reply);
+    return value;
+}
+
+uint64_t gpu_hole_memory(GPU *gpu)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/fd",
+                                            (int)qtest_pid(gpu_qts(gpu)));
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    uint64_t bytes = 0;
+    const char *name;
+
+    while ((name = g_dir_read_name(dir))) {
+        g_autofree char *file = g_build_filename(path, name, NULL);
+        g_autofree char *target = g_file_read_link(file, NULL);
+        struct stat st;
+
+        if (target && strstr(target, "virtio-gpu-hole") && !stat(file, &st)) {
+            bytes += st.st_blocks * 512ull;
+        }
+    }
+    return bytes;
+}
+
+uint64_t gpu_memory(GPU *gpu)
+{
+    return gpu_hole_memory(gpu) + (gpu_status_kib(gpu, "RssAnon:") +
+                               gpu_status_kib(gpu, "VmPTE:")) * 1024;
+}
+
+static uint64_t get_stat(GPU *gpu, const char *group, const char *name)
+{
+    QObject *value = gpu_property(gpu, "blob-map-stats");
+    QDict *dict = qobject_to(QDict, value);
+    uint64_t n;
+
+    g_assert_nonnull(dict);
+    if (group) {
+        dict = qdict_get_qdict(dict, group);
+    }
+    g_assert_true(qdict_haskey(dict, name));
+    n = qdict_get_int(dict, name);
+    qobject_unref(value);
+    return n;
+}
+
+uint64_t gpu_stat(GPU *gpu, const char *name)
+{
+    return get_stat(gpu, NULL, name);
+}
+
+uint64_t gpu_refused(GPU *gpu, const char *reason)
+{
+    return get_stat(gpu, "refused", reason);
+}
+
+/* What goes by RCU takes its time. */
+static void wait_for_maps(GPU *gpu)
+{
+    unsigned i;
+
+    for (i = 0; i < 500 && gpu_count_maps(gpu, SCRIPTED_BUFFER_NAME); i++) {
+        g_usleep(10000);
+    }
+}
+
+void gpu_check_nothing_left(GPU *gpu)
+{
+    const struct scripted_shared *s = gpu->shared;
+
+    gpu_settle(gpu);
+    wait_for_maps(gpu);
+    g_assert_cmpuint(s->exports, ==, s->closes);
+    g_assert_cmpuint(s->maps, ==, s->unmaps);
+    g_assert_cmpuint(s->live, ==, 0);
+    g_assert_cmpuint(s->faults, ==, 0);
+    g_assert_cmpuint(s->bad_queries, ==, 0);
+    g_assert_cmpuint(gpu_stat(gpu, "live"), ==, 0);
+    g_assert_cmpuint(gpu_stat(gpu, "maps"), ==, gpu_stat(gpu, "unmaps"));
+    g_assert_cmpuint(gpu_count_maps(gpu, SCRIPTED_BUFFER_NAME), ==, 0);
+    g_assert_cmpuint(gpu_count_fds(gpu, SCRIPTED_BUFFER_NAME), ==, 0);
+}

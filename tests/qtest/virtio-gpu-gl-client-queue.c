@@ -1,0 +1,279 @@
+/*
+ * A small virtio-gpu driver for qtests: the device and its queues
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "standard-headers/linux/virtio_config.h"
+#include "standard-headers/linux/virtio_pci.h"
+#include "standard-headers/linux/virtio_ring.h"
+#include "virtio-gpu-gl-client-internal.h"
+
+#define SLOT_SIZE 8192
+#define SLOT_CMD 512
+#define SLOT_REPLY 4096
+#define PIECES_MAX 15
+#define TIMEOUT_US (10 * G_USEC_PER_SEC)
+
+/*
+ * The device
+ */
+
+static void set_status(GPU *gpu, uint8_t status)
+{
+    qtest_writeb(gpu->qts, gpu->common + VIRTIO_PCI_COMMON_STATUS, status);
+}
+
+static void set_features(GPU *gpu, unsigned half, uint32_t bits)
+{
+    uint32_t offered;
+
+    qtest_writel(gpu->qts, gpu->common + VIRTIO_PCI_COMMON_DFSELECT, half);
+    offered = qtest_readl(gpu->qts, gpu->common + VIRTIO_PCI_COMMON_DF);
+    qtest_writel(gpu->qts, gpu->common + VIRTIO_PCI_COMMON_GFSELECT, half);
+    qtest_writel(gpu->qts, gpu->common + VIRTIO_PCI_COMMON_GF, bits & offered);
+}
+
+static void set_address(GPU *gpu, unsigned reg, uint64_t addr)
+{
+    qtest_writel(gpu->qts, gpu->common + reg, addr);
+    qtest_writel(gpu->qts, gpu->common + reg + 4, addr >> 32);
+}
+
+static unsigned setup_queue(GPU *gpu, unsigned index, uint64_t base)
+{
+    unsigned size;
+
+    qtest_writew(gpu->qts, gpu->common + VIRTIO_PCI_COMMON_Q_SELECT, index);
+    size = qtest_readw(gpu->qts, gpu->common + VIRTIO_PCI_COMMON_Q_SIZE);
+    size = MIN(size, SLOTS_MAX);
+    memset(gpu_ram(gpu, base), 0, 16 * GPU_PAGE);
+    qtest_writew(gpu->qts, gpu->common + VIRTIO_PCI_COMMON_Q_SIZE, size);
+    set_address(gpu, VIRTIO_PCI_COMMON_Q_DESCLO, base);
+    set_address(gpu, VIRTIO_PCI_COMMON_Q_AVAILLO, base + 4 * GPU_PAGE);
+    set_address(gpu, VIRTIO_PCI_COMMON_Q_USEDLO, base + 8 * GPU_PAGE);
+    qtest_writew(gpu->qts, gpu->common + VIRTIO_PCI_COMMON_Q_ENABLE, 1);
+    return size;
+}
+
+void gpu_device_open(GPU *gpu)
+{
+    set_status(gpu, 0);
+    set_status(gpu, VIRTIO_CONFIG_S_ACKNOWLEDGE);
+    set_status(gpu, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
+    set_features(gpu, 0, 1u << VIRTIO_GPU_F_VIRGL |
+                 1u << VIRTIO_GPU_F_RESOURCE_BLOB |
+                 1u << VIRTIO_GPU_F_CONTEXT_INIT |
+                 1u << VIRTIO_RING_F_INDIRECT_DESC);
+    set_features(gpu, 1, 1u << (VIRTIO_F_VERSION_1 - 32));
+    set_status(gpu, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
+               VIRTIO_CONFIG_S_FEATURES_OK);
+    gpu->size = setup_queue(gpu, 0, RING_BASE);
+    setup_queue(gpu, 1, CURSOR_RING_BASE);
+    gpu->avail_idx = gpu->used_idx = 0;
+    memset(gpu->busy, 0, sizeof(gpu->busy));
+    memset(gpu->done, 0, sizeof(gpu->done));
+    set_status(gpu, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
+               VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK);
+}
+
+void gpu_reset(GPU *gpu)
+{
+    gpu_device_open(gpu);
+}
+
+void gpu_system_reset(GPU *gpu)
+{
+    qtest_system_reset(gpu->qts);
+    gpu_pci_open(gpu);
+    gpu_device_open(gpu);
+}
+
+/*
+ * The queue
+ */
+
+static struct vring_desc *ring_desc(GPU *gpu, unsigned slot)
+{
+    return (struct vring_desc *)gpu_ram(gpu, RING_BASE) + slot;
+}
+
+static struct vring_avail *ring_avail(GPU *gpu)
+{
+    return gpu_ram(gpu, RING_BASE + 4 * GPU_PAGE);
+}
+
+static struct vring_used *ring_used(GPU *gpu)
+{
+    return gpu_ram(gpu, RING_BASE + 8 * GPU_PAGE);
+}
+
+static uint64_t slot_addr(unsigned slot)
+{
+    return SLOT_BASE + slot * SLOT_SIZE;
+}
+
+static unsigned take_slot(GPU *gpu)
+{
+    unsigned i;
+
+    for (i = 0; i < gpu->size; i++) {
+        unsigned slot = gpu->next_slot++ % gpu->size;
+
+        if (!gpu->busy[slot]) {
+            gpu->busy[slot] = true;
+            gpu->done[slot] = false;
+            return slot;
+        }
+    }
+    g_error("no free descriptor");
+}
+
+static struct vring_desc make_desc(uint64_t addr, size_t len, unsigned flags)
+{
+    return (struct vring_desc) {
+        .addr = cpu_to_le64(addr),
+        .len = cpu_to_le32(len),
+        .flags = cpu_to_le16(flags),
+    };
+}
+
+static unsigned fill_table(struct vring_desc *table, uint64_t out,
+                           uint64_t in, const GPUCmd *cmd)
+{
+    unsigned pieces = MAX(cmd->pieces, 1), n = 0, i;
+    size_t step = DIV_ROUND_UP(cmd->out_len, pieces);
+    size_t done;
+
+    g_assert_cmpuint(pieces, <=, PIECES_MAX);
+    for (done = 0; done < cmd->out_len; done += step) {
+        table[n++] = make_desc(out + done, MIN(step, cmd->out_len - done), 0);
+    }
+    if (cmd->in_len) {
+        table[n++] = make_desc(in, cmd->in_len, VRING_DESC_F_WRITE);
+    }
+    for (i = 0; i + 1 < n; i++) {
+        table[i].flags |= cpu_to_le16(VRING_DESC_F_NEXT);
+        table[i].next = cpu_to_le16(i + 1);
+    }
+    return n;
+}
+
+unsigned gpu_put(GPU *gpu, const GPUCmd *cmd)
+{
+    unsigned slot = take_slot(gpu);
+    uint64_t base = slot_addr(slot);
+    uint64_t out = cmd->out_len > SLOT_REPLY - SLOT_CMD ? LONG_CMD
+                                                        : base + SLOT_CMD;
+    struct vring_avail *avail = ring_avail(gpu);
+    unsigned n;
+
+    memcpy(gpu_ram(gpu, out), cmd->out, cmd->out_len);
+    memset(gpu_ram(gpu, base + SLOT_REPLY), 0xee, SLOT_SIZE - SLOT_REPLY);
+    n = fill_table(gpu_ram(gpu, base), out, base + SLOT_REPLY, cmd);
+    *ring_desc(gpu, slot) = make_desc(base, n * sizeof(struct vring_desc),
+                                      VRING_DESC_F_INDIRECT);
+    avail->ring[gpu->avail_idx % gpu->size] = cpu_to_le16(slot);
+    gpu->avail_idx++;
+    __atomic_store_n(&avail->idx, cpu_to_le16(gpu->avail_idx),
+                     __ATOMIC_RELEASE);
+    return slot;
+}
+
+void gpu_kick(GPU *gpu)
+{
+    qtest_writew(gpu->qts, gpu->notify, 0);
+}
+
+static bool collect(GPU *gpu)
+{
+    struct vring_used *used = ring_used(gpu);
+    uint16_t idx = le16_to_cpu(__atomic_load_n(&used->idx, __ATOMIC_ACQUIRE));
+    bool any = gpu->used_idx != idx;
+
+    while (gpu->used_idx != idx) {
+        struct vring_used_elem *e = &used->ring[gpu->used_idx++ % gpu->size];
+        uint32_t slot = le32_to_cpu(e->id);
+
+        g_assert_cmpuint(slot, <, gpu->size);
+        g_assert_true(gpu->busy[slot]);
+        g_assert_false(gpu->done[slot]);
+        gpu->done[slot] = true;
+        gpu->reply_len[slot] = le32_to_cpu(e->len);
+    }
+    return any;
+}
+
+bool gpu_is_done(GPU *gpu, unsigned slot)
+{
+    collect(gpu);
+    return gpu->done[slot];
+}
+
+void gpu_settle(GPU *gpu)
+{
+    qtest_clock_step(gpu->qts, 20 * 1000 * 1000);
+}
+
+void gpu_wait(GPU *gpu, unsigned slot)
+{
+    int64_t start = g_get_monotonic_time(), now = start, next = 2000;
+
+    while (!gpu_is_done(gpu, slot)) {
+        now = g_get_monotonic_time();
+        if (now - start > TIMEOUT_US) {
+            g_error("a command is never answered");
+        }
+        /* Seldom enough that it costs QEMU nothing */
+        if (now - start > next) {
+            if (!qtest_probe_child(gpu->qts)) {
+                g_error("QEMU has ended");
+            }
+            gpu_settle(gpu);
+            next = MIN(next * 2, next + 100000);
+        }
+    }
+}
+
+const void *gpu_reply(GPU *gpu, unsigned slot, uint32_t *len)
+{
+    g_assert_true(gpu->done[slot]);
+    if (len) {
+        *len = gpu->reply_len[slot];
+    }
+    return gpu_ram(gpu, slot_addr(slot) + SLOT_REPLY);
+}
+
+void gpu_free(GPU *gpu, unsigned slot)
+{
+    g_assert_true(gpu->done[slot]);
+    gpu->busy[slot] = false;
+}
+
+uint32_t gpu_take(GPU *gpu, unsigned slot)
+{
+    const struct virtio_gpu_ctrl_hdr *hdr;
+    uint32_t type, len;
+
+    gpu_kick(gpu);
+    gpu_wait(gpu, slot);
+    hdr = gpu_reply(gpu, slot, &len);
+    type = len >= sizeof(*hdr) ? le32_to_cpu(hdr->type) : 0;
+    gpu_free(gpu, slot);
+    return type;
+}
+
+uint32_t gpu_run(GPU *gpu, const void *out, size_t out_len,
+                 void *in, size_t in_len)
+{
+    GPUCmd cmd = { .out = out, .out_len = out_len, .in_len = in_len };
+    unsigned slot = gpu_put(gpu, &cmd);
+    uint32_t type = gpu_take(gpu, slot), len;
+
+    /* It stays until the slot is used again. */
+    memcpy(in, gpu_reply(gpu, slot, &len), in_len);
+    g_assert_cmpuint(len, <=, in_len);
+    return type;
+}

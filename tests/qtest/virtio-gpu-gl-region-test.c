@@ -1,0 +1,161 @@
+/*
+ * qtest for virtio-gpu-gl: blobs with a region of their own
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "virtio-gpu-gl-client.h"
+
+#define REGIONS_MAX 256
+
+static void test_regions(void)
+{
+    uint32_t replies[REGIONS_MAX + 2], id;
+    GPU *gpu = gpu_start_plain();
+
+    gpu_batch(gpu, gpu_put_pointer, 1, G_N_ELEMENTS(replies), replies);
+    gpu_batch(gpu, gpu_put_map_next, 1, G_N_ELEMENTS(replies), replies);
+    g_assert_cmpuint(gpu_count(replies, REGIONS_MAX, GRANTED), ==, REGIONS_MAX);
+    g_assert_cmphex(replies[REGIONS_MAX], ==, NO_MEMORY);
+    g_assert_cmphex(replies[REGIONS_MAX + 1], ==, NO_MEMORY);
+    g_assert_cmpuint(gpu_refused(gpu, "region-limit"), ==, 2);
+    for (id = 1; id <= REGIONS_MAX; id += 17) {
+        g_assert_cmphex(gpu_read(gpu, id * GPU_PAGE), ==,
+                        scripted_stamp(id, 0));
+        gpu_write(gpu, id * GPU_PAGE + 8, id);
+        g_assert_cmphex(gpu_buffer_read(gpu, id, 8), ==, id);
+    }
+
+    /* One goes, one comes; others with an fd are not concerned. */
+    gpu_create(gpu, 1000, CACHED_BUF, GPU_PAGE);
+    g_assert_cmphex(gpu_map(gpu, 1000, 1000 * GPU_PAGE, NULL), ==, GRANTED);
+    g_assert_cmphex(gpu_unmap(gpu, 5), ==, OK);
+    g_assert_cmphex(gpu_map(gpu, REGIONS_MAX + 1, 5 * GPU_PAGE, NULL), ==,
+                    GRANTED);
+    g_assert_cmphex(gpu_read(gpu, 5 * GPU_PAGE), ==,
+                    scripted_stamp(REGIONS_MAX + 1, 0));
+    gpu_unref(gpu, 1000);
+
+    gpu_batch(gpu, gpu_put_unmap, 100, 8, replies);
+    g_assert_cmpuint(gpu_count(replies, 8, OK), ==, 8);
+    /* Each takes RCU's time; all together go with a reset. */
+    gpu_reset(gpu);
+    g_assert_cmphex(gpu_create(gpu, 1, POINTER, GPU_PAGE), ==, OK);
+    g_assert_cmphex(gpu_map(gpu, 1, GPU_PAGE, NULL), ==, GRANTED);
+    gpu_unref(gpu, 1);
+    gpu_finish(gpu);
+}
+
+/* Only the blob's own pages are shown: what follows may be anything. */
+static void test_odd_size(void)
+{
+    GPU *gpu = gpu_start_plain();
+
+    gpu_create(gpu, 1, POINTER, GPU_PAGE + 100);
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
+    gpu_create(gpu, 2, POINTER | SCRIPTED_PTR_EXACT, GPU_PAGE + 100);
+    g_assert_cmphex(gpu_map(gpu, 2, 4 * GPU_PAGE, NULL), ==,
+                    VIRTIO_GPU_RESP_ERR_UNSPEC);
+    gpu_create(gpu, 3, CACHED_BUF, GPU_PAGE + 100);
+    g_assert_cmphex(gpu_map(gpu, 3, 2 * GPU_PAGE, NULL), ==, GRANTED);
+    g_assert_cmphex(gpu_read(gpu, 3 * GPU_PAGE), ==, scripted_stamp(3, 1));
+    gpu_unref(gpu, 1);
+    gpu_unref(gpu, 2);
+    gpu_unref(gpu, 3);
+    gpu_finish(gpu);
+}
+
+/* Somebody still reads from the renderer's memory. */
+static void test_held_region(void)
+{
+    struct scripted_shared *s;
+    unsigned slots[2], i;
+    GPU *gpu = gpu_start_plain();
+
+    s = gpu_shared(gpu);
+    for (i = 0; i < 2; i++) {
+        const uint32_t type = i ? VIRTIO_GPU_CMD_RESOURCE_UNREF
+                                : VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB;
+
+        gpu_create(gpu, 1, POINTER, GPU_PAGE);
+        gpu_map(gpu, 1, GPU_PAGE, NULL);
+        gpu_watch(gpu, SCRIPTED_WATCH_HOLD, GPU_PAGE);
+        slots[0] = gpu_put_simple(gpu, type, 1);
+        slots[1] = gpu_put_map(gpu, 99, 0);
+        gpu_kick(gpu);
+        while (gpu_stat(gpu, "live")) {
+            gpu_settle(gpu);
+        }
+        gpu_settle(gpu);
+        g_assert_false(gpu_is_done(gpu, slots[0]));
+        g_assert_false(gpu_is_done(gpu, slots[1]));
+        g_assert_cmphex(gpu_read(gpu, GPU_PAGE), !=, scripted_stamp(1, 0));
+        g_assert_cmpuint(s->maps, ==, s->unmaps + 1);
+        gpu_release(gpu);
+        gpu_wait(gpu, slots[0]);
+        gpu_wait(gpu, slots[1]);
+        gpu_free(gpu, slots[0]);
+        gpu_free(gpu, slots[1]);
+        g_assert_cmpuint(s->maps, ==, s->unmaps);
+        gpu_unref(gpu, 1);
+    }
+    gpu_finish(gpu);
+}
+
+/* ... and the device is reset meanwhile, before or after its unmap. */
+static void test_held_reset(void)
+{
+    struct scripted_shared *s;
+    GPU *gpu = gpu_start_plain();
+    unsigned i, slot;
+
+    s = gpu_shared(gpu);
+    for (i = 0; i < 2; i++) {
+        gpu_create(gpu, 1, POINTER, GPU_PAGE);
+        gpu_create(gpu, 2, POINTER, GPU_PAGE);
+        gpu_map(gpu, 1, GPU_PAGE, NULL);
+        gpu_map(gpu, 2, 2 * GPU_PAGE, NULL);
+        gpu_watch(gpu, SCRIPTED_WATCH_HOLD, GPU_PAGE);
+        if (i) {
+            gpu_put_simple(gpu, VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB, 1);
+            gpu_kick(gpu);
+            while (gpu_stat(gpu, "live") == 2) {
+                gpu_settle(gpu);
+            }
+        }
+        gpu_reset(gpu);
+        /* What nobody holds goes at once. */
+        while (s->unmaps < s->maps - 1) {
+            gpu_settle(gpu);
+        }
+        g_assert_cmphex(gpu_read(gpu, GPU_PAGE), !=, scripted_stamp(1, 0));
+        g_assert_cmphex(gpu_read(gpu, 2 * GPU_PAGE), !=,
+                        scripted_stamp(2, 0));
+        /* The renderer is left alone until then. */
+        slot = gpu_put_create(gpu, 1, POINTER, GPU_PAGE);
+        gpu_kick(gpu);
+        gpu_settle(gpu);
+        g_assert_false(gpu_is_done(gpu, slot));
+        gpu_release(gpu);
+        gpu_wait(gpu, slot);
+        gpu_free(gpu, slot);
+        g_assert_cmphex(gpu_map(gpu, 1, GPU_PAGE, NULL), ==, GRANTED);
+        g_assert_cmphex(gpu_read(gpu, GPU_PAGE), ==, scripted_stamp(1, 0));
+        gpu_unref(gpu, 1);
+        g_assert_cmpuint(s->maps, ==, s->unmaps);
+    }
+    gpu_finish(gpu);
+}
+
+int main(int argc, char **argv)
+{
+    static const GPUTest tests[] = {
+        { "regions", test_regions },
+        { "odd-size", test_odd_size },
+        { "held-region", test_held_region },
+        { "held-reset", test_held_reset },
+    };
+
+    return gpu_run_tests(argc, argv, "region", tests, G_N_ELEMENTS(tests));
+}
