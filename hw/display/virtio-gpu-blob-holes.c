@@ -26,19 +26,42 @@ typedef struct Vacancy {
     GList *link;
 } Vacancy;
 
-static bool map_at(const VirtIOGPUBlobHoles *holes, uint64_t offset,
-                   uint64_t len, int fd, uint64_t start)
+static void advise(const VirtIOGPUBlobHoles *holes, void *at, uint64_t len)
 {
-    void *at = holes->base + offset;
-
-    if (mmap(at, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
-             start) == MAP_FAILED) {
-        return false;
-    }
     if (!holes->dumped) {
         qemu_madvise(at, len, QEMU_MADV_DONTDUMP);
     }
+}
+
+/*
+ * The memory behind holes: memfd's mmap() refuses nothing here, and is the
+ * only one that may be called for an address in the window.
+ */
+static bool show_hole(const VirtIOGPUBlobHoles *holes, uint64_t offset,
+                      uint64_t len, uint64_t start)
+{
+    void *at = holes->base + offset;
+
+    if (mmap(at, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+             holes->fd, start) == MAP_FAILED) {
+        return false;
+    }
+    advise(holes, at, len);
     return true;
+}
+
+static int show_buffer(const VirtIOGPUBlobHoles *holes,
+                       const VirtIOGPUBlobPlace *place, int fd, bool shm)
+{
+    bool keeps = shm ? holes->keeps.shm : holes->keeps.driver;
+    void *at = holes->base + virtio_gpu_blob_place_offset(place);
+    uint64_t len = virtio_gpu_blob_place_len(place);
+    int ret = virtio_gpu_blob_mmap_over(at, len, fd, keeps);
+
+    if (!ret) {
+        advise(holes, at, len);
+    }
+    return ret;
 }
 
 /* Each page of the file at its multiples, so that neighbours merge */
@@ -49,7 +72,7 @@ static bool punch(const VirtIOGPUBlobHoles *holes, uint64_t offset,
         uint64_t start = offset % holes->period;
         uint64_t n = MIN(len, holes->period - start);
 
-        if (!map_at(holes, offset, n, holes->fd, start)) {
+        if (!show_hole(holes, offset, n, start)) {
             return false;
         }
         offset += n;
@@ -209,23 +232,22 @@ uint64_t virtio_gpu_blob_holes_mappings(const VirtIOGPUBlobHoles *holes)
            2 * holes->vacant_by_age.length;
 }
 
-int virtio_gpu_blob_holes_fill(VirtIOGPUBlobHoles *holes, int fd,
+int virtio_gpu_blob_holes_fill(VirtIOGPUBlobHoles *holes, int fd, bool shm,
                                VirtIOGPUBlobPlace *place)
 {
-    uint64_t offset = virtio_gpu_blob_place_offset(place);
     int ret;
 
-    if (!fill_store(holes)) {
+    if (!fill_store(holes) ||
+        !make_way(holes, place->node.start, place->node.last)) {
         return -ENOMEM;
     }
-    if (make_way(holes, offset, place->node.last) &&
-        map_at(holes, offset, virtio_gpu_blob_place_len(place), fd, 0)) {
+    ret = show_buffer(holes, place, fd, shm);
+    if (!ret) {
         record(holes, place);
-        return 0;
+    } else if (ret == -ENOMEM) {
+        /* All that may leave nothing behind */
+        mend(holes, place);
     }
-    ret = -errno;
-    /* Before 6.12, a driver's mmap() that fails leaves nothing behind. */
-    mend(holes, place);
     return ret;
 }
 
@@ -236,7 +258,7 @@ static bool vacate(VirtIOGPUBlobHoles *holes, const VirtIOGPUBlobPlace *place)
     uint64_t len = virtio_gpu_blob_place_len(place);
 
     /* The file's start follows nothing: this merges with no neighbour. */
-    if (!map_at(holes, offset, len, holes->fd, 0)) {
+    if (!show_hole(holes, offset, len, 0)) {
         spend_store(holes);
         return punch(holes, offset, len);
     }
@@ -310,6 +332,7 @@ bool virtio_gpu_blob_holes_init(VirtIOGPUBlobHoles *holes, uint64_t size,
     if (holes->base == MAP_FAILED) {
         holes->base = NULL;
     } else if (punch(holes, 0, size) && fill_store(holes)) {
+        holes->keeps = virtio_gpu_blob_mmap_probe();
         return true;
     }
     error_setg_errno(errp, errno, "hostmem: cannot reserve a window of "

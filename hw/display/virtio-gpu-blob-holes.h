@@ -19,6 +19,7 @@
 #ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_HOLES_H
 #define HW_DISPLAY_VIRTIO_GPU_BLOB_HOLES_H
 
+#include "virtio-gpu-blob-mmap.h"
 #include "virtio-gpu-blob-place.h"
 
 /**
@@ -27,6 +28,7 @@
  * @size: bytes
  * @page_size: the host's page in bytes
  * @dumped: the window goes into QEMU's core, as the guest's memory does
+ * @keeps: whose mmap() that fails leaves no gap
  * @fd: the memory that shows in holes
  * @period: its size in bytes
  * @store: mappings kept in store, or NULL: a hole can always be put back,
@@ -43,6 +45,7 @@ typedef struct VirtIOGPUBlobHoles {
     uint64_t size;
     uint64_t page_size;
     bool dumped;
+    VirtIOGPUBlobMmap keeps;
     int fd;
     uint64_t period;
     void *store;
@@ -92,11 +95,12 @@ uint64_t virtio_gpu_blob_holes_mappings(const VirtIOGPUBlobHoles *holes);
  * virtio_gpu_blob_holes_fill() - show a buffer in a hole
  * @holes: the window's address space
  * @fd: the buffer
+ * @shm: it is shared memory
  * @place: where, page aligned; must stay until the buffer leaves
  *
  * Returns: 0, or a negative errno with the hole as it was
  */
-int virtio_gpu_blob_holes_fill(VirtIOGPUBlobHoles *holes, int fd,
+int virtio_gpu_blob_holes_fill(VirtIOGPUBlobHoles *holes, int fd, bool shm,
                                VirtIOGPUBlobPlace *place);
 
 /**

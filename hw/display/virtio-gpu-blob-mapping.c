@@ -29,13 +29,16 @@ bool virtio_gpu_blob_mappings_are_at(VirtIOGPUBlobMappings *mappings,
             virtio_gpu_blob_regions_are_at(&mappings->regions, &place));
 }
 
-static VirtIOGPUBlobReason place_fd(VirtIOGPUBlobMapping *m, int fd)
+static VirtIOGPUBlobReason place_fd(VirtIOGPUBlobMapping *m,
+                                    const VirtIOGPUBlobBuffer *buf)
 {
     VirtIOGPUBlobMappings *mappings = m->mappings;
-    int ret = virtio_gpu_blob_window_map(mappings->window, fd, &m->place);
+    bool shm = buf->facts.backing == VIRTIO_GPU_BLOB_BACKING_SHM;
+    int ret = virtio_gpu_blob_window_map(mappings->window, buf->fd, shm,
+                                         &m->place);
 
     if (ret == -EBUSY) {
-        return virtio_gpu_blob_region_show_fd(&mappings->regions, fd,
+        return virtio_gpu_blob_region_show_fd(&mappings->regions, buf->fd,
                                               &m->place, &m->region);
     }
     return ret ? virtio_gpu_blob_reason_of_errno(-ret) : VIRTIO_GPU_BLOB_OK;
@@ -48,7 +51,7 @@ place_buffer(VirtIOGPUBlobMapping *m, const VirtIOGPUBlobBuffer *buf,
     switch (buf->facts.backing) {
     case VIRTIO_GPU_BLOB_BACKING_DMABUF:
     case VIRTIO_GPU_BLOB_BACKING_SHM:
-        return place_fd(m, buf->fd);
+        return place_fd(m, buf);
     default:
         return virtio_gpu_blob_region_show_loan(&m->mappings->regions,
                                                 res->base.resource_id,

@@ -62,10 +62,10 @@ bool virtio_gpu_blob_window_is_taken(VirtIOGPUBlobWindow *w,
 }
 
 /* The buffer is there before it is announced. */
-static int window_place(VirtIOGPUBlobWindow *w, int fd,
+static int window_place(VirtIOGPUBlobWindow *w, int fd, bool shm,
                         VirtIOGPUBlobPlace *place)
 {
-    int ret = virtio_gpu_blob_holes_fill(&w->holes, fd, place);
+    int ret = virtio_gpu_blob_holes_fill(&w->holes, fd, shm, place);
 
     if (ret) {
         return ret;
@@ -77,7 +77,7 @@ static int window_place(VirtIOGPUBlobWindow *w, int fd,
     return 0;
 }
 
-int virtio_gpu_blob_window_map(VirtIOGPUBlobWindow *w, int fd,
+int virtio_gpu_blob_window_map(VirtIOGPUBlobWindow *w, int fd, bool shm,
                                VirtIOGPUBlobPlace *place)
 {
     int ret = -EBUSY;
@@ -86,7 +86,7 @@ int virtio_gpu_blob_window_map(VirtIOGPUBlobWindow *w, int fd,
         return -ENOMEM;
     }
     if (virtio_gpu_blob_rdm_begin(w->rdm)) {
-        ret = window_place(w, fd, place);
+        ret = window_place(w, fd, shm, place);
     }
     virtio_gpu_blob_rdm_end(w->rdm);
     return ret;

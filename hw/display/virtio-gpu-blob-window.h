@@ -58,6 +58,7 @@ bool virtio_gpu_blob_window_is_taken(VirtIOGPUBlobWindow *w,
  * @w: the window
  * @fd: the buffer, at least as long as @place but for the last page's rest;
  *      may be closed afterwards
+ * @shm: it is shared memory
  * @place: where, within the window, not taken, page aligned; must stay until
  *         it is unmapped
  *
@@ -66,7 +67,7 @@ bool virtio_gpu_blob_window_is_taken(VirtIOGPUBlobWindow *w,
  * at guest memory cannot follow (the buffer can still be shown in a region
  * of its own), any other from mmap()
  */
-int virtio_gpu_blob_window_map(VirtIOGPUBlobWindow *w, int fd,
+int virtio_gpu_blob_window_map(VirtIOGPUBlobWindow *w, int fd, bool shm,
                                VirtIOGPUBlobPlace *place);
 
 /**

@@ -142,6 +142,7 @@ static GPU *new_gpu(const GPUConfig *config)
     gpu->shared->fail = config->fail;
     gpu->shared->kvm = config->kvm;
     gpu->shared->watch = config->watch;
+    gpu->shared->kernel = config->kernel;
     return gpu;
 }
 

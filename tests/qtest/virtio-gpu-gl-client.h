@@ -51,6 +51,7 @@
  * @fail: system calls that fail from the start
  * @kvm: what the accelerator pretends to be, SCRIPTED_KVM_*
  * @watch: SCRIPTED_WATCH_* while the device is realized
+ * @kernel: what the host's kernel pretends to be, SCRIPTED_KERNEL_*
  */
 typedef struct GPUConfig {
     const char *device;
@@ -63,6 +64,7 @@ typedef struct GPUConfig {
     struct scripted_fail fail;
     uint32_t kvm;
     uint32_t watch;
+    uint32_t kernel;
 } GPUConfig;
 
 typedef struct GPU GPU;

@@ -281,12 +281,84 @@ static void test_map_count(void)
     gpu_finish(gpu);
 }
 
+/*
+ * A driver that refuses leaves the hole, and on an old kernel is not even
+ * asked about an address in the window, where it could leave a gap.
+ */
+static void check_refusal(const GPUConfig *config, uint64_t backing,
+                          bool moved)
+{
+    GPU *gpu = gpu_start(config);
+
+    gpu_create(gpu, 1, backing | SCRIPTED_CACHED, 4 * GPU_PAGE);
+    gpu_create(gpu, 2, backing | SCRIPTED_CACHED | SCRIPTED_MMAP_ENODEV,
+               4 * GPU_PAGE);
+    gpu_write(gpu, GPU_PAGE, 0x1234);
+    g_assert_cmphex(gpu_map(gpu, 2, 0, NULL), ==, UNSPEC);
+    g_assert_cmpuint(gpu_refused(gpu, "map-failed"), ==, 1);
+    g_assert_cmphex(gpu_read(gpu, GPU_PAGE), ==, 0x1234);
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
+    g_assert_cmphex(gpu_read(gpu, GPU_PAGE), ==, scripted_stamp(1, 1));
+    g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
+    g_assert_cmphex(gpu_read(gpu, GPU_PAGE), !=, scripted_stamp(1, 1));
+    g_assert_cmpuint(gpu_shared(gpu)->fixed, ==, moved ? 0 : 2);
+    gpu_unref(gpu, 1);
+    gpu_unref(gpu, 2);
+    gpu_finish(gpu);
+}
+
+static void test_refusal(void)
+{
+    static const struct {
+        uint32_t kernel;
+        uint64_t backing;
+        bool moved;
+    } rows[] = {
+        { SCRIPTED_KERNEL_NOW, SCRIPTED_DMABUF, true },
+        { SCRIPTED_KERNEL_OLD, SCRIPTED_DMABUF, true },
+        { SCRIPTED_KERNEL_OLD, SCRIPTED_SHM, true },
+        { SCRIPTED_KERNEL_NEXT, SCRIPTED_DMABUF, false },
+    };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+        check_refusal(&(GPUConfig) {
+            .hostmem = WINDOW, .kernel = rows[i].kernel,
+        }, rows[i].backing, rows[i].moved);
+    }
+}
+
+/* What could not be found out is taken for the worse. */
+static void test_probe_fails(void)
+{
+    /* After what the window itself needs: shared memory's, and a driver's */
+    static const struct {
+        struct scripted_fail fail;
+        uint64_t backing;
+    } rows[] = {
+        { { SCRIPTED_MEMFD, 1, 1, EMFILE }, SCRIPTED_SHM },
+        { { SCRIPTED_MEMFD, 2, 1, EMFILE }, SCRIPTED_SHM },
+        { { SCRIPTED_MAP_RESERVE, 2, 1, ENOMEM }, SCRIPTED_SHM },
+        { { SCRIPTED_MAP_OTHER, 2, 1, ENOMEM }, SCRIPTED_SHM },
+        { { SCRIPTED_MEMFD, 3, 1, EMFILE }, SCRIPTED_DMABUF },
+        { { SCRIPTED_MAP_RESERVE, 3, 1, ENOMEM }, SCRIPTED_DMABUF },
+    };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+        check_refusal(&(GPUConfig) {
+            .hostmem = WINDOW, .fail = rows[i].fail,
+            .kernel = SCRIPTED_KERNEL_NEXT,
+        }, rows[i].backing, true);
+    }
+}
+
 static void test_no_memory_to_map(void)
 {
     GPU *gpu = gpu_start_plain();
 
     gpu_create(gpu, 1, CACHED_BUF, 4 * GPU_PAGE);
-    gpu_fail(gpu, SCRIPTED_MAP_BUFFER, 0, 1);
+    gpu_fail(gpu, SCRIPTED_MAP_BUFFER | SCRIPTED_MAP_FREE, 0, 1);
     g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, NO_MEMORY);
     g_assert_cmpuint(gpu_refused(gpu, "too-many-mappings"), ==, 1);
     gpu_write(gpu, GPU_PAGE, 1);
@@ -331,7 +403,7 @@ static void test_no_memory_to_unmap(void)
     g_assert_cmpuint(gpu_shared(gpu)->watched, ==, 0);
     gpu_watch(gpu, SCRIPTED_WATCH_ALLOW, 0);
     gpu_create(gpu, 2, CACHED_BUF, 4 * GPU_PAGE);
-    gpu_fail(gpu, SCRIPTED_MAP_BUFFER, 0, 1);
+    gpu_fail(gpu, SCRIPTED_MAP_BUFFER | SCRIPTED_MAP_FREE, 0, 1);
     g_assert_cmphex(gpu_map(gpu, 2, 8 * GPU_PAGE, NULL), ==, NO_MEMORY);
     g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
     g_assert_cmphex(gpu_read(gpu, 0), !=, scripted_stamp(1, 0));
@@ -428,6 +500,8 @@ int main(int argc, char **argv)
         { "own-handle", test_own_handle },
         { "many", test_many },
         { "map-count", test_map_count },
+        { "refusal", test_refusal },
+        { "probe-fails", test_probe_fails },
         { "no-memory-to-map", test_no_memory_to_map },
         { "no-memory-to-unmap", test_no_memory_to_unmap },
         { "no-memory-to-reset", test_no_memory_to_reset },

@@ -6,12 +6,21 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qemu/atomic.h"
 #include "qemu/memfd.h"
 #include "qemu/units.h"
 #include "hw/display/virtio-gpu-blob-holes.h"
+#include "hw/display/virtio-gpu-blob-mmap.h"
+
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010 /* Linux 5.1 */
+#endif
 
 /* Two of the memory behind holes, so that holes wrap around once */
 #define WINDOW (64 * MiB)
+
+/* Both ways to map a buffer are tried, whatever this kernel needs. */
+static bool keeps;
 
 typedef struct Fixture {
     VirtIOGPUBlobHoles holes;
@@ -24,6 +33,7 @@ static void set_up(Fixture *f)
     f->page = qemu_real_host_page_size();
     g_assert_true(virtio_gpu_blob_holes_init(&f->holes, WINDOW, true,
                                              &error_abort));
+    f->holes.keeps = (VirtIOGPUBlobMmap) { .shm = keeps, .driver = keeps };
     f->fd = qemu_memfd_create("test", 64 * f->page, false, 0, 0, &error_abort);
 }
 
@@ -37,6 +47,11 @@ static void tear_down(Fixture *f)
 static VirtIOGPUBlobPlace pages(const Fixture *f, uint64_t page, uint64_t n)
 {
     return virtio_gpu_blob_place(page * f->page, n * f->page);
+}
+
+static int fill(Fixture *f, VirtIOGPUBlobPlace *place)
+{
+    return virtio_gpu_blob_holes_fill(&f->holes, f->fd, true, place);
 }
 
 static uint64_t *word(Fixture *f, uint64_t page)
@@ -90,7 +105,7 @@ static void test_buffer(void)
     set_up(&f);
     place = pages(&f, 3, 2);
     set_buffer(&f, 1, 7);
-    g_assert_cmpint(virtio_gpu_blob_holes_fill(&f.holes, f.fd, &place), ==, 0);
+    g_assert_cmpint(fill(&f, &place), ==, 0);
     g_assert_cmpuint(*word(&f, 4), ==, 7);
     *word(&f, 2) = 5;
     g_assert_cmpuint(*word(&f, 3), ==, 0);
@@ -108,7 +123,7 @@ static void test_close(void)
 
     set_up(&f);
     place = pages(&f, 3, 2);
-    g_assert_cmpint(virtio_gpu_blob_holes_fill(&f.holes, f.fd, &place), ==, 0);
+    g_assert_cmpint(fill(&f, &place), ==, 0);
     g_assert_cmpuint(count_mappings(&f), ==, WINDOW / f.holes.period + 2);
     virtio_gpu_blob_holes_close(&f.holes, &place);
     g_assert_cmpuint(count_mappings(&f), ==, WINDOW / f.holes.period);
@@ -124,7 +139,7 @@ static void test_failure(void)
     set_up(&f);
     place = pages(&f, 3, 2);
     *word(&f, 3) = 3;
-    g_assert_cmpint(virtio_gpu_blob_holes_fill(&f.holes, -1, &place), ==,
+    g_assert_cmpint(virtio_gpu_blob_holes_fill(&f.holes, -1, true, &place), ==,
                     -EBADF);
     g_assert_cmpuint(*word(&f, 3), ==, 3);
     g_assert_cmpuint(f.holes.count, ==, 0);
@@ -153,11 +168,11 @@ static void test_vacancies(void)
         VirtIOGPUBlobPlace first = pages(&f, 10, 8);
         VirtIOGPUBlobPlace second = pages(&f, next[i].page, next[i].n);
 
-        virtio_gpu_blob_holes_fill(&f.holes, f.fd, &first);
+        fill(&f, &first);
         g_assert_true(virtio_gpu_blob_holes_leave(&f.holes, &first));
         g_assert_cmpuint(f.holes.vacant_by_age.length, ==, 1);
         set_buffer(&f, next[i].n - 1, i + 1);
-        g_assert_cmpint(virtio_gpu_blob_holes_fill(&f.holes, f.fd, &second),
+        g_assert_cmpint(fill(&f, &second),
                         ==, 0);
         g_assert_cmpuint(*word(&f, next[i].page + next[i].n - 1), ==, i + 1);
         virtio_gpu_blob_holes_close(&f.holes, &second);
@@ -204,7 +219,7 @@ static void test_count(void)
         VirtIOGPUBlobPlace *place = &places[steps[i].place];
 
         if (steps[i].fill) {
-            g_assert_cmpint(virtio_gpu_blob_holes_fill(&f.holes, f.fd, place),
+            g_assert_cmpint(fill(&f, place),
                             ==, 0);
         } else {
             virtio_gpu_blob_holes_close(&f.holes, place);
@@ -216,16 +231,194 @@ static void test_count(void)
     tear_down(&f);
 }
 
+/*
+ * Gaps
+ */
+
+typedef struct Intruder {
+    const Fixture *f;
+    const bool *stop;
+    unsigned seed;
+    unsigned inside;
+    GThread *thread;
+} Intruder;
+
+static bool is_inside(const Fixture *f, const void *at)
+{
+    return (uint8_t *)at >= f->holes.base &&
+           (uint8_t *)at < f->holes.base + WINDOW;
+}
+
+/* A thread as QEMU has many: it maps memory wherever there is room. */
+static void *intrude(void *opaque)
+{
+    Intruder *i = opaque;
+
+    while (!qatomic_read(i->stop)) {
+        size_t len = (1 + i->seed++ % 4) * i->f->page;
+        void *at = mmap(NULL, len, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+        g_assert(at != MAP_FAILED);
+        i->inside += is_inside(i->f, at);
+        memset(at, 0xee, len);
+        munmap(at, len);
+    }
+    return NULL;
+}
+
+/* All of the window shows the file behind the holes. */
+static void check_maps(const Fixture *f)
+{
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+    uint64_t found = 0;
+    int i;
+
+    g_assert_true(g_file_get_contents("/proc/self/maps", &text, NULL, NULL));
+    lines = g_strsplit(text, "\n", 0);
+    for (i = 0; lines[i]; i++) {
+        uintptr_t start, end;
+
+        if (sscanf(lines[i], "%" SCNxPTR "-%" SCNxPTR, &start, &end) == 2 &&
+            is_inside(f, (void *)start)) {
+            g_assert_nonnull(strstr(lines[i], "virtio-gpu-hole"));
+            found += end - start;
+        }
+    }
+    g_assert_cmpuint(found, ==, WINDOW);
+}
+
+/* Where a buffer cannot be mapped, nothing of anybody's ever shows. */
+static void check_no_gap(int bad, bool shm, int error)
+{
+    const unsigned n = g_test_slow() ? 500000 : 5000;
+    Intruder intruders[4];
+    Fixture f = { };
+    bool stop = false;
+    unsigned i;
+
+    set_up(&f);
+    /* This kernel is what is tested. */
+    f.holes.keeps = virtio_gpu_blob_mmap_probe();
+    for (i = 0; i < G_N_ELEMENTS(intruders); i++) {
+        intruders[i] = (Intruder) { .f = &f, .stop = &stop, .seed = i };
+        intruders[i].thread = g_thread_new("intruder", intrude,
+                                           &intruders[i]);
+    }
+    for (i = 0; i < n; i++) {
+        VirtIOGPUBlobPlace place = pages(&f, i % 512, 1 + i % 4);
+
+        *word(&f, i % 512) = i;
+        g_assert_cmpint(virtio_gpu_blob_holes_fill(&f.holes, bad, shm, &place),
+                        ==, error);
+        g_assert_cmpuint(*word(&f, i % 512), ==, i);
+        if (i % (n / 20) == 0) {
+            check_maps(&f);
+        }
+    }
+    qatomic_set(&stop, true);
+    for (i = 0; i < G_N_ELEMENTS(intruders); i++) {
+        g_thread_join(intruders[i].thread);
+        g_assert_cmpuint(intruders[i].inside, ==, 0);
+    }
+    check_maps(&f);
+    tear_down(&f);
+}
+
+static void test_no_gap_shm(void)
+{
+    int bad = qemu_memfd_create("bad", MiB, false, 0, F_SEAL_FUTURE_WRITE,
+                                &error_abort);
+
+    check_no_gap(bad, true, -EPERM);
+    close(bad);
+}
+
+static void test_no_gap_driver(void)
+{
+    int bad = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    check_no_gap(bad, false, -ENODEV);
+    close(bad);
+}
+
+/* Whichever way, this kernel needs it or not. */
+static void test_over(gconstpointer data)
+{
+    const bool way = GPOINTER_TO_INT(data);
+    Fixture f = { };
+    uint8_t *at;
+
+    keeps = way;
+    set_up(&f);
+    at = f.holes.base + 8 * f.page;
+    set_buffer(&f, 1, 77);
+    g_assert_cmpint(virtio_gpu_blob_mmap_over(at, 2 * f.page, f.fd, way), ==,
+                    0);
+    g_assert_cmpuint(*word(&f, 9), ==, 77);
+    g_assert_cmpint(virtio_gpu_blob_mmap_over(at, f.page, -1, way), ==,
+                    -EBADF);
+    g_assert_cmpuint(*word(&f, 9), ==, 77);
+    /* No room for so much anywhere */
+    g_assert_cmpint(virtio_gpu_blob_mmap_over(at, 1ull << 62, f.fd, way), ==,
+                    -ENOMEM);
+    g_assert_cmpuint(*word(&f, 9), ==, 77);
+    tear_down(&f);
+}
+
+static void test_cannot_move(void)
+{
+    Fixture f = { };
+
+    set_up(&f);
+    g_assert_cmpint(virtio_gpu_blob_mmap_over(f.holes.base + 1, f.page, f.fd,
+                                              false), ==, -EINVAL);
+    check_maps(&f);
+    tear_down(&f);
+}
+
+/* Each rule holds with buffers mapped in place, and moved there. */
+static void both_ways(gconstpointer data)
+{
+    GTestFunc func = data;
+
+    keeps = true;
+    func();
+    keeps = false;
+    func();
+}
+
 int main(int argc, char **argv)
 {
+    static const struct {
+        const char *name;
+        GTestFunc func;
+    } tests[] = {
+        { "hole", test_hole },
+        { "buffer", test_buffer },
+        { "close", test_close },
+        { "failure", test_failure },
+        { "vacancies", test_vacancies },
+        { "count", test_count },
+    };
+    size_t i;
+
     g_test_init(&argc, &argv, NULL);
 
-    g_test_add_func("/virtio-gpu-blob/holes/hole", test_hole);
-    g_test_add_func("/virtio-gpu-blob/holes/buffer", test_buffer);
-    g_test_add_func("/virtio-gpu-blob/holes/close", test_close);
-    g_test_add_func("/virtio-gpu-blob/holes/failure", test_failure);
-    g_test_add_func("/virtio-gpu-blob/holes/vacancies", test_vacancies);
-    g_test_add_func("/virtio-gpu-blob/holes/count", test_count);
+    for (i = 0; i < G_N_ELEMENTS(tests); i++) {
+        g_autofree char *path = g_strdup_printf("/virtio-gpu-blob/holes/%s",
+                                                tests[i].name);
+
+        g_test_add_data_func(path, tests[i].func, both_ways);
+    }
+    g_test_add_data_func("/virtio-gpu-blob/mmap/mapped",
+                         GINT_TO_POINTER(true), test_over);
+    g_test_add_data_func("/virtio-gpu-blob/mmap/moved",
+                         GINT_TO_POINTER(false), test_over);
+    g_test_add_func("/virtio-gpu-blob/mmap/cannot-move", test_cannot_move);
+    g_test_add_func("/virtio-gpu-blob/mmap/no-gap/shm", test_no_gap_shm);
+    g_test_add_func("/virtio-gpu-blob/mmap/no-gap/driver", test_no_gap_driver);
 
     return g_test_run();
 }

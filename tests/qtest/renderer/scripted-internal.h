@@ -28,10 +28,11 @@ void scripted_fd_open(int fd, uint64_t blob_id);
  * scripted_buffer_new() - make a buffer
  * @name: as the kernel shows it
  * @size: bytes
+ * @sealable: others may add seals
  *
  * Returns: an fd, or -1
  */
-int scripted_buffer_new(const char *name, uint64_t size);
+int scripted_buffer_new(const char *name, uint64_t size, bool sealable);
 
 /**
  * scripted_map() - mmap(), never made to fail

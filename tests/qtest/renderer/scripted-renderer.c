@@ -143,12 +143,13 @@ static bool make_buffer(struct resource *res)
 {
     if (res->blob_id & SCRIPTED_ONE_BUFFER) {
         if (one_buffer < 0) {
-            one_buffer = scripted_buffer_new("scripted-one", 1 << 20);
+            one_buffer = scripted_buffer_new("scripted-one", 1 << 20, true);
         }
         res->fd = one_buffer;
         return true;
     }
-    res->fd = scripted_buffer_new(SCRIPTED_BUFFER_NAME, res->length);
+    res->fd = scripted_buffer_new(SCRIPTED_BUFFER_NAME, res->length,
+                                  !(res->blob_id & SCRIPTED_SEALED));
     if (res->fd < 0) {
         return false;
     }

@@ -102,6 +102,8 @@
 #define SCRIPTED_CREATE_FAILS   SCRIPTED_FIELD(24, 1)
 #define SCRIPTED_ONE_BUFFER     SCRIPTED_FIELD(25, 1) /* all share one */
 #define SCRIPTED_INFO_FAILS     SCRIPTED_FIELD(26, 1)
+#define SCRIPTED_SEALED         SCRIPTED_FIELD(27, 1) /* against seals */
+#define SCRIPTED_NO_SEALS       SCRIPTED_FIELD(28, 1) /* no memfd at all */
 
 /* Kinds of mmap() that can be made to fail, by struct scripted_fail */
 #define SCRIPTED_MAP_BUFFER     1  /* a buffer with MAP_FIXED */
@@ -144,6 +146,11 @@ struct scripted_fail {
 #define SCRIPTED_WATCH_CONFIDENTIAL 13
 #define SCRIPTED_WATCH_VCPU_RESET 14 /* from a vCPU, when told to release */
 
+/* What an mmap(MAP_FIXED) that fails in the driver leaves of what was there */
+#define SCRIPTED_KERNEL_NOW     0  /* all of it if it is shared memory's */
+#define SCRIPTED_KERNEL_OLD     1  /* nothing */
+#define SCRIPTED_KERNEL_NEXT    2  /* all of it */
+
 #define SCRIPTED_FDS 65536
 
 struct scripted_shared {
@@ -156,6 +163,7 @@ struct scripted_shared {
     uint32_t mute_query;    /* answer ENOTTY without a system call */
     uint32_t kvm;           /* SCRIPTED_KVM_* */
     uint32_t watch;         /* SCRIPTED_WATCH_* */
+    uint32_t kernel;        /* SCRIPTED_KERNEL_* */
 
     /* What happened */
     uint64_t creates;
@@ -169,6 +177,7 @@ struct scripted_shared {
     uint64_t names;         /* fdinfo read */
     uint64_t maps;
     uint64_t unmaps;
+    uint64_t fixed;         /* buffers mapped at an address of the caller's */
     uint64_t faults;        /* misuse: see the log on stderr */
     uint64_t resets;
     uint64_t fences;

@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -57,9 +58,10 @@ void scripted_fd_open(int fd, uint64_t blob_id)
     fds[fd] = (struct open_fd) { .blob_id = blob_id, .open = true };
 }
 
-int scripted_buffer_new(const char *name, uint64_t size)
+int scripted_buffer_new(const char *name, uint64_t size, bool sealable)
 {
-    int fd = syscall(SYS_memfd_create, name, MFD_CLOEXEC);
+    int fd = syscall(SYS_memfd_create, name,
+                     MFD_CLOEXEC | (sealable ? MFD_ALLOW_SEALING : 0));
 
     if (fd >= 0 && syscall(SYS_ftruncate, fd, size)) {
         syscall(SYS_close, fd);
@@ -342,6 +344,61 @@ EXPORT off64_t lseek64(int fd, off64_t offset, int whence)
     return do_lseek(fd, offset, whence);
 }
 
+static int do_fstat(int fd, void *st)
+{
+    const struct open_fd *f = find_fd(fd);
+
+    if (f && SCRIPTED_FIELD(14, SCRIPTED_LENGTH(f->blob_id)) ==
+        SCRIPTED_NO_LENGTH) {
+        errno = EIO;
+        return -1;
+    }
+    return syscall(SYS_fstat, fd, st);
+}
+
+EXPORT int fstat(int fd, struct stat *st)
+{
+    return do_fstat(fd, st);
+}
+
+EXPORT int fstat64(int fd, struct stat64 *st)
+{
+    return do_fstat(fd, st);
+}
+
+static int do_fcntl(int fd, int cmd, void *arg)
+{
+    const struct open_fd *f = find_fd(fd);
+
+    if (f && f->blob_id & SCRIPTED_NO_SEALS && cmd == F_GET_SEALS) {
+        errno = EINVAL;
+        return -1;
+    }
+    return syscall(SYS_fcntl, fd, cmd, arg);
+}
+
+EXPORT int fcntl(int fd, int cmd, ...)
+{
+    va_list ap;
+    void *arg;
+
+    va_start(ap, cmd);
+    arg = va_arg(ap, void *);
+    va_end(ap);
+    return do_fcntl(fd, cmd, arg);
+}
+
+EXPORT int fcntl64(int fd, int cmd, ...)
+{
+    va_list ap;
+    void *arg;
+
+    va_start(ap, cmd);
+    arg = va_arg(ap, void *);
+    va_end(ap);
+    return do_fcntl(fd, cmd, arg);
+}
+
 static uint32_t kind_of_map(const struct open_fd *f, int prot, int flags)
 {
     if (f) {
@@ -354,31 +411,61 @@ static uint32_t kind_of_map(const struct open_fd *f, int prot, int flags)
 }
 
 /*
- * A driver's mmap() that fails may leave the old mapping gone (before Linux
- * 6.12): the worse case is the one to test.
+ * An mmap() that fails in the driver: shared memory's is asked before what was
+ * there goes, since Linux 6.16; others are not.
  */
-static void *fail_map(void *addr, size_t len, int flags, int error)
+static void *fail_map(void *addr, size_t len, int flags, bool shm, int error)
 {
-    if (flags & MAP_FIXED) {
+    uint32_t kernel = scripted_shared()->kernel;
+
+    if ((flags & MAP_FIXED) && (kernel == SCRIPTED_KERNEL_OLD ||
+                                (kernel == SCRIPTED_KERNEL_NOW && !shm))) {
         syscall(SYS_munmap, addr, len);
     }
     errno = error;
     return MAP_FAILED;
 }
 
+static bool is_socket(int fd)
+{
+    struct stat st;
+
+    return fd >= 0 && !fstat(fd, &st) && S_ISSOCK(st.st_mode);
+}
+
+static void *map_buffer(const struct open_fd *f, void *addr, size_t len,
+                        int prot, int flags, int fd, off_t offset)
+{
+    static const int errors[] = { 0, ENOMEM, EINVAL, ENODEV };
+    int how = SCRIPTED_MMAP(f->blob_id);
+
+    scripted_shared()->fixed += !!(flags & MAP_FIXED);
+    if (how) {
+        return fail_map(addr, len, flags,
+                        SCRIPTED_BACKING(f->blob_id) == SCRIPTED_SHM,
+                        errors[how]);
+    }
+    return (void *)syscall(SYS_mmap, addr, len, prot, flags, fd, offset);
+}
+
 static void *do_mmap(void *addr, size_t len, int prot, int flags, int fd,
                      off_t offset)
 {
-    static const int errors[] = { 0, ENOMEM, EINVAL, ENODEV };
     const struct open_fd *f = flags & MAP_ANONYMOUS ? NULL : find_fd(fd);
+    void *map;
 
-    if (f && SCRIPTED_MMAP(f->blob_id)) {
-        return fail_map(addr, len, flags, errors[SCRIPTED_MMAP(f->blob_id)]);
-    }
     if (is_to_fail(kind_of_map(f, prot, flags))) {
         return MAP_FAILED;
     }
-    return (void *)syscall(SYS_mmap, addr, len, prot, flags, fd, offset);
+    if (f) {
+        return map_buffer(f, addr, len, prot, flags, fd, offset);
+    }
+    /* The real one would leave a gap, whatever kernel it shall be. */
+    if (is_socket(fd)) {
+        return fail_map(addr, len, flags, false, ENODEV);
+    }
+    map = (void *)syscall(SYS_mmap, addr, len, prot, flags, fd, offset);
+    return map == MAP_FAILED ? fail_map(addr, len, flags, true, errno) : map;
 }
 
 EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd,
@@ -395,7 +482,7 @@ EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd,
 
 EXPORT int memfd_create(const char *name, unsigned flags)
 {
-    if (strstr(name, "virtio-gpu")) {
+    if (strstr(name, "virtio-gpu") || strstr(name, "blob-probe")) {
         scripted_kvm_end();
         if (is_to_fail(SCRIPTED_MEMFD)) {
             return -1;
