@@ -35,7 +35,9 @@ typedef struct VirtIOGPUBlobBuffer {
  * @resource_id: known to the renderer
  * @size: the blob's size in bytes
  *
- * All but the exporter's name, which is slow to read.
+ * All but the exporter's name, which is slow to read.  Shared memory is sealed
+ * against shrinking, where it is not sealed against seals: its length is then
+ * what it was found to be for as long as it is mapped.
  */
 void virtio_gpu_blob_buffer_open(VirtIOGPUBlobBuffer *buf,
                                  const VirtIOGPUBlobHost *host,
@@ -43,13 +45,15 @@ void virtio_gpu_blob_buffer_open(VirtIOGPUBlobBuffer *buf,
 
 /**
  * virtio_gpu_blob_buffer_read_exporter() - read the exporter's name
- * @buf: an open buffer
+ * @buf: an open buffer; facts.exporter stays NULL where there is none
  *
  * The first exp_name of /proc/self/fdinfo/FD: what follows it can be set by
  * anyone who holds the buffer (drivers/dma-buf/dma-buf.c,
  * dma_buf_show_fdinfo()).
+ *
+ * Returns: false if there are no fds left to read it with
  */
-void virtio_gpu_blob_buffer_read_exporter(VirtIOGPUBlobBuffer *buf);
+bool virtio_gpu_blob_buffer_read_exporter(VirtIOGPUBlobBuffer *buf);
 
 /**
  * virtio_gpu_blob_buffer_close() - let go of a buffer

@@ -145,6 +145,9 @@ static VirtIOGPUBlobReason check_buffer(const VirtIOGPUBlobFacts *facts)
     if (facts->confidential_guest) {
         return VIRTIO_GPU_BLOB_CONFIDENTIAL_GUEST;
     }
+    if (facts->no_fds_left) {
+        return VIRTIO_GPU_BLOB_NO_FILE_DESCRIPTOR;
+    }
     if (facts->backing == VIRTIO_GPU_BLOB_BACKING_NONE) {
         return VIRTIO_GPU_BLOB_OK;
     }
@@ -218,6 +221,7 @@ uint32_t virtio_gpu_blob_reason_error(VirtIOGPUBlobReason reason)
     case VIRTIO_GPU_BLOB_OUTSIDE_WINDOW:
     case VIRTIO_GPU_BLOB_OVERLAP:
         return VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER;
+    case VIRTIO_GPU_BLOB_NO_FILE_DESCRIPTOR:
     case VIRTIO_GPU_BLOB_TOO_MANY_MAPPINGS:
     case VIRTIO_GPU_BLOB_REGION_LIMIT:
     case VIRTIO_GPU_BLOB_NO_MEMORY_SLOT:

@@ -27,7 +27,7 @@ typedef enum VirtIOGPUMapPolicy {
  * VirtIOGPUBlobBacking - what virgl_renderer_resource_export_blob() gave
  * @NONE: no fd; the renderer's own pointer is all there is
  * @DMABUF: a dma-buf
- * @SHM: shared memory (memfd)
+ * @SHM: shared memory (memfd), which answers F_GET_SEALS
  * @OPAQUE: an fd that only its driver can interpret
  */
 typedef enum VirtIOGPUBlobBacking {
@@ -102,6 +102,7 @@ typedef enum VirtIOGPUBlobReason {
     VIRTIO_GPU_BLOB_GUEST_TYPE_IGNORED,
     VIRTIO_GPU_BLOB_MAP_FAILED,
     /* the host's means */
+    VIRTIO_GPU_BLOB_NO_FILE_DESCRIPTOR,
     VIRTIO_GPU_BLOB_TOO_MANY_MAPPINGS,
     VIRTIO_GPU_BLOB_REGION_LIMIT,
     VIRTIO_GPU_BLOB_NO_MEMORY_SLOT,
@@ -131,6 +132,7 @@ typedef struct VirtIOGPUBlobRequest {
  * @confidential_guest: the host cannot, or must not, see the guest's memory
  * @guest_type_honoured: the accelerator lets the guest choose WC or UNCACHED
  * @host_x86: the host's CPU is x86
+ * @no_fds_left: what follows could not be found out for want of fds
  * @backing: what kind of buffer it is
  * @fd_too_short: the fd ends before the blob does
  * @fd_read_write: the fd is open for reading and writing
@@ -143,6 +145,7 @@ typedef struct VirtIOGPUBlobFacts {
     bool confidential_guest;
     bool guest_type_honoured;
     bool host_x86;
+    bool no_fds_left;
     VirtIOGPUBlobBacking backing;
     bool fd_too_short;
     bool fd_read_write;

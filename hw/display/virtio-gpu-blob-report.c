@@ -127,6 +127,11 @@ static const ReasonText reasons[] = {
     [VIRTIO_GPU_BLOB_MAP_FAILED] = {
         "map-failed", "the host cannot map it",
         "this is a limit of the exporter or the renderer" },
+    [VIRTIO_GPU_BLOB_NO_FILE_DESCRIPTOR] = {
+        "no-file-descriptor",
+        "QEMU has no file descriptor left to find out about it",
+        "raise its limit on open files (ulimit -n; max_files in libvirt's "
+        "qemu.conf)" },
     [VIRTIO_GPU_BLOB_TOO_MANY_MAPPINGS] = {
         "too-many-mappings", "the host has no memory or no mappings left",
         "raise vm.max_map_count" },

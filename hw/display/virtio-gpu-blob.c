@@ -89,12 +89,15 @@ static bool is_traced(void)
 
 static void ask(MapRequest *req)
 {
+    VirtIOGPUBlobFacts *facts = &req->buf.facts;
+    bool needed;
+
     virtio_gpu_blob_buffer_open(&req->buf, &req->blobs->host,
                                 req->subject.resource_id, req->subject.size);
-    if (is_traced() ||
-        virtio_gpu_blob_needs_exporter_name(&req->buf.facts,
-                                            req->subject.policy)) {
-        virtio_gpu_blob_buffer_read_exporter(&req->buf);
+    needed = virtio_gpu_blob_needs_exporter_name(facts, req->subject.policy);
+    if ((needed || is_traced()) &&
+        !virtio_gpu_blob_buffer_read_exporter(&req->buf)) {
+        facts->no_fds_left = facts->no_fds_left || needed;
     }
 }
 

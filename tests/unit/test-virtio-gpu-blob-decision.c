@@ -52,6 +52,7 @@ static unsigned for_each_case(CaseFunc check)
         facts.confidential_guest = take(&n, 2);
         facts.guest_type_honoured = take(&n, 2);
         facts.host_x86 = take(&n, 2);
+        facts.no_fds_left = take(&n, 2);
         facts.backing = take(&n, VIRTIO_GPU_BLOB_BACKING__MAX);
         facts.fd_too_short = take(&n, 2);
         facts.fd_read_write = take(&n, 2);
@@ -73,7 +74,8 @@ static bool has_fd(const VirtIOGPUBlobFacts *facts)
 
 static bool bad_fd(const VirtIOGPUBlobFacts *facts)
 {
-    return has_fd(facts) && (facts->fd_too_short || !facts->fd_read_write);
+    return facts->no_fds_left ||
+           (has_fd(facts) && (facts->fd_too_short || !facts->fd_read_write));
 }
 
 static bool known_by_name(const VirtIOGPUBlobFacts *facts)
@@ -175,7 +177,7 @@ static void check_table(const VirtIOGPUBlobFacts *facts,
 static void test_table(void)
 {
     g_assert_cmpuint(for_each_case(check_table), ==,
-                     32 * 4 * 7 * 8 * 4 * 3);
+                     64 * 4 * 7 * 8 * 4 * 3);
 }
 
 /* A verdict is a type or a reason, never both, never neither. */
@@ -248,6 +250,11 @@ static void check_safety(const VirtIOGPUBlobFacts *facts,
     if (facts->confidential_guest) {
         g_assert_cmpint(verdict->reason, ==,
                         VIRTIO_GPU_BLOB_CONFIDENTIAL_GUEST);
+        return;
+    }
+    if (facts->no_fds_left) {
+        g_assert_cmpint(verdict->reason, ==,
+                        VIRTIO_GPU_BLOB_NO_FILE_DESCRIPTOR);
         return;
     }
     if (has_fd(facts) && facts->fd_too_short) {
@@ -489,7 +496,7 @@ static void test_errors(void)
             error = VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID;
         } else if (r <= VIRTIO_GPU_BLOB_OVERLAP) {
             error = VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER;
-        } else if (r >= VIRTIO_GPU_BLOB_TOO_MANY_MAPPINGS) {
+        } else if (r >= VIRTIO_GPU_BLOB_NO_FILE_DESCRIPTOR) {
             error = VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY;
         }
         g_assert_cmphex(virtio_gpu_blob_reason_error(r), ==, error);

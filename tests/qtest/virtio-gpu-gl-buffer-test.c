@@ -1,0 +1,191 @@
+/*
+ * qtest for virtio-gpu-gl: what can be found out about a buffer
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/memfd.h"
+#include "virtio-gpu-gl-client.h"
+
+#include <sys/resource.h>
+
+/*
+ * Seals
+ */
+
+static int open_buffer(GPU *gpu, uint32_t id)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/fd/%d",
+        (int)qtest_pid(gpu_qts(gpu)), gpu_shared(gpu)->fd[id]);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+
+    g_assert_cmpint(fd, >=, 0);
+    return fd;
+}
+
+/* It keeps its length for as long as a guest can see it, and after. */
+static void test_sealed(void)
+{
+    GPU *gpu = gpu_start_plain();
+    int fd;
+
+    gpu_create(gpu, 1, SCRIPTED_SHM, 4 * GPU_PAGE);
+    fd = open_buffer(gpu, 1);
+    g_assert_cmpint(fcntl(fd, F_GET_SEALS), ==, 0);
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
+    g_assert_cmpint(fcntl(fd, F_GET_SEALS), ==, F_SEAL_SHRINK);
+    g_assert_cmpint(ftruncate(fd, GPU_PAGE), ==, -1);
+    g_assert_cmphex(gpu_read(gpu, 3 * GPU_PAGE), ==, scripted_stamp(1, 3));
+    /* Once is enough. */
+    g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
+    g_assert_cmpint(fcntl(fd, F_GET_SEALS), ==, F_SEAL_SHRINK);
+    close(fd);
+    gpu_unref(gpu, 1);
+    gpu_finish(gpu);
+}
+
+/* What nobody can seal any more is mapped as it is. */
+static void test_sealed_otherwise(void)
+{
+    GPU *gpu = gpu_start_plain();
+    int fd;
+
+    gpu_create(gpu, 1, SCRIPTED_SHM | SCRIPTED_SEALED, 4 * GPU_PAGE);
+    fd = open_buffer(gpu, 1);
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
+    g_assert_cmpint(fcntl(fd, F_GET_SEALS), ==, F_SEAL_SEAL);
+    close(fd);
+    gpu_unref(gpu, 1);
+    gpu_finish(gpu);
+}
+
+/* The fd is a copy of the renderer's, which has the same offset. */
+static void test_offset(void)
+{
+    static const uint64_t backings[] = { SCRIPTED_SHM, SCRIPTED_OPAQUE };
+    GPU *gpu = gpu_start_plain();
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(backings); i++) {
+        g_autofree char *path = NULL;
+        g_autofree char *info = NULL;
+
+        gpu_create(gpu, 1, backings[i] | SCRIPTED_WORD_CACHED, GPU_PAGE);
+        g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
+        path = g_strdup_printf("/proc/%d/fdinfo/%d",
+                               (int)qtest_pid(gpu_qts(gpu)),
+                               gpu_shared(gpu)->fd[1]);
+        g_assert_true(g_file_get_contents(path, &info, NULL, NULL));
+        g_assert_true(g_str_has_prefix(info, "pos:\t0\n"));
+        gpu_unref(gpu, 1);
+    }
+    gpu_finish(gpu);
+}
+
+/*
+ * No fds left
+ */
+
+static unsigned lowest_free_fd(pid_t pid)
+{
+    unsigned fd;
+
+    for (fd = 0;; fd++) {
+        g_autofree char *path = g_strdup_printf("/proc/%d/fd/%u", (int)pid,
+                                                fd);
+        struct stat st;
+
+        if (lstat(path, &st)) {
+            return fd;
+        }
+    }
+}
+
+/* QEMU may open @n files more. */
+static struct rlimit leave_fds(GPU *gpu, unsigned n)
+{
+    pid_t pid = qtest_pid(gpu_qts(gpu));
+    struct rlimit old, new;
+
+    g_assert_cmpint(prlimit(pid, RLIMIT_NOFILE, NULL, &old), ==, 0);
+    new = old;
+    new.rlim_cur = lowest_free_fd(pid) + n;
+    g_assert_cmpint(prlimit(pid, RLIMIT_NOFILE, &new, NULL), ==, 0);
+    return old;
+}
+
+static void restore_fds(GPU *gpu, const struct rlimit *old)
+{
+    g_assert_cmpint(prlimit(qtest_pid(gpu_qts(gpu)), RLIMIT_NOFILE, old, NULL),
+                    ==, 0);
+}
+
+/* What cannot be found out is refused, and not taken for something else. */
+static void test_no_fds(void)
+{
+    static const struct {
+        const char *name;
+        uint64_t blob_id;
+        unsigned left;
+        uint32_t otherwise;
+    } rows[] = {
+        { "incoherent", SCRIPTED_DMABUF | SCRIPTED_INCOHERENT |
+          SCRIPTED_WORD_CACHED, 0, UNSPEC },
+        { "shm", SCRIPTED_SHM, 0, GRANTED },
+        { "short", SCRIPTED_DMABUF | SCRIPTED_HALF | SCRIPTED_WORD_CACHED, 0,
+          UNSPEC },
+        { "no fd to give", POINTER, 0, GRANTED },
+        { "no fd to give, and not enough", POINTER, 3, GRANTED },
+        { "a name to read", SCRIPTED_DMABUF | SCRIPTED_EXP_UDMABUF |
+          SCRIPTED_WORD_WC, 1, GRANTED },
+    };
+    GPU *gpu = gpu_start_plain();
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct rlimit old;
+
+        g_test_message("%s", rows[i].name);
+        gpu_create(gpu, 1, rows[i].blob_id, 4 * GPU_PAGE);
+        g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, rows[i].otherwise);
+        gpu_unmap(gpu, 1);
+        old = leave_fds(gpu, rows[i].left);
+        g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, NO_MEMORY);
+        restore_fds(gpu, &old);
+        g_assert_cmpuint(gpu_refused(gpu, "no-file-descriptor"), ==, i + 1);
+        g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, rows[i].otherwise);
+        gpu_unref(gpu, 1);
+    }
+    gpu_finish(gpu);
+}
+
+/* A name that nobody needs is not missed. */
+static void test_no_fd_for_trace(void)
+{
+    GPU *gpu = gpu_start(&(GPUConfig) {
+        .hostmem = 64 * GPU_MIB, .args = "-trace virtio_gpu_blob_decision",
+    });
+    struct rlimit old;
+
+    gpu_create(gpu, 1, CACHED_BUF, GPU_PAGE);
+    old = leave_fds(gpu, 1);
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
+    restore_fds(gpu, &old);
+    gpu_unref(gpu, 1);
+    gpu_finish(gpu);
+}
+
+int main(int argc, char **argv)
+{
+    static const GPUTest tests[] = {
+        { "sealed", test_sealed },
+        { "sealed-otherwise", test_sealed_otherwise },
+        { "offset", test_offset },
+        { "no-fds", test_no_fds },
+        { "no-fd-for-trace", test_no_fd_for_trace },
+    };
+
+    return gpu_run_tests(argc, argv, "buffer", tests, G_N_ELEMENTS(tests));
+}
