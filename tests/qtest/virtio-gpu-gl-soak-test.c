@@ -13,305 +13,9 @@
 
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
-#include "virtio-gpu-gl-client.h"
+#include "virtio-gpu-gl-soak.h"
 
 #include <sys/wait.h>
-
-
-#define WINDOW (1 * GPU_MIB)
-#define WINDOW_PAGES (WINDOW / GPU_PAGE)
-#define IDS 24
-#define PAGES_MAX 16
-#define GROUP_MAX 8
-
-/*
- * What is done
- */
-
-typedef enum Kind {
-    CREATE,
-    CREATE_GUEST,
-    MAP,
-    MAP_SHORT,
-    MAP_SHORT_REPLY,
-    UNMAP,
-    UNREF,
-    WRITE,
-    RESET,
-} Kind;
-
-typedef struct Op {
-    Kind kind;
-    uint32_t id;
-    unsigned type; /* index into blob_types[] */
-    bool mappable;
-    bool fenced;
-    uint64_t size;
-    uint64_t offset;
-    unsigned len;  /* of what is too short */
-    unsigned page; /* of the window, to be looked at afterwards */
-    bool last;     /* of a group that goes with one kick */
-} Op;
-
-typedef struct BlobType {
-    const char *name;
-    uint64_t blob_id;
-    uint32_t reply; /* to CREATE_BLOB */
-    uint32_t map_info; /* 0: refused */
-    unsigned weight;
-} BlobType;
-
-static const BlobType blob_types[] = {
-    { "dma-buf, cached", SCRIPTED_DMABUF | SCRIPTED_CACHED, OK, 1, 40 },
-    { "dma-buf, wc", SCRIPTED_DMABUF | SCRIPTED_WC | SCRIPTED_EINTR, OK,
-      3, 20 },
-    { "udmabuf", SCRIPTED_DMABUF | SCRIPTED_EXP_UDMABUF, OK, 1, 10 },
-    { "shm", SCRIPTED_SHM | SCRIPTED_WORD_WC, OK, 1, 40 },
-    { "no fd", SCRIPTED_NONE | SCRIPTED_WORD_UNCACHED, OK, 2, 1 },
-    { "incoherent", SCRIPTED_DMABUF | SCRIPTED_INCOHERENT |
-      SCRIPTED_WORD_CACHED, OK, 0, 10 },
-    { "short", SCRIPTED_SHM | SCRIPTED_HALF, OK, 0, 10 },
-    { "read-only", SCRIPTED_DMABUF | SCRIPTED_CACHED | SCRIPTED_READ_ONLY,
-      OK, 0, 5 },
-    { "nobody vouches", SCRIPTED_OPAQUE, OK, 0, 5 },
-    { "cannot be mapped", SCRIPTED_SHM | SCRIPTED_MMAP_EINVAL, OK, 0, 5 },
-    { "none", SCRIPTED_SHM | SCRIPTED_CREATE_FAILS, UNSPEC, 0, 5 },
-};
-
-static unsigned any_type(GRand *rand)
-{
-    unsigned sum = 0, pick, i;
-
-    for (i = 0; i < G_N_ELEMENTS(blob_types); i++) {
-        sum += blob_types[i].weight;
-    }
-    pick = g_rand_int_range(rand, 0, sum);
-    for (i = 0; pick >= blob_types[i].weight; i++) {
-        pick -= blob_types[i].weight;
-    }
-    return i;
-}
-
-static bool once_in(GRand *rand, unsigned n)
-{
-    return !g_rand_int_range(rand, 0, n);
-}
-
-static uint64_t any_size(GRand *rand)
-{
-    uint64_t pages = g_rand_int_range(rand, 1, PAGES_MAX + 1);
-
-    if (once_in(rand, 40)) {
-        static const uint64_t odd[] = {
-            0, WINDOW + GPU_PAGE, 1ull << 63, UINT64_MAX,
-        };
-
-        return odd[g_rand_int_range(rand, 0, G_N_ELEMENTS(odd))];
-    }
-    return pages * GPU_PAGE -
-           (once_in(rand, 4) ? g_rand_int_range(rand, 1, GPU_PAGE) : 0);
-}
-
-static uint64_t any_offset(GRand *rand)
-{
-    if (once_in(rand, 30)) {
-        static const uint64_t odd[] = {
-            WINDOW, WINDOW - GPU_PAGE, -GPU_PAGE, 1ull << 40, 0x100,
-            GPU_PAGE - 1, UINT64_MAX,
-        };
-
-        return odd[g_rand_int_range(rand, 0, G_N_ELEMENTS(odd))];
-    }
-    return g_rand_int_range(rand, 0, WINDOW_PAGES) * GPU_PAGE;
-}
-
-static Kind any_kind(GRand *rand)
-{
-    static const Kind often[] = {
-        CREATE, CREATE, MAP, MAP, MAP, UNMAP, UNMAP, UNREF, WRITE,
-    };
-
-    if (once_in(rand, 600)) {
-        return RESET;
-    }
-    if (once_in(rand, 25)) {
-        static const Kind seldom[] = {
-            CREATE_GUEST, MAP_SHORT, MAP_SHORT_REPLY,
-        };
-
-        return seldom[g_rand_int_range(rand, 0, G_N_ELEMENTS(seldom))];
-    }
-    return often[g_rand_int_range(rand, 0, G_N_ELEMENTS(often))];
-}
-
-static Op any_op(GRand *rand)
-{
-    Op op = {
-        .kind = any_kind(rand),
-        .id = g_rand_int_range(rand, once_in(rand, 50) ? 0 : 1, IDS + 1),
-        .type = any_type(rand),
-        .mappable = !once_in(rand, 20),
-        .fenced = once_in(rand, 6),
-        .size = any_size(rand),
-        .offset = any_offset(rand),
-        .page = g_rand_int_range(rand, 0, WINDOW_PAGES),
-        .last = once_in(rand, GROUP_MAX / 2),
-    };
-
-    if (op.kind == MAP_SHORT) {
-        op.len = g_rand_int_range(rand, 24, 40);
-    } else if (op.kind == MAP_SHORT_REPLY) {
-        op.len = g_rand_int_range(rand, 24, 32);
-    }
-    return op;
-}
-
-static void print_op(const Op *op)
-{
-    static const char *const names[] = {
-        "create", "create guest", "map", "map short", "map short reply",
-        "unmap", "unref", "write", "reset",
-    };
-
-    fprintf(stderr, "  %s id %u", names[op->kind], op->id);
-    if (op->kind == CREATE) {
-        fprintf(stderr, " size 0x%" PRIx64 " %s%s", op->size,
-                blob_types[op->type].name, op->mappable ? "" : ", unmappable");
-    } else if (op->kind == MAP || op->kind == WRITE) {
-        fprintf(stderr, " offset 0x%" PRIx64, op->offset);
-    } else if (op->len) {
-        fprintf(stderr, " length %u", op->len);
-    }
-    fprintf(stderr, "%s%s\n", op->fenced ? " fenced" : "",
-            op->last ? ", kick" : "");
-}
-
-/*
- * What a guest must get
- */
-
-typedef struct Blob {
-    bool exists;
-    bool guest;
-    bool mappable;
-    bool mapped;
-    unsigned type;
-    uint64_t size;
-    uint64_t first; /* page of the window */
-    uint64_t written[PAGES_MAX]; /* eight bytes behind each page's stamp */
-} Blob;
-
-typedef struct Model {
-    Blob blobs[IDS + 1];
-    uint32_t owner[WINDOW_PAGES]; /* 0: a hole */
-    bool wrong;
-} Model;
-
-typedef struct Answer {
-    uint32_t type;
-    uint32_t map_info;
-} Answer;
-
-static uint64_t pages_of(const Blob *b)
-{
-    return DIV_ROUND_UP(b->size, GPU_PAGE);
-}
-
-static void set_owner(Model *m, const Blob *b, uint32_t id)
-{
-    uint64_t i;
-
-    for (i = 0; i < pages_of(b); i++) {
-        m->owner[b->first + i] = id;
-    }
-}
-
-static bool is_free(const Model *m, uint64_t first, uint64_t n)
-{
-    uint64_t i;
-
-    for (i = first; i < first + n; i++) {
-        if (m->owner[i]) {
-            return m->wrong;
-        }
-    }
-    return true;
-}
-
-static Answer model_create(Model *m, const Op *op)
-{
-    Blob *b = &m->blobs[op->id];
-    bool guest = op->kind == CREATE_GUEST;
-    uint32_t reply = guest ? OK : blob_types[op->type].reply;
-
-    if (!op->id || b->exists) {
-        return (Answer) { BAD_ID };
-    }
-    if (reply == OK) {
-        *b = (Blob) {
-            .exists = true, .guest = guest, .mappable = guest || op->mappable,
-            .type = op->type, .size = guest ? GPU_PAGE : op->size,
-        };
-    }
-    return (Answer) { reply };
-}
-
-static Answer model_map(Model *m, const Op *op)
-{
-    Blob *b = &m->blobs[op->id];
-    uint32_t map_info;
-
-    if (!b->exists) {
-        return (Answer) { BAD_ID };
-    }
-    if (!b->mappable || b->mapped || !b->size || op->offset % GPU_PAGE ||
-        b->size > WINDOW || op->offset > WINDOW - b->size ||
-        !is_free(m, op->offset / GPU_PAGE, pages_of(b))) {
-        return (Answer) { BAD };
-    }
-    map_info = b->guest ? 0 : blob_types[b->type].map_info;
-    if (!map_info) {
-        return (Answer) { UNSPEC };
-    }
-    b->mapped = true;
-    b->first = op->offset / GPU_PAGE;
-    set_owner(m, b, op->id);
-    return (Answer) { GRANTED, map_info };
-}
-
-static Answer model_unmap(Model *m, const Op *op)
-{
-    Blob *b = &m->blobs[op->id];
-
-    if (!b->exists) {
-        return (Answer) { BAD_ID };
-    }
-    if (!b->mapped && op->kind == UNMAP) {
-        return (Answer) { BAD };
-    }
-    if (b->mapped) {
-        set_owner(m, b, 0);
-    }
-    b->mapped = false;
-    b->exists = op->kind == UNMAP;
-    return (Answer) { OK };
-}
-
-static Answer model_run(Model *m, const Op *op)
-{
-    switch (op->kind) {
-    case CREATE:
-    case CREATE_GUEST:
-        return model_create(m, op);
-    case MAP:
-        return model_map(m, op);
-    case UNMAP:
-    case UNREF:
-        return model_unmap(m, op);
-    default:
-        return (Answer) { BAD };
-    }
-}
 
 /*
  * What it gets
@@ -359,7 +63,7 @@ static unsigned put_create(GPU *gpu, const Op *op)
     } else {
         c.cmd.blob_mem = cpu_to_le32(VIRTIO_GPU_BLOB_MEM_HOST3D);
         c.cmd.blob_flags = cpu_to_le32(op->mappable ? MAPPABLE : 0);
-        c.cmd.blob_id = cpu_to_le64(blob_types[op->type].blob_id);
+        c.cmd.blob_id = cpu_to_le64(soak_blob_type(op->type)->blob_id);
         c.cmd.size = cpu_to_le64(op->size);
     }
     return gpu_put(gpu, &(GPUCmd) {
@@ -408,7 +112,7 @@ static bool is_stamp(uint64_t value)
 {
     uint32_t id = (value ^ scripted_stamp(0, 0)) >> 32;
 
-    return id && id <= IDS;
+    return id && id <= SOAK_IDS;
 }
 
 static bool check_page(GPU *gpu, const Model *m, unsigned page)
@@ -450,13 +154,13 @@ static void do_reset(GPU *gpu, Model *m)
 
 static bool run_group(GPU *gpu, Model *m, const Op *ops, unsigned n)
 {
-    unsigned slots[GROUP_MAX], i;
-    Answer wanted[GROUP_MAX];
+    unsigned slots[SOAK_GROUP_MAX], i;
+    Answer wanted[SOAK_GROUP_MAX];
     bool good = true;
 
     for (i = 0; i < n; i++) {
         slots[i] = put_op(gpu, &ops[i]);
-        wanted[i] = model_run(m, &ops[i]);
+        wanted[i] = soak_model_run(m, &ops[i]);
     }
     gpu_kick(gpu);
     for (i = 0; i < n; i++) {
@@ -477,7 +181,7 @@ static unsigned group_at(const Op *ops, unsigned n)
 {
     unsigned i;
 
-    for (i = 0; i < n && i < GROUP_MAX && !is_alone(&ops[i]); i++) {
+    for (i = 0; i < n && i < SOAK_GROUP_MAX && !is_alone(&ops[i]); i++) {
         if (ops[i].last) {
             return i + 1;
         }
@@ -489,7 +193,7 @@ static bool check_all_pages(GPU *gpu, const Model *m)
 {
     unsigned page;
 
-    for (page = 0; page < WINDOW_PAGES; page++) {
+    for (page = 0; page < SOAK_WINDOW_PAGES; page++) {
         if (!check_page(gpu, m, page)) {
             return false;
         }
@@ -546,7 +250,7 @@ static bool run_apart(const Op *ops, unsigned n, bool quiet)
             dup2(null, STDERR_FILENO);
         }
         gpu = gpu_start(&(GPUConfig) {
-            .hostmem = WINDOW, .log = "/dev/null",
+            .hostmem = SOAK_WINDOW, .log = "/dev/null",
         });
         if (!run_ops(gpu, ops, n)) {
             _exit(1);
@@ -600,7 +304,7 @@ static void test_soak(void)
     GRand *rand = g_rand_new_with_seed(seed);
 
     for (i = 0; i < n; i++) {
-        ops[i] = any_op(rand);
+        ops[i] = soak_any_op(rand);
     }
     g_rand_free(rand);
     g_test_message("%u commands, seed %u", n, seed);
@@ -611,7 +315,7 @@ static void test_soak(void)
     n = shorten(ops, n);
     fprintf(stderr, "%u commands that fail:\n", n);
     for (i = 0; i < n; i++) {
-        print_op(&ops[i]);
+        soak_print_op(&ops[i]);
     }
     run_apart(ops, n, false);
     g_test_fail();
