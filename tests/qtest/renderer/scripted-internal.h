@@ -1,5 +1,5 @@
 /*
- * Scripted renderer: what its two halves share
+ * Scripted renderer: what its parts share
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -48,6 +48,11 @@ void *scripted_map(uint64_t size, int fd);
  * @fd: the fd
  */
 void scripted_close(int fd);
+
+/**
+ * scripted_drop_resources() - all resources go, as with a reset
+ */
+void scripted_drop_resources(void);
 
 /**
  * scripted_kvm_begin() - from here on the accelerator is KVM, if so ordered

@@ -1,0 +1,395 @@
+/*
+ * Scripted renderer: resources and their buffers
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * See scripted-renderer.h for how a test says what a blob is like.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <unistd.h>
+#include <virglrenderer.h>
+
+#include "scripted-internal.h"
+
+#define BUCKETS 65536
+#define PAGE 4096ull
+
+struct resource {
+    struct resource *next;
+    uint32_t id;
+    uint64_t blob_id;
+    uint64_t size;
+    uint64_t length; /* of the buffer, whole pages */
+    int fd;
+    void *map;
+    struct iovec *iov;
+    int num_iovs;
+};
+
+static struct resource *buckets[BUCKETS];
+static int one_buffer = -1;
+
+static void fault(const char *what, uint32_t id)
+{
+    scripted_shared()->faults++;
+    fprintf(stderr, "scripted renderer: %s (resource %u)\n", what, id);
+}
+
+/*
+ * Resources
+ */
+
+static struct resource **find_link(uint32_t id)
+{
+    struct resource **link = &buckets[id % BUCKETS];
+
+    while (*link && (*link)->id != id) {
+        link = &(*link)->next;
+    }
+    return link;
+}
+
+static struct resource *find(uint32_t id)
+{
+    return *find_link(id);
+}
+
+static struct resource *add(uint32_t id)
+{
+    struct resource *res;
+
+    if (find(id)) {
+        fault("id in use", id);
+    }
+    res = calloc(1, sizeof(*res));
+    res->id = id;
+    res->fd = -1;
+    res->next = buckets[id % BUCKETS];
+    buckets[id % BUCKETS] = res;
+    scripted_shared()->fd[id % SCRIPTED_FDS] = -1;
+    scripted_shared()->creates++;
+    scripted_shared()->live++;
+    return res;
+}
+
+static void drop(struct resource **link)
+{
+    struct resource *res = *link;
+
+    *link = res->next;
+    if (res->map) {
+        munmap(res->map, res->length);
+    }
+    if (res->fd >= 0 && res->fd != one_buffer) {
+        scripted_close(res->fd);
+    }
+    scripted_shared()->fd[res->id % SCRIPTED_FDS] = -1;
+    scripted_shared()->live--;
+    free(res);
+}
+
+static uint64_t buffer_length(uint64_t blob_id, uint64_t size)
+{
+    uint64_t pages = (size + PAGE - 1) / PAGE * PAGE;
+
+    switch (SCRIPTED_FIELD(14, SCRIPTED_LENGTH(blob_id))) {
+    case SCRIPTED_HALF:
+        return size / 2;
+    case SCRIPTED_BYTE_SHORT:
+        return size - 1;
+    default:
+        break;
+    }
+    if (SCRIPTED_FIELD(19, SCRIPTED_PTR(blob_id)) == SCRIPTED_PTR_TWICE) {
+        return pages * 2;
+    }
+    return pages;
+}
+
+static void stamp(const struct resource *res)
+{
+    uint64_t page;
+
+    for (page = 0; page < res->length / PAGE && page < 64; page++) {
+        uint64_t text = scripted_stamp(res->id, page);
+
+        if (pwrite(res->fd, &text, sizeof(text), page * PAGE) < 0) {
+            fault("stamp", res->id);
+        }
+    }
+}
+
+static bool make_buffer(struct resource *res)
+{
+    if (res->blob_id & SCRIPTED_ONE_BUFFER) {
+        if (one_buffer < 0) {
+            one_buffer = scripted_buffer_new("scripted-one", 1 << 20, true);
+        }
+        res->fd = one_buffer;
+        return true;
+    }
+    res->fd = scripted_buffer_new(SCRIPTED_BUFFER_NAME, res->length,
+                                  !(res->blob_id & SCRIPTED_SEALED));
+    if (res->fd < 0) {
+        return false;
+    }
+    scripted_shared()->fd[res->id % SCRIPTED_FDS] = res->fd;
+    stamp(res);
+    return true;
+}
+
+int virgl_renderer_resource_create_blob(
+    const struct virgl_renderer_resource_create_blob_args *args)
+{
+    struct resource *res;
+
+    if (args->blob_id & SCRIPTED_CREATE_FAILS) {
+        return -EINVAL;
+    }
+    res = add(args->res_handle);
+    res->iov = (struct iovec *)args->iovecs;
+    res->num_iovs = args->num_iovs;
+    if (args->blob_mem == VIRGL_RENDERER_BLOB_MEM_GUEST) {
+        return 0;
+    }
+    res->blob_id = args->blob_id;
+    res->size = args->size;
+    res->length = buffer_length(res->blob_id, res->size);
+    /* Size 0 and sizes beyond any memory are there to be refused later. */
+    if (res->length && res->length < 1ull << 40 && !make_buffer(res)) {
+        drop(find_link(args->res_handle));
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+int virgl_renderer_resource_create(
+    struct virgl_renderer_resource_create_args *args, struct iovec *iov,
+    uint32_t num_iovs)
+{
+    struct resource *res = add(args->handle);
+
+    res->iov = iov;
+    res->num_iovs = num_iovs;
+    return 0;
+}
+
+void virgl_renderer_resource_unref(uint32_t id)
+{
+    struct resource **link = find_link(id);
+
+    if (!*link) {
+        fault("unref of what is not there", id);
+        return;
+    }
+    if ((*link)->map) {
+        fault("unref while mapped", id);
+    }
+    scripted_shared()->unrefs++;
+    drop(link);
+}
+
+int virgl_renderer_resource_attach_iov(int id, struct iovec *iov, int num)
+{
+    struct resource *res = find(id);
+
+    if (!res || res->iov) {
+        return -EINVAL;
+    }
+    res->iov = iov;
+    res->num_iovs = num;
+    return 0;
+}
+
+void virgl_renderer_resource_detach_iov(int id, struct iovec **iov, int *num)
+{
+    struct resource *res = find(id);
+
+    if (!res) {
+        return;
+    }
+    if (iov) {
+        *iov = res->iov;
+    }
+    if (num) {
+        *num = res->num_iovs;
+    }
+    res->iov = NULL;
+    res->num_iovs = 0;
+}
+
+int virgl_renderer_resource_get_info(int id,
+                                     struct virgl_renderer_resource_info *info)
+{
+    const struct resource *res = find(id);
+
+    if (!res || res->blob_id & SCRIPTED_INFO_FAILS) {
+        return -EINVAL;
+    }
+    memset(info, 0, sizeof(*info));
+    info->handle = id;
+    info->width = 64;
+    info->height = 64;
+    info->fd = SCRIPTED_BACKING(res->blob_id) == SCRIPTED_DMABUF ? res->fd : -1;
+    return 0;
+}
+
+int virgl_renderer_resource_get_info_ext(
+    int id, struct virgl_renderer_resource_info_ext *info)
+{
+    memset(info, 0, sizeof(*info));
+    return virgl_renderer_resource_get_info(id, &info->base);
+}
+
+/*
+ * Blobs
+ */
+
+int virgl_renderer_resource_get_map_info(uint32_t id, uint32_t *map_info)
+{
+    static const uint32_t words[] = { 0, 0, 1, 2, 3, 0x1f, 0xffffffff, 0 };
+    const struct resource *res = find(id);
+
+    scripted_shared()->words++;
+    if (!res || SCRIPTED_FIELD(16, SCRIPTED_WORD(res->blob_id)) ==
+        SCRIPTED_WORD_ERROR) {
+        return -EINVAL;
+    }
+    *map_info = words[SCRIPTED_WORD(res->blob_id)];
+    return 0;
+}
+
+static uint32_t fd_type(uint64_t blob_id)
+{
+    switch (SCRIPTED_FIELD(0, SCRIPTED_BACKING(blob_id))) {
+    case SCRIPTED_DMABUF:
+        return VIRGL_RENDERER_BLOB_FD_TYPE_DMABUF;
+    case SCRIPTED_SHM:
+        return VIRGL_RENDERER_BLOB_FD_TYPE_SHM;
+    default:
+        return VIRGL_RENDERER_BLOB_FD_TYPE_OPAQUE;
+    }
+}
+
+static int open_again(int fd, int flags)
+{
+    char path[32];
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return open(path, flags | O_CLOEXEC);
+}
+
+int virgl_renderer_resource_export_blob(uint32_t id, uint32_t *type, int *fd)
+{
+    const struct resource *res = find(id);
+    int copy;
+
+    if (!res || res->fd < 0 ||
+        SCRIPTED_BACKING(res->blob_id) == SCRIPTED_NONE) {
+        return -EINVAL;
+    }
+    switch (SCRIPTED_FIELD(12, SCRIPTED_ACCESS(res->blob_id))) {
+    case SCRIPTED_READ_ONLY:
+        copy = open_again(res->fd, O_RDONLY);
+        break;
+    case SCRIPTED_WRITE_ONLY:
+        copy = open_again(res->fd, O_WRONLY);
+        break;
+    default:
+        copy = fcntl(res->fd, F_DUPFD_CLOEXEC, 0);
+        break;
+    }
+    if (copy < 0) {
+        return -errno;
+    }
+    scripted_shared()->exports++;
+    scripted_fd_open(copy, res->blob_id);
+    *type = fd_type(res->blob_id);
+    *fd = copy;
+    return 0;
+}
+
+static int map_buffer(struct resource *res)
+{
+    void *map = scripted_map(res->length, res->fd);
+
+    if (map == MAP_FAILED) {
+        return -errno;
+    }
+    res->map = map;
+    scripted_shared()->maps++;
+    return 0;
+}
+
+int virgl_renderer_resource_map(uint32_t id, void **map, uint64_t *size)
+{
+    struct resource *res = find(id);
+    uint64_t how;
+    int ret;
+
+    if (!res || res->map || res->fd < 0) {
+        return -EINVAL;
+    }
+    how = SCRIPTED_FIELD(19, SCRIPTED_PTR(res->blob_id));
+    if (how == SCRIPTED_PTR_EINVAL || how == SCRIPTED_PTR_ENOMEM) {
+        return how == SCRIPTED_PTR_EINVAL ? -EINVAL : -ENOMEM;
+    }
+    ret = map_buffer(res);
+    if (ret) {
+        return ret;
+    }
+    *map = res->map;
+    *size = res->length;
+    switch (how) {
+    case SCRIPTED_PTR_MISALIGNED:
+        *map += 512;
+        break;
+    case SCRIPTED_PTR_SHORT:
+        *size = PAGE;
+        break;
+    case SCRIPTED_PTR_NULL:
+        *map = NULL;
+        break;
+    case SCRIPTED_PTR_EXACT:
+        *size = res->size;
+        break;
+    default:
+        break;
+    }
+    return 0;
+}
+
+int virgl_renderer_resource_unmap(uint32_t id)
+{
+    struct resource *res = find(id);
+
+    if (!res || !res->map) {
+        fault("unmap of what is not mapped", id);
+        return -EINVAL;
+    }
+    munmap(res->map, res->length);
+    res->map = NULL;
+    scripted_shared()->unmaps++;
+    return 0;
+}
+
+void scripted_drop_resources(void)
+{
+    unsigned i;
+
+    for (i = 0; i < BUCKETS; i++) {
+        while (buckets[i]) {
+            if (buckets[i]->map) {
+                fault("reset while mapped", buckets[i]->id);
+            }
+            drop(&buckets[i]);
+        }
+    }
+}
