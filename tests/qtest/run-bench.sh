@@ -13,12 +13,9 @@
 #   --quick   without stock
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
+help_if_asked "$@"
 quick=
 case ${1:-} in
--h | --help)
-    header "$0"
-    exit 0
-    ;;
 --quick) quick=1 ;;
 '') ;;
 *) die "no such option: $1" "try --help" ;;

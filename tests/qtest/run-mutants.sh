@@ -3,14 +3,9 @@
 #
 # run-mutants.sh: change the decision, one operator or constant at a time; the
 # unit test must notice each change.
-. "$(dirname "${BASH_SOURCE[0]}")/../../scripts/env.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-case ${1:-} in
--h | --help)
-    header "${BASH_SOURCE[0]}"
-    exit 0
-    ;;
-esac
+help_if_asked "$@"
 
 test=tests/unit/test-virtio-gpu-blob-decision
 run "$TOP/scripts/build.sh" "$test"

@@ -7,13 +7,10 @@
 #   NAME     only cases with this in their path
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
+help_if_asked "$@"
 names=() slow=()
 for arg in "$@"; do
     case $arg in
-    -h | --help)
-        header "$0"
-        exit 0
-        ;;
     --slow) slow=(slow) ;;
     -*) die "no such option: $arg" "try --help" ;;
     *) names+=("$arg") ;;

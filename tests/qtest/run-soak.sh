@@ -7,13 +7,10 @@
 # mismatch a shortened sequence is, too.
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
+help_if_asked "$@"
 commands=1000000 seed=$(($(date +%s) % 1000000))
 while [ $# -gt 0 ]; do
     case $1 in
-    -h | --help)
-        header "$0"
-        exit 0
-        ;;
     --commands) commands=${2:?} ;;
     --seed) seed=${2:?} ;;
     *) die "no such option: $1" "try --help" ;;

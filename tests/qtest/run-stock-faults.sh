@@ -8,12 +8,7 @@
 # of QEMU may have it fixed.
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-case ${1:-} in
--h | --help)
-    header "$0"
-    exit 0
-    ;;
-esac
+help_if_asked "$@"
 
 build_tests tests/qtest/virtio-gpu-gl-fault-test
 make_scratch
