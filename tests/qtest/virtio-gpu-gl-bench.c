@@ -20,8 +20,6 @@
 
 #define FIRST 100000
 #define HOSTMEM (256 * GPU_MIB)
-#define SHARED_BUF (SCRIPTED_DMABUF | SCRIPTED_CACHED | \
-                    SCRIPTED_WORD_CACHED | SCRIPTED_ONE_BUFFER)
 
 typedef struct Case {
     const char *name;
@@ -30,9 +28,8 @@ typedef struct Case {
 } Case;
 
 static const Case cases[] = {
-    { "answers", SCRIPTED_DMABUF | SCRIPTED_CACHED | SCRIPTED_WORD_CACHED },
-    { "no-query", SCRIPTED_DMABUF | SCRIPTED_CACHED | SCRIPTED_WORD_CACHED,
-      true },
+    { "answers", BUFFER },
+    { "no-query", BUFFER, true },
     { "name", SCRIPTED_DMABUF | SCRIPTED_EXP_UDMABUF | SCRIPTED_WORD_WC },
     { "shm", SCRIPTED_SHM | SCRIPTED_WORD_CACHED },
 };
@@ -79,8 +76,8 @@ static double now_us(void)
 
 static double run_batch(GPU *gpu, GPUBatch put, uint32_t first)
 {
-    const struct virtio_gpu_ctrl_hdr *reply;
     unsigned slots[GPU_BATCH], i;
+    uint32_t type;
     double us;
 
     for (i = 0; i < GPU_BATCH; i++) {
@@ -93,12 +90,10 @@ static double run_batch(GPU *gpu, GPUBatch put, uint32_t first)
     }
     us = (now_us() - us) / GPU_BATCH;
     for (i = 0; i < GPU_BATCH; i++) {
-        reply = gpu_reply(gpu, slots[i], NULL);
-        if (reply->type != VIRTIO_GPU_RESP_OK_NODATA &&
-            reply->type != VIRTIO_GPU_RESP_OK_MAP_INFO) {
-            g_error("a command is answered by 0x%x", reply->type);
+        type = gpu_answer(gpu, slots[i]);
+        if (type != OK && type != GRANTED) {
+            g_error("a command is answered by 0x%x", type);
         }
-        gpu_free(gpu, slots[i]);
     }
     return us;
 }
@@ -107,30 +102,10 @@ static double run_batch(GPU *gpu, GPUBatch put, uint32_t first)
  * Commands
  */
 
-static unsigned put_live(GPU *gpu, uint32_t id)
-{
-    return gpu_put_create(gpu, id, SHARED_BUF, GPU_PAGE);
-}
-
-static unsigned put_map_live(GPU *gpu, uint32_t id)
-{
-    return gpu_put_map(gpu, id, id * GPU_PAGE);
-}
-
 /* Behind all others, with a hole between any two */
 static unsigned put_map(GPU *gpu, uint32_t id)
 {
     return gpu_put_map(gpu, id, (32000ull + (id - FIRST) * 2) * GPU_PAGE);
-}
-
-static unsigned put_unmap(GPU *gpu, uint32_t id)
-{
-    return gpu_put_simple(gpu, VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB, id);
-}
-
-static unsigned put_unref(GPU *gpu, uint32_t id)
-{
-    return gpu_put_simple(gpu, VIRTIO_GPU_CMD_RESOURCE_UNREF, id);
 }
 
 /* The renderer is told, and does nothing. */
@@ -144,10 +119,10 @@ static void make_live(GPU *gpu, const char *name, unsigned live)
     g_autofree uint32_t *replies = g_new(uint32_t, live + 1);
     uint64_t before;
 
-    gpu_batch(gpu, put_live, 1, live, replies);
+    gpu_batch(gpu, gpu_put_shared, 1, live, replies);
     before = gpu_status_kib(gpu, "RssAnon:");
-    gpu_batch(gpu, put_map_live, 1, live, replies);
-    if (live && replies[live - 1] != VIRTIO_GPU_RESP_OK_MAP_INFO) {
+    gpu_batch(gpu, gpu_put_map_next, 1, live, replies);
+    if (live && replies[live - 1] != GRANTED) {
         g_error("blob %u is not mapped: 0x%x", live, replies[live - 1]);
     }
     if (live >= 1000) {
@@ -160,23 +135,20 @@ static void run_case(GPU *gpu, const char *name, unsigned live,
                      unsigned repetitions, const Case *c)
 {
     g_autofree Series *map = g_new0(Series, 1), *unmap = g_new0(Series, 1);
-    unsigned i, slot;
+    unsigned i;
 
     for (i = 0; i < GPU_BATCH; i++) {
-        slot = gpu_put_create(gpu, FIRST + i, c->blob_id, GPU_PAGE);
-        gpu_kick(gpu);
-        gpu_wait(gpu, slot);
-        gpu_free(gpu, slot);
+        gpu_take(gpu, gpu_put_create(gpu, FIRST + i, c->blob_id, GPU_PAGE));
     }
     gpu_shared(gpu)->mute_query = c->mute;
     run_batch(gpu, put_map, FIRST);
-    run_batch(gpu, put_unmap, FIRST);
+    run_batch(gpu, gpu_put_unmap, FIRST);
     for (i = 0; i < repetitions; i++) {
         add(map, run_batch(gpu, put_map, FIRST));
-        add(unmap, run_batch(gpu, put_unmap, FIRST));
+        add(unmap, run_batch(gpu, gpu_put_unmap, FIRST));
     }
     gpu_shared(gpu)->mute_query = 0;
-    run_batch(gpu, put_unref, FIRST);
+    run_batch(gpu, gpu_put_unref, FIRST);
     print(name, live, c->name, "map", map);
     print(name, live, c->name, "unmap", unmap);
 }

@@ -9,7 +9,7 @@
 
 static void test_map_and_unmap(void)
 {
-    GPU *gpu = gpu_start(&(GPUConfig) { .hostmem = 64 * GPU_MIB });
+    GPU *gpu = gpu_start_plain();
     const uint64_t offset = 3 * GPU_PAGE;
     uint32_t map_info;
 

@@ -66,16 +66,14 @@ unsigned gpu_put_create(GPU *gpu, uint32_t id, uint64_t blob_id,
     });
 }
 
-uint32_t gpu_create_guest(GPU *gpu, uint32_t id, uint32_t entries)
+/* A command and, behind it, the pages of guest memory that it is about */
+static uint32_t run_with_pages(GPU *gpu, const void *cmd, size_t len,
+                               uint32_t entries)
 {
-    struct virtio_gpu_resource_create_blob cmd =
-        make_create(id, 0, entries * GPU_PAGE, MAPPABLE);
     g_autoptr(GByteArray) out = g_byte_array_new();
     uint32_t i;
 
-    cmd.blob_mem = cpu_to_le32(VIRTIO_GPU_BLOB_MEM_GUEST);
-    cmd.nr_entries = cpu_to_le32(entries);
-    g_byte_array_append(out, (uint8_t *)&cmd, sizeof(cmd));
+    g_byte_array_append(out, cmd, len);
     for (i = 0; i < entries; i++) {
         struct virtio_gpu_mem_entry entry = {
             .addr = cpu_to_le64(GPU_SCRATCH + i % 4096 * GPU_PAGE),
@@ -85,6 +83,40 @@ uint32_t gpu_create_guest(GPU *gpu, uint32_t id, uint32_t entries)
         g_byte_array_append(out, (uint8_t *)&entry, sizeof(entry));
     }
     return run_nodata(gpu, out->data, out->len);
+}
+
+uint32_t gpu_create_guest(GPU *gpu, uint32_t id, uint32_t entries)
+{
+    struct virtio_gpu_resource_create_blob cmd =
+        make_create(id, 0, entries * GPU_PAGE, MAPPABLE);
+
+    cmd.blob_mem = cpu_to_le32(VIRTIO_GPU_BLOB_MEM_GUEST);
+    cmd.nr_entries = cpu_to_le32(entries);
+    return run_with_pages(gpu, &cmd, sizeof(cmd), entries);
+}
+
+uint32_t gpu_create_2d(GPU *gpu, uint32_t id)
+{
+    struct virtio_gpu_resource_create_2d cmd = {
+        .resource_id = cpu_to_le32(id),
+        .format = cpu_to_le32(VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM),
+        .width = cpu_to_le32(64),
+        .height = cpu_to_le32(64),
+    };
+
+    header(&cmd.hdr, VIRTIO_GPU_CMD_RESOURCE_CREATE_2D);
+    return run_nodata(gpu, &cmd, sizeof(cmd));
+}
+
+uint32_t gpu_attach_backing(GPU *gpu, uint32_t id, uint32_t entries)
+{
+    struct virtio_gpu_resource_attach_backing cmd = {
+        .resource_id = cpu_to_le32(id),
+        .nr_entries = cpu_to_le32(entries),
+    };
+
+    header(&cmd.hdr, VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING);
+    return run_with_pages(gpu, &cmd, sizeof(cmd), entries);
 }
 
 static struct virtio_gpu_resource_map_blob make_map(uint32_t id,
@@ -176,7 +208,12 @@ uint32_t gpu_unref(GPU *gpu, uint32_t id)
 
 unsigned gpu_put_shared(GPU *gpu, uint32_t id)
 {
-    return gpu_put_create(gpu, id, CACHED_BUF | SCRIPTED_ONE_BUFFER, GPU_PAGE);
+    return gpu_put_create(gpu, id, BUFFER | SCRIPTED_ONE_BUFFER, GPU_PAGE);
+}
+
+unsigned gpu_put_pointer(GPU *gpu, uint32_t id)
+{
+    return gpu_put_create(gpu, id, POINTER, GPU_PAGE);
 }
 
 unsigned gpu_put_map_next(GPU *gpu, uint32_t id)
@@ -209,18 +246,6 @@ unsigned gpu_count(const uint32_t *replies, unsigned n, uint32_t type)
     return found;
 }
 
-void gpu_fail(GPU *gpu, uint32_t kinds, uint32_t skip, uint32_t count)
-{
-    gpu_shared(gpu)->fail = (struct scripted_fail) {
-        .kinds = kinds, .skip = skip, .count = count, .error = ENOMEM,
-    };
-}
-
-unsigned gpu_put_pointer(GPU *gpu, uint32_t id)
-{
-    return gpu_put_create(gpu, id, POINTER, GPU_PAGE);
-}
-
 void gpu_batch(GPU *gpu, GPUBatch put, uint32_t first, unsigned n,
                uint32_t *replies)
 {
@@ -232,12 +257,7 @@ void gpu_batch(GPU *gpu, GPUBatch put, uint32_t first, unsigned n,
         }
         gpu_kick(gpu);
         for (i = 0; i < GPU_BATCH && done + i < n; i++) {
-            const struct virtio_gpu_ctrl_hdr *hdr;
-
-            gpu_wait(gpu, slots[i]);
-            hdr = gpu_reply(gpu, slots[i], NULL);
-            replies[done + i] = le32_to_cpu(hdr->type);
-            gpu_free(gpu, slots[i]);
+            replies[done + i] = gpu_answer(gpu, slots[i]);
         }
     }
 }

@@ -62,6 +62,13 @@ void gpu_watch(GPU *gpu, uint32_t order, uint64_t offset)
     g_assert_cmpuint(gpu->shared->watch, ==, 0);
 }
 
+void gpu_fail(GPU *gpu, uint32_t kinds, uint32_t skip, uint32_t count)
+{
+    gpu->shared->fail = (struct scripted_fail) {
+        .kinds = kinds, .skip = skip, .count = count, .error = ENOMEM,
+    };
+}
+
 void gpu_release(GPU *gpu)
 {
     gpu->shared->watch = SCRIPTED_WATCH_RELEASE;
@@ -97,7 +104,8 @@ unsigned gpu_count_maps(GPU *gpu, const char *text)
     return n;
 }
 
-unsigned gpu_count_fds(GPU *gpu, const char *text)
+/* Links of /proc/PID/fd with @text, and what is allocated behind them */
+static unsigned look_at_fds(GPU *gpu, const char *text, uint64_t *bytes)
 {
     g_autofree char *path = g_strdup_printf("/proc/%d/fd",
                                             (int)qtest_pid(gpu->qts));
@@ -106,13 +114,36 @@ unsigned gpu_count_fds(GPU *gpu, const char *text)
     unsigned n = 0;
 
     g_assert_nonnull(dir);
+    *bytes = 0;
     while ((name = g_dir_read_name(dir))) {
         g_autofree char *link = g_build_filename(path, name, NULL);
         g_autofree char *target = g_file_read_link(link, NULL);
+        struct stat st;
 
-        n += target && strstr(target, text);
+        if (!target || !strstr(target, text)) {
+            continue;
+        }
+        n++;
+        if (!stat(link, &st)) {
+            *bytes += st.st_blocks * 512ull;
+        }
     }
     return n;
+}
+
+unsigned gpu_count_fds(GPU *gpu, const char *text)
+{
+    uint64_t bytes;
+
+    return look_at_fds(gpu, text, &bytes);
+}
+
+uint64_t gpu_hole_memory(GPU *gpu)
+{
+    uint64_t bytes;
+
+    look_at_fds(gpu, "virtio-gpu-hole", &bytes);
+    return bytes;
 }
 
 uint64_t gpu_status_kib(GPU *gpu, const char *what)
@@ -122,6 +153,12 @@ uint64_t gpu_status_kib(GPU *gpu, const char *what)
 
     g_assert_nonnull(line);
     return g_ascii_strtoull(line + strlen(what) + 1, NULL, 10);
+}
+
+uint64_t gpu_memory(GPU *gpu)
+{
+    return gpu_hole_memory(gpu) + (gpu_status_kib(gpu, "RssAnon:") +
+                                   gpu_status_kib(gpu, "VmPTE:")) * 1024;
 }
 
 QObject *gpu_property(GPU *gpu, const char *name)
@@ -134,32 +171,6 @@ QObject *gpu_property(GPU *gpu, const char *name)
     qobject_ref(value);
     qobject_unref(reply);
     return value;
-}
-
-uint64_t gpu_hole_memory(GPU *gpu)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d/fd",
-                                            (int)qtest_pid(gpu_qts(gpu)));
-    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-    uint64_t bytes = 0;
-    const char *name;
-
-    while ((name = g_dir_read_name(dir))) {
-        g_autofree char *file = g_build_filename(path, name, NULL);
-        g_autofree char *target = g_file_read_link(file, NULL);
-        struct stat st;
-
-        if (target && strstr(target, "virtio-gpu-hole") && !stat(file, &st)) {
-            bytes += st.st_blocks * 512ull;
-        }
-    }
-    return bytes;
-}
-
-uint64_t gpu_memory(GPU *gpu)
-{
-    return gpu_hole_memory(gpu) + (gpu_status_kib(gpu, "RssAnon:") +
-                               gpu_status_kib(gpu, "VmPTE:")) * 1024;
 }
 
 static uint64_t get_stat(GPU *gpu, const char *group, const char *name)
@@ -186,6 +197,13 @@ uint64_t gpu_stat(GPU *gpu, const char *name)
 uint64_t gpu_refused(GPU *gpu, const char *reason)
 {
     return get_stat(gpu, "refused", reason);
+}
+
+void gpu_wait_live(GPU *gpu, unsigned n)
+{
+    while (gpu_stat(gpu, "live") > n) {
+        gpu_settle(gpu);
+    }
 }
 
 /* What goes by RCU takes its time. */

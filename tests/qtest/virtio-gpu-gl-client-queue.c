@@ -252,17 +252,22 @@ void gpu_free(GPU *gpu, unsigned slot)
     gpu->busy[slot] = false;
 }
 
-uint32_t gpu_take(GPU *gpu, unsigned slot)
+uint32_t gpu_answer(GPU *gpu, unsigned slot)
 {
     const struct virtio_gpu_ctrl_hdr *hdr;
     uint32_t type, len;
 
-    gpu_kick(gpu);
     gpu_wait(gpu, slot);
     hdr = gpu_reply(gpu, slot, &len);
     type = len >= sizeof(*hdr) ? le32_to_cpu(hdr->type) : 0;
     gpu_free(gpu, slot);
     return type;
+}
+
+uint32_t gpu_take(GPU *gpu, unsigned slot)
+{
+    gpu_kick(gpu);
+    return gpu_answer(gpu, slot);
 }
 
 uint32_t gpu_run(GPU *gpu, const void *out, size_t out_len,

@@ -215,7 +215,7 @@ void gpu_stop(GPU *gpu)
 
 GPU *gpu_start_plain(void)
 {
-    return gpu_start(&(GPUConfig) { .hostmem = 64 * GPU_MIB });
+    return gpu_start(&(GPUConfig) { .hostmem = WINDOW });
 }
 
 void gpu_finish(GPU *gpu)

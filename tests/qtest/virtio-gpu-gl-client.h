@@ -35,8 +35,15 @@
 #define BAD VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER
 #define NO_MEMORY VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY
 
-/* Buffers that are granted: one that goes into the window, and one without */
+/* What gpu_start_plain() has */
+#define WINDOW (64 * GPU_MIB)
+
+/*
+ * Buffers that are granted: one that goes into the window, one that does so
+ * in a QEMU that knows of no exporter, too, and one without an fd
+ */
 #define CACHED_BUF (SCRIPTED_DMABUF | SCRIPTED_CACHED)
+#define BUFFER (CACHED_BUF | SCRIPTED_WORD_CACHED)
 #define POINTER (SCRIPTED_NONE | SCRIPTED_WORD_CACHED)
 
 /**
@@ -109,7 +116,9 @@ void gpu_wait(GPU *gpu, unsigned slot);
 /* The reply, as long as the slot is the caller's */
 const void *gpu_reply(GPU *gpu, unsigned slot, uint32_t *len);
 void gpu_free(GPU *gpu, unsigned slot);
-/* Kick, wait, free; returns the reply's type, 0 if it is shorter than that */
+/* Wait, free; returns the reply's type, 0 if it is shorter than that */
+uint32_t gpu_answer(GPU *gpu, unsigned slot);
+/* Kick, wait, free; the same */
 uint32_t gpu_take(GPU *gpu, unsigned slot);
 /* Lets fences, timers and bottom halves run */
 void gpu_settle(GPU *gpu);
@@ -123,6 +132,9 @@ uint32_t gpu_create_flags(GPU *gpu, uint32_t id, uint64_t blob_id,
                           uint64_t size, uint32_t flags);
 /* A blob in guest memory, of @entries pages at GPU_SCRATCH */
 uint32_t gpu_create_guest(GPU *gpu, uint32_t id, uint32_t entries);
+/* A texture; the pages of its backing are those of a guest's blob */
+uint32_t gpu_create_2d(GPU *gpu, uint32_t id);
+uint32_t gpu_attach_backing(GPU *gpu, uint32_t id, uint32_t entries);
 /* map_info is 0 unless granted */
 uint32_t gpu_map(GPU *gpu, uint32_t id, uint64_t offset, uint32_t *map_info);
 uint32_t gpu_unmap(GPU *gpu, uint32_t id);
@@ -170,6 +182,8 @@ uint64_t gpu_stat(GPU *gpu, const char *name);
 uint64_t gpu_refused(GPU *gpu, const char *reason);
 /* Any property of the device */
 QObject *gpu_property(GPU *gpu, const char *name);
+/* Waits until no more than @n are mapped */
+void gpu_wait_live(GPU *gpu, unsigned n);
 /* No resource, mapping or fd of a buffer is left, and no misuse was seen */
 void gpu_check_nothing_left(GPU *gpu);
 
@@ -180,7 +194,7 @@ void gpu_batch(GPU *gpu, GPUBatch put, uint32_t first, unsigned n,
                uint32_t *replies);
 /* Replies of a type */
 unsigned gpu_count(const uint32_t *replies, unsigned n, uint32_t type);
-/* Blobs of a page: CACHED_BUF, all of one buffer, or POINTER */
+/* Blobs of a page: BUFFER, all of one, or POINTER */
 unsigned gpu_put_shared(GPU *gpu, uint32_t id);
 unsigned gpu_put_pointer(GPU *gpu, uint32_t id);
 /* Mapped at the page of their id, or with a page between them */
@@ -196,7 +210,7 @@ typedef struct GPUTest {
     void (*func)(void);
 } GPUTest;
 
-/* A device with a window of 64 MiB */
+/* A device with a window, and all else as it comes */
 GPU *gpu_start_plain(void);
 /* Checks that nothing is left, and ends QEMU */
 void gpu_finish(GPU *gpu);

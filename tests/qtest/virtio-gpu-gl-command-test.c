@@ -10,8 +10,6 @@
 #include "qobject/qlist.h"
 #include "virtio-gpu-gl-client.h"
 
-#define WINDOW (64 * GPU_MIB)
-
 typedef struct Edge {
     uint64_t size;
     uint64_t offset;
@@ -167,14 +165,7 @@ static void test_order(void)
     g_assert_cmphex(gpu_unmap(gpu, 5), ==, BAD_ID);
 
     /* A 2D resource is no blob. */
-    g_assert_cmphex(gpu_run(gpu, &(struct virtio_gpu_resource_create_2d) {
-        .hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_RESOURCE_CREATE_2D),
-        .resource_id = cpu_to_le32(6),
-        .format = cpu_to_le32(VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM),
-        .width = cpu_to_le32(64), .height = cpu_to_le32(64),
-    }, sizeof(struct virtio_gpu_resource_create_2d),
-    &(struct virtio_gpu_ctrl_hdr) { }, sizeof(struct virtio_gpu_ctrl_hdr)),
-                    ==, OK);
+    g_assert_cmphex(gpu_create_2d(gpu, 6), ==, OK);
     g_assert_cmphex(gpu_map(gpu, 6, 0, NULL), ==, BAD);
     g_assert_cmphex(gpu_unmap(gpu, 6), ==, BAD);
     gpu_unref(gpu, 6);

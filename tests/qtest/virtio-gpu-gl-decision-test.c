@@ -125,15 +125,14 @@ static void run_cases(const Case *cases, size_t n)
 
     for (p = 0; p < G_N_ELEMENTS(policies); p++) {
         GPU *gpu = gpu_start(&(GPUConfig) {
-            .hostmem = 64 * GPU_MIB, .policy = policies[p],
+            .hostmem = WINDOW, .policy = policies[p],
         });
 
         g_test_message("map-policy=%s", policies[p]);
         for (i = 0; i < n; i++) {
             check_case(gpu, i + 1, &cases[i], cases[i].outcome[p]);
         }
-        gpu_check_nothing_left(gpu);
-        gpu_stop(gpu);
+        gpu_finish(gpu);
     }
 }
 
@@ -391,7 +390,7 @@ static const Effort efforts[] = {
 
 static void test_effort(void)
 {
-    GPU *gpu = gpu_start(&(GPUConfig) { .hostmem = 64 * GPU_MIB });
+    GPU *gpu = gpu_start_plain();
     const struct scripted_shared *s = gpu_shared(gpu);
     size_t i;
 
@@ -407,14 +406,13 @@ static void test_effort(void)
         gpu_unmap(gpu, 1);
         gpu_unref(gpu, 1);
     }
-    gpu_check_nothing_left(gpu);
-    gpu_stop(gpu);
+    gpu_finish(gpu);
 }
 
 /* The answer may change until the blob is mapped: it is asked for then. */
 static void test_late(void)
 {
-    GPU *gpu = gpu_start(&(GPUConfig) { .hostmem = 64 * GPU_MIB });
+    GPU *gpu = gpu_start_plain();
     const struct scripted_shared *s = gpu_shared(gpu);
 
     gpu_create(gpu, 1, DMABUF(CACHED), SIZE);
@@ -448,7 +446,7 @@ static bool host_is_amd(void)
 static void check_kvm(const KVMCase *c, const char *policy)
 {
     GPU *gpu = gpu_start(&(GPUConfig) {
-        .hostmem = 64 * GPU_MIB, .policy = policy, .kvm = c->kvm,
+        .hostmem = WINDOW, .policy = policy, .kvm = c->kvm,
     });
     bool honoured = c->honoured_by_vmx || host_is_amd();
     bool kept = honoured || !strcmp(policy, "renderer");
@@ -464,8 +462,7 @@ static void check_kvm(const KVMCase *c, const char *policy)
     }
     g_assert_cmpuint(gpu_shared(gpu)->kvm_enables, ==,
                      c->kvm == SCRIPTED_KVM_QUIRK && !host_is_amd());
-    gpu_check_nothing_left(gpu);
-    gpu_stop(gpu);
+    gpu_finish(gpu);
 }
 
 static void test_kvm(void)
@@ -491,7 +488,7 @@ static void test_confidential(void)
 
     for (p = 0; p < G_N_ELEMENTS(policies); p++) {
         GPU *gpu = gpu_start(&(GPUConfig) {
-            .hostmem = 64 * GPU_MIB, .policy = policies[p],
+            .hostmem = WINDOW, .policy = policies[p],
             .watch = SCRIPTED_WATCH_CONFIDENTIAL,
             .args = "-object sev-guest,id=sev,cbitpos=47,reduced-phys-bits=1 "
                     "-machine confidential-guest-support=sev",

@@ -12,15 +12,6 @@
 #include "qemu/bswap.h"
 #include "virtio-gpu-gl-client.h"
 
-#define WINDOW (64 * GPU_MIB)
-/* Mapped alike by every device */
-#define BUFFER (SCRIPTED_DMABUF | SCRIPTED_CACHED | SCRIPTED_WORD_CACHED)
-
-static GPU *start(void)
-{
-    return gpu_start(&(GPUConfig) { .hostmem = WINDOW });
-}
-
 /* The device still does what it is for. */
 static void check_alive(GPU *gpu, uint32_t id)
 {
@@ -45,7 +36,7 @@ static void stop(GPU *gpu)
 /* CREATE_BLOB with an id in use must not touch the resource that has it. */
 static void test_create_twice(void)
 {
-    GPU *gpu = start();
+    GPU *gpu = gpu_start_plain();
     uint32_t id;
 
     for (id = 1; id < 64; id++) {
@@ -63,7 +54,7 @@ static void test_create_twice(void)
 /* A reset takes what is mapped out of the window. */
 static void test_reset_while_mapped(void)
 {
-    GPU *gpu = start();
+    GPU *gpu = gpu_start_plain();
     unsigned i;
 
     for (i = 0; i < 2; i++) {
@@ -84,7 +75,7 @@ static void test_reset_while_mapped(void)
 /* A guest blob whose backing was detached has none to be freed. */
 static void test_detach_then_reset(void)
 {
-    GPU *gpu = start();
+    GPU *gpu = gpu_start_plain();
     unsigned i;
 
     for (i = 0; i < 4; i++) {
@@ -101,7 +92,7 @@ static void test_detach_then_reset(void)
 /* KVM rejects a slot that is not page aligned, and QEMU aborts. */
 static void test_misaligned(void)
 {
-    GPU *gpu = start();
+    GPU *gpu = gpu_start_plain();
 
     gpu_create(gpu, 1, BUFFER, GPU_PAGE);
     g_assert_cmphex(gpu_map(gpu, 1, 0x100, NULL), ==, BAD);
@@ -109,25 +100,15 @@ static void test_misaligned(void)
     stop(gpu);
 }
 
-static unsigned put_create(GPU *gpu, uint32_t id)
-{
-    return gpu_put_create(gpu, id, BUFFER | SCRIPTED_ONE_BUFFER, GPU_PAGE);
-}
-
-static unsigned put_map(GPU *gpu, uint32_t id)
-{
-    return gpu_put_map(gpu, id, id * GPU_PAGE);
-}
-
 /* The memory core can have 4096 sections, a guest more blobs. */
 static void test_many(void)
 {
     g_autofree uint32_t *replies = g_new(uint32_t, 6000);
-    GPU *gpu = start();
+    GPU *gpu = gpu_start_plain();
     unsigned i;
 
-    gpu_batch(gpu, put_create, 1, 6000, replies);
-    gpu_batch(gpu, put_map, 1, 6000, replies);
+    gpu_batch(gpu, gpu_put_shared, 1, 6000, replies);
+    gpu_batch(gpu, gpu_put_map_next, 1, 6000, replies);
     for (i = 0; i < 6000; i++) {
         g_assert_cmphex(replies[i], ==, GRANTED);
     }
@@ -141,7 +122,7 @@ static void test_bounds(void)
     static const uint64_t offsets[] = {
         1ull << 40, -GPU_PAGE, WINDOW, WINDOW - GPU_PAGE,
     };
-    GPU *gpu = start();
+    GPU *gpu = gpu_start_plain();
     size_t i;
 
     gpu_create(gpu, 1, BUFFER, 2 * GPU_PAGE);
@@ -154,7 +135,7 @@ static void test_bounds(void)
 
 static void test_overlap(void)
 {
-    GPU *gpu = start();
+    GPU *gpu = gpu_start_plain();
 
     gpu_create(gpu, 1, BUFFER, 2 * GPU_PAGE);
     gpu_create(gpu, 2, BUFFER, 2 * GPU_PAGE);
@@ -169,7 +150,7 @@ static void test_overlap(void)
 /* The renderer may map more than the blob has: none of the guest's business */
 static void test_renderers_size(void)
 {
-    GPU *gpu = start();
+    GPU *gpu = gpu_start_plain();
 
     gpu_create(gpu, 1, POINTER | SCRIPTED_PTR_TWICE, GPU_PAGE);
     g_assert_cmphex(gpu_map(gpu, 1, GPU_PAGE, NULL), ==, GRANTED);
@@ -182,7 +163,7 @@ static void test_renderers_size(void)
 /* Half a buffer: touching the other half would be SIGBUS. */
 static void test_short_buffer(void)
 {
-    GPU *gpu = start();
+    GPU *gpu = gpu_start_plain();
 
     gpu_create(gpu, 1, BUFFER | SCRIPTED_HALF, 4 * GPU_PAGE);
     g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), !=, GRANTED);
@@ -193,7 +174,7 @@ static void test_short_buffer(void)
 
 static void test_flags(void)
 {
-    GPU *gpu = start();
+    GPU *gpu = gpu_start_plain();
 
     gpu_create_flags(gpu, 1, BUFFER, GPU_PAGE, 0);
     g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, BAD);
@@ -211,7 +192,7 @@ static void test_map_info(void)
         SCRIPTED_WORD_ERROR, SCRIPTED_WORD_NONE, SCRIPTED_WORD_STRAY,
         SCRIPTED_WORD_ONES,
     };
-    GPU *gpu = start();
+    GPU *gpu = gpu_start_plain();
     size_t i;
 
     for (i = 0; i < G_N_ELEMENTS(words); i++) {
@@ -229,7 +210,7 @@ static void test_map_info(void)
 /* What the exporter calls incoherent is not mapped on the renderer's word. */
 static void test_incoherent(void)
 {
-    GPU *gpu = start();
+    GPU *gpu = gpu_start_plain();
 
     gpu_create(gpu, 1, SCRIPTED_DMABUF | SCRIPTED_INCOHERENT |
                SCRIPTED_WORD_CACHED, GPU_PAGE);
@@ -246,7 +227,7 @@ static uint32_t run_fenced(GPU *gpu, uint32_t type, uint32_t id)
 /* A fenced command is finished, and answered by its own fence. */
 static void test_fenced(void)
 {
-    GPU *gpu = start();
+    GPU *gpu = gpu_start_plain();
 
     gpu_create(gpu, 1, POINTER, GPU_PAGE);
     g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
@@ -275,7 +256,7 @@ static uint32_t run_truncated(GPU *gpu, size_t len)
 
 static void test_truncated(void)
 {
-    GPU *gpu = start();
+    GPU *gpu = gpu_start_plain();
 
     gpu_create(gpu, 1, BUFFER, GPU_PAGE);
     g_assert_cmphex(run_truncated(gpu, 32), ==, BAD);
@@ -291,7 +272,7 @@ static void test_short_reply(void)
         .resource_id = cpu_to_le32(1),
     };
     struct virtio_gpu_ctrl_hdr reply;
-    GPU *gpu = start();
+    GPU *gpu = gpu_start_plain();
 
     gpu_create(gpu, 1, BUFFER, GPU_PAGE);
     g_assert_cmphex(gpu_run(gpu, &cmd, sizeof(cmd), &reply, sizeof(reply)),
@@ -303,10 +284,10 @@ static void test_short_reply(void)
 
 #define ENTRIES 16000
 
-/* The addresses of a guest blob's pages */
-static void test_guest_blobs(void)
+/* What each round takes, it gives back. */
+static void check_growth(void (*round)(GPU *gpu))
 {
-    GPU *gpu = start();
+    GPU *gpu = gpu_start_plain();
     uint64_t before = 0;
     unsigned i;
 
@@ -314,8 +295,7 @@ static void test_guest_blobs(void)
         if (i == 20) {
             before = gpu_status_kib(gpu, "RssAnon:");
         }
-        g_assert_cmphex(gpu_create_guest(gpu, 1, ENTRIES), ==, OK);
-        g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
+        round(gpu);
     }
     if (GPU_MEMORY_TELLS) {
         g_assert_cmpuint(gpu_status_kib(gpu, "RssAnon:"), <=, before + 4096);
@@ -323,55 +303,30 @@ static void test_guest_blobs(void)
     stop(gpu);
 }
 
-static void create_2d(GPU *gpu, uint32_t id, uint32_t entries)
+static void create_and_unref(GPU *gpu)
 {
-    const size_t len = sizeof(struct virtio_gpu_resource_attach_backing);
-    g_autofree uint8_t *out =
-        g_malloc0(len + entries * sizeof(struct virtio_gpu_mem_entry));
-    struct virtio_gpu_resource_attach_backing *attach = (void *)out;
-    struct virtio_gpu_mem_entry *entry = (void *)(out + len);
-    struct virtio_gpu_ctrl_hdr reply;
-    struct virtio_gpu_resource_create_2d create = {
-        .hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_RESOURCE_CREATE_2D),
-        .resource_id = cpu_to_le32(id),
-        .format = cpu_to_le32(VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM),
-        .width = cpu_to_le32(64),
-        .height = cpu_to_le32(64),
-    };
-    uint32_t i;
+    g_assert_cmphex(gpu_create_guest(gpu, 1, ENTRIES), ==, OK);
+    g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
+}
 
-    attach->hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING);
-    attach->resource_id = cpu_to_le32(id);
-    attach->nr_entries = cpu_to_le32(entries);
-    for (i = 0; i < entries; i++) {
-        entry[i].addr = cpu_to_le64(GPU_SCRATCH + i % 4096 * GPU_PAGE);
-        entry[i].length = cpu_to_le32(GPU_PAGE);
-    }
-    g_assert_cmphex(gpu_run(gpu, &create, sizeof(create), &reply,
-                            sizeof(reply)), ==, OK);
-    g_assert_cmphex(gpu_run(gpu, out, len + entries * sizeof(*entry), &reply,
-                            sizeof(reply)), ==, OK);
+/* The addresses of a guest blob's pages */
+static void test_guest_blobs(void)
+{
+    check_growth(create_and_unref);
+}
+
+static void create_and_reset(GPU *gpu)
+{
+    g_assert_cmphex(gpu_create_2d(gpu, 1), ==, OK);
+    g_assert_cmphex(gpu_attach_backing(gpu, 1, ENTRIES), ==, OK);
+    g_assert_cmphex(gpu_create_guest(gpu, 2, ENTRIES), ==, OK);
+    gpu_reset(gpu);
 }
 
 /* What a reset must free: the backing of resources of all kinds */
 static void test_reset_frees(void)
 {
-    GPU *gpu = start();
-    uint64_t before = 0;
-    unsigned i;
-
-    for (i = 0; i < 120; i++) {
-        if (i == 20) {
-            before = gpu_status_kib(gpu, "RssAnon:");
-        }
-        create_2d(gpu, 1, ENTRIES);
-        g_assert_cmphex(gpu_create_guest(gpu, 2, ENTRIES), ==, OK);
-        gpu_reset(gpu);
-    }
-    if (GPU_MEMORY_TELLS) {
-        g_assert_cmpuint(gpu_status_kib(gpu, "RssAnon:"), <=, before + 4096);
-    }
-    stop(gpu);
+    check_growth(create_and_reset);
 }
 
 /* QEMU must end by itself, and say why. */

@@ -20,9 +20,7 @@ static void check_fenced(GPU *gpu, uint64_t blob_id, uint32_t type)
     slot = gpu_put_fenced(gpu, type, 1, 100);
     gpu_kick(gpu);
     /* The work is done at once, the answer waits for the fence. */
-    while (gpu_stat(gpu, "live")) {
-        gpu_settle(gpu);
-    }
+    gpu_wait_live(gpu, 0);
     while (s->fences == s->fences_done) {
         gpu_settle(gpu);
     }
@@ -67,16 +65,8 @@ static void test_busy_queue(void)
     }
     gpu_kick(gpu);
     for (i = 0; i < 8; i++) {
-        const struct virtio_gpu_ctrl_hdr *reply;
-
-        gpu_wait(gpu, unmap[i]);
-        reply = gpu_reply(gpu, unmap[i], NULL);
-        g_assert_cmphex(le32_to_cpu(reply->type), ==, OK);
-        gpu_wait(gpu, map[i]);
-        reply = gpu_reply(gpu, map[i], NULL);
-        g_assert_cmphex(le32_to_cpu(reply->type), ==, GRANTED);
-        gpu_free(gpu, unmap[i]);
-        gpu_free(gpu, map[i]);
+        g_assert_cmphex(gpu_answer(gpu, unmap[i]), ==, OK);
+        g_assert_cmphex(gpu_answer(gpu, map[i]), ==, GRANTED);
     }
     for (i = 0; i < 8; i++) {
         g_assert_cmphex(gpu_read(gpu, (7 - i) * GPU_PAGE + GPU_MIB), ==,
@@ -141,7 +131,6 @@ static void test_reset(void)
     gpu_finish(gpu);
 }
 
-/* Exit with live blobs of each kind */
 /*
  * A vCPU's reset waits for the main loop, which has the commands of the
  * guest's last kick to run then.
@@ -168,6 +157,7 @@ static void test_vcpu_reset(void)
     gpu_finish(gpu);
 }
 
+/* Exit with live blobs of each kind */
 static void test_exit(void)
 {
     GPU *gpu = gpu_start_plain();

@@ -8,9 +8,6 @@
 #include "qobject/qdict.h"
 #include "virtio-gpu-gl-client.h"
 
-#define WINDOW (64 * GPU_MIB)
-#define BUFFER (SCRIPTED_DMABUF | SCRIPTED_CACHED)
-
 static char *read_file(const char *path)
 {
     char *text = NULL;
@@ -80,7 +77,7 @@ static void test_policy(void)
 
 static void test_policy_is_fixed(void)
 {
-    GPU *gpu = gpu_start(&(GPUConfig) { .hostmem = WINDOW });
+    GPU *gpu = gpu_start_plain();
     QDict *reply = qtest_qmp(gpu_qts(gpu), "{ 'execute': 'qom-set',"
                              " 'arguments': { 'path': '/machine/peripheral/"
                              "gpu', 'property': 'map-policy',"
@@ -250,7 +247,7 @@ static void test_trace(void)
         .hostmem = WINDOW, .log = log, .args = "-trace virtio_gpu_blob_*",
     });
 
-    gpu_create(gpu, 1, BUFFER | SCRIPTED_EXP_I915, GPU_PAGE);
+    gpu_create(gpu, 1, CACHED_BUF | SCRIPTED_EXP_I915, GPU_PAGE);
     gpu_map(gpu, 1, GPU_PAGE, NULL);
     gpu_unref(gpu, 1);
     gpu_create(gpu, 2, SCRIPTED_DMABUF | SCRIPTED_INCOHERENT, GPU_PAGE);

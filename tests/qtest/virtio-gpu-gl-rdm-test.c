@@ -9,7 +9,6 @@
 #include "qobject/qlist.h"
 #include "virtio-gpu-gl-client.h"
 
-#define WINDOW (64 * GPU_MIB)
 #define REGIONS_MAX 256
 
 static void test_watcher(void)

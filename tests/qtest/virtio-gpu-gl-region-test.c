@@ -84,19 +84,15 @@ static void test_held_region(void)
         slots[0] = gpu_put_simple(gpu, type, 1);
         slots[1] = gpu_put_map(gpu, 99, 0);
         gpu_kick(gpu);
-        while (gpu_stat(gpu, "live")) {
-            gpu_settle(gpu);
-        }
+        gpu_wait_live(gpu, 0);
         gpu_settle(gpu);
         g_assert_false(gpu_is_done(gpu, slots[0]));
         g_assert_false(gpu_is_done(gpu, slots[1]));
         g_assert_cmphex(gpu_read(gpu, GPU_PAGE), !=, scripted_stamp(1, 0));
         g_assert_cmpuint(s->maps, ==, s->unmaps + 1);
         gpu_release(gpu);
-        gpu_wait(gpu, slots[0]);
-        gpu_wait(gpu, slots[1]);
-        gpu_free(gpu, slots[0]);
-        gpu_free(gpu, slots[1]);
+        g_assert_cmphex(gpu_answer(gpu, slots[0]), ==, OK);
+        g_assert_cmphex(gpu_answer(gpu, slots[1]), ==, BAD_ID);
         g_assert_cmpuint(s->maps, ==, s->unmaps);
         gpu_unref(gpu, 1);
     }
@@ -120,9 +116,7 @@ static void test_held_reset(void)
         if (i) {
             gpu_put_simple(gpu, VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB, 1);
             gpu_kick(gpu);
-            while (gpu_stat(gpu, "live") == 2) {
-                gpu_settle(gpu);
-            }
+            gpu_wait_live(gpu, 1);
         }
         gpu_reset(gpu);
         /* What nobody holds goes at once. */
@@ -138,8 +132,7 @@ static void test_held_reset(void)
         gpu_settle(gpu);
         g_assert_false(gpu_is_done(gpu, slot));
         gpu_release(gpu);
-        gpu_wait(gpu, slot);
-        gpu_free(gpu, slot);
+        g_assert_cmphex(gpu_answer(gpu, slot), ==, OK);
         g_assert_cmphex(gpu_map(gpu, 1, GPU_PAGE, NULL), ==, GRANTED);
         g_assert_cmphex(gpu_read(gpu, GPU_PAGE), ==, scripted_stamp(1, 0));
         gpu_unref(gpu, 1);

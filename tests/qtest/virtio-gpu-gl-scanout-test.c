@@ -9,9 +9,7 @@
 #include "qobject/qdict.h"
 #include "virtio-gpu-gl-client.h"
 
-#define WINDOW (64 * GPU_MIB)
 #define SIDE 64
-#define BUFFER (SCRIPTED_DMABUF | SCRIPTED_CACHED | SCRIPTED_WORD_CACHED)
 
 static const struct virtio_gpu_rect all = { .width = SIDE, .height = SIDE };
 
@@ -85,8 +83,7 @@ static void test_unref(void)
     g_assert_true(shows_buffer(gpu, 0));
     g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
     g_assert_false(shows_buffer(gpu, 0));
-    gpu_check_nothing_left(gpu);
-    gpu_stop(gpu);
+    gpu_finish(gpu);
 }
 
 /* All displays that show it, and no other. */
@@ -103,8 +100,7 @@ static void test_displays(void)
     g_assert_true(shows_buffer(gpu, 1));
     g_assert_cmphex(gpu_unref(gpu, 2), ==, OK);
     g_assert_false(shows_buffer(gpu, 1));
-    gpu_check_nothing_left(gpu);
-    gpu_stop(gpu);
+    gpu_finish(gpu);
 }
 
 /* What took the display over from a blob stays when the blob goes. */
@@ -120,8 +116,7 @@ static void test_taken_over(void)
     g_assert_true(shows_buffer(gpu, 0));
     g_assert_cmphex(show_texture(gpu, 0, 0), ==, OK);
     g_assert_cmphex(gpu_unref(gpu, 2), ==, OK);
-    gpu_check_nothing_left(gpu);
-    gpu_stop(gpu);
+    gpu_finish(gpu);
 }
 
 static void test_reset(void)
@@ -132,8 +127,7 @@ static void test_reset(void)
     g_assert_cmphex(show_blob(gpu, 0, 1), ==, OK);
     gpu_reset(gpu);
     g_assert_false(shows_buffer(gpu, 0));
-    gpu_check_nothing_left(gpu);
-    gpu_stop(gpu);
+    gpu_finish(gpu);
 }
 
 int main(int argc, char **argv)

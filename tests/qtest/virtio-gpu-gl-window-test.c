@@ -7,7 +7,6 @@
 #include "qemu/osdep.h"
 #include "virtio-gpu-gl-client.h"
 
-#define WINDOW (64 * GPU_MIB)
 #define PLACES_MAX 1024 /* kept apart, two mappings each at most */
 #define HOLE "virtio-gpu-hole"
 
