@@ -56,7 +56,7 @@ say()
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/virtio-gpu-blob
 # without the patches' mail headers and messages
 hash=$({ sed -s '1,/^---$/d' "$HERE"/linux-6.12*/*.patch
-         cat "$HERE"/kernel.config
+         cat "$HERE"/kernel.config "$HERE"/exporter/*.[ch]
          stat -c %s "$source"
          dpkg-query -W -f '${Version}' linux-source-6.12 2>/dev/null || true
          gcc -dumpfullversion; } | sha256sum | cut -c1-16)
@@ -112,6 +112,7 @@ for patch in "$HERE"/linux-6.12/*.patch "$HERE"/linux-6.12-test/*.patch; do
     patch -p1 -s --fuzz=0 --no-backup-if-mismatch <"$patch" ||
         die "${patch##*/} does not apply to $source"
 done
+cp "$HERE"/exporter/*.[ch] drivers/dma-buf/
 
 export KBUILD_BUILD_USER=host KBUILD_BUILD_HOST=host
 cc=(CC=gcc)
