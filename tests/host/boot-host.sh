@@ -18,6 +18,7 @@ Usage: ${0##*/} --out=DIR --job=PROGRAM [options] -- QEMU [QEMU-OPTIONS...]
   --kernel=FILE   default: the distribution's newest in /boot
   --modules=VER   kernel version whose modules it needs (default: of the
                   distribution's kernel; none when --kernel is given)
+  --tree=DIR      another kernel: DIR/boot/vmlinuz-VER, DIR/lib/modules/VER
   --timeout=SEC   give up after this long (default 300)
   --memory=SIZE   default 4G
   --append=WORDS  more for the kernel's command line
@@ -25,13 +26,14 @@ Usage: ${0##*/} --out=DIR --job=PROGRAM [options] -- QEMU [QEMU-OPTIONS...]
 USAGE
 }
 
-out= job= kernel= modules= timeout=300 memory=4G append= name=host
+out= job= kernel= modules= tree=/ timeout=300 memory=4G append= name=host
 while [ $# -gt 0 ]; do
     case $1 in
     --out=*) out=${1#*=} ;;
     --job=*) job=${1#*=} ;;
     --kernel=*) kernel=${1#*=} ;;
     --modules=*) modules=${1#*=} ;;
+    --tree=*) tree=${1#*=} ;;
     --timeout=*) timeout=${1#*=} ;;
     --memory=*) memory=${1#*=} ;;
     --append=*) append=${1#*=} ;;
@@ -58,8 +60,8 @@ die()
 }
 
 if [ -z "$kernel" ]; then
-    kernel=$(find /boot -name 'vmlinuz-*' | sort -V | tail -1)
-    [ -n "$kernel" ] || die "no kernel in /boot: install linux-image-amd64"
+    kernel=$(find "${tree%/}/boot" -name 'vmlinuz-*' | sort -V | tail -1)
+    [ -n "$kernel" ] || die "no kernel in ${tree%/}/boot: install linux-image-amd64"
     modules=${modules:-${kernel##*/vmlinuz-}}
 fi
 [ -r "$kernel" ] || die "no kernel $kernel"
@@ -67,8 +69,21 @@ mkdir -p "$out"
 
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/host.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
-"$HERE/make-initramfs.sh" "$tmp/initramfs" "$HERE/init" "${modules:--}" \
-    virtio_pci 9pnet_virtio 9p || die "no initramfs"
+needed=(virtio_pci 9pnet_virtio 9p)
+# What init loads from its root is not there for another kernel, and some
+# packages do not tell what is built in
+if [ "$tree" != / ]; then
+    needed=()
+    for m in virtio_pci 9pnet_virtio 9p udmabuf vgem system_heap kvm_amd; do
+        if /sbin/modinfo -b "$tree" -k "$modules" "$m" >/dev/null 2>&1; then
+            needed+=("$m")
+        else
+            echo "$name: no module $m for its kernel: built in, or not there" >&2
+        fi
+    done
+fi
+MODULES_ROOT=$tree "$HERE/make-initramfs.sh" "$tmp/initramfs" "$HERE/init" "${modules:--}" \
+    "${needed[@]}" || die "no initramfs"
 
 #
 # The machine

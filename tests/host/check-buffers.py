@@ -50,6 +50,9 @@ FDINFO = {
 STATEMENT = {"udmabuf": 2, "vgem": 1, "heap": 0}
 ANSWER_NAMES = ["incoherent", "coherent-wc", "coherent-cached"]
 
+# Kernels may be built without these
+DEVICES = {"udmabuf": "/dev/udmabuf", "heap": "/dev/dma_heap/system"}
+
 RW, SHORT = "buffer-not-read-write", "buffer-too-short"
 
 # Buffer, the renderer's word, policy: what a kernel with the question leads
@@ -205,6 +208,9 @@ class Run:
     def case(self, kind, word, expected):
         name = "%s, renderer says %s, policy %s" % (kind, word, self.policy)
         gpu, tally = self.gpu, self.tally
+        if kind.split()[0] in self.args.without:
+            tally.skip(name, "this kernel has no such buffers")
+            return
         res = self.next_id
         self.next_id += 1
         blob_id = KINDS[kind] | WORDS[word] << 8
@@ -235,6 +241,9 @@ class Run:
     def check_kernel(self):
         """The question itself, as the kernel answers it."""
         for kind, statement in STATEMENT.items():
+            if kind in self.args.without:
+                self.tally.skip("kernel: " + kind, "it has no such buffers")
+                continue
             res = self.next_id
             self.next_id += 1
             self.gpu.create_blob(res, KINDS[kind], SIZE)
@@ -288,12 +297,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ioctl", action="store_true",
                         help="this kernel has DMA_BUF_IOCTL_INFO")
+    parser.add_argument("--without", action="append", default=[],
+                        choices=DEVICES, help="this kernel has none")
     parser.add_argument("--renderer", required=True,
                         help="libreal-buffers.so")
     parser.add_argument("--run-dir", required=True, help="for logs, sockets")
     parser.add_argument("qemu", nargs="+", help="QEMU and its first options")
     args = parser.parse_args()
     tally = Tally()
+    for kind, device in DEVICES.items():
+        tally.equal(os.path.exists(device), kind not in args.without,
+                    "kernel: it has " + device)
     for policy in ("safe", "strict", "renderer"):
         try:
             run = Run(args, policy, tally)

@@ -8,7 +8,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/env.sh"
 
 HERE=$TOP/tests/host
-STEPS=(patched distribution kvm buffers stock vulkan vfio guests gap)
+STEPS=(patched distribution debian12 newest kvm buffers stock vulkan vfio guests gap)
 
 usage()
 {
@@ -18,6 +18,8 @@ Usage: ${0##*/} [STEP...]
 Runs these steps, each in a machine of its own and bounded in time:
   patched       every buffer of a kernel that answers DMA_BUF_IOCTL_INFO
   distribution  the same with the distribution's unmodified kernel
+  debian12      the same with the kernel of the release before, and KVM
+  newest        the same with the newest kernel of the backports suite, and KVM
   kvm           a guest under KVM with 2000 blobs at once
   buffers       a guest under KVM with dma-bufs of every kind it may map
   stock         the same guest on QEMU without our change
@@ -135,7 +137,8 @@ together()
 {
     local n=0 line
     while IFS= read -r line; do
-        echo "$line >>/run/t/all.out 2>&1"
+        [ -n "$line" ] || continue
+        echo "{ $line; } >>/run/t/all.out 2>&1"
         n=$((n + 1))
     done
     cat <<JOB
@@ -162,21 +165,100 @@ step_patched()
               echo "$(quote "$TOOLS_DIR/check-exporter") --ioctl"; } | together)
 }
 
+# exporter STEP VERSION HEADERS: sets EXPORTER to what loads the test exporter
+# as a module of that kernel and checks it; to nothing when it cannot
+EXPORTER=
+exporter()
+{
+    local step=$1 version=$2 headers=$3 dir=$OUT/exporter-$2
+    EXPORTER=
+    if ! in_root test -e "$headers/Makefile"; then
+        skip "$step: check-exporter" "there are no headers of $version"
+        return
+    fi
+    case $headers in
+    *[[:space:]]*)
+        skip "$step: check-exporter" "make knows no paths with spaces: $headers"
+        return
+        ;;
+    esac
+    rm -rf "$dir"
+    mkdir -p "$dir"
+    cp "$HERE"/exporter/* "$dir"
+    # Another compiler than the kernel's will do; nobody reads its types
+    if ! run "$TOP/scripts/in-root.sh" make -C "$headers" "M=$(inside "$dir")" CC=gcc \
+            CONFIG_DEBUG_INFO_BTF_MODULES= modules >"$dir.log" 2>&1; then
+        tail -n 10 "$dir.log"
+        echo "FAILED - $step: the test exporter does not compile for $version"
+        count "0 passed, 1 failed"
+        return
+    fi
+    EXPORTER="insmod $(quote "$(inside "$dir")/dma-buf-test.ko")&& $(quote "$TOOLS_DIR/check-exporter")"
+}
+
 step_distribution()
 {
-    machine distribution 240 < <(real_buffers "" | together)
+    local version
+    version=$(in_root sh -c 'ls /boot/vmlinuz-* | sort -V | tail -n 1')
+    version=${version##*/vmlinuz-}
+    exporter distribution "$version" "/lib/modules/$version/build"
+    machine distribution 240 -- -device bochs-display \
+        < <({ real_buffers ""; echo "$EXPORTER"; } | together)
+}
+
+# Sets TREE to the folder of the newest kernel of a suite
+TREE=
+suite_kernel()
+{
+    local suite=$1
+    TREE=
+    # no $( ): what runs must be our child, to end with us
+    run "$HERE/get-kernel.sh" "$suite" >"$OUT.$suite" || return
+    TREE=$(tail -n 1 "$OUT.$suite")
+}
+
+# other_host STEP SUITE OPTION...: a host with another kernel, options are for
+# check-buffers.py
+other_host()
+{
+    local step=$1 suite=$2 version
+    shift 2
+    if ! suite_kernel "$suite"; then
+        skip "$step" "no kernel of $suite could be had: $(tail -n 1 "$CACHE/kernel-$suite.log" 2>/dev/null)"
+        return
+    fi
+    version=$(basename "$TREE"/boot/vmlinuz-*)
+    version=${version#vmlinuz-}
+    say "check-host: $step is $version"
+    exporter "$step" "$version" "$TREE/usr/src/linux-headers-$version"
+    machine "$step" 400 --tree="$TREE" -- -device bochs-display \
+        < <({ real_buffers "$*"; echo "$EXPORTER"
+              guest_line "$OUR_DIR" "--name=$step --blobs=300"; } | together)
+}
+
+step_debian12()
+{
+    other_host debian12 bookworm --without=udmabuf --without=heap
+}
+
+step_newest()
+{
+    other_host newest trixie-backports
+}
+
+# A guest under KVM, in one line
+guest_line()
+{
+    echo "{ kernel=\$(ls /boot/vmlinuz-* | sort -V | tail -1);" \
+        "./make-initramfs.sh /run/guest.img guest-init \"\${kernel##*/vmlinuz-}\"" \
+        "virtio_pci virtio-gpu -- $(quote "$TOOLS_DIR/many-blobs") &&" \
+        "QEMU_MODULE_DIR=$(quote "$1") python3 check-guest.py $2 --kernel \"\$kernel\"" \
+        "--initramfs /run/guest.img --run-dir /run/t -- $(quote "${QEMU[@]}"); }"
 }
 
 blobs()
 {
-    cat <<JOB
-kernel=\$(ls /boot/vmlinuz-* | sort -V | tail -1)
-./make-initramfs.sh /run/guest.img guest-init "\${kernel##*/vmlinuz-}" \
-    virtio_pci virtio-gpu -- $(quote "$TOOLS_DIR/many-blobs") &&
-QEMU_MODULE_DIR=$(quote "$1") python3 check-guest.py $2 --kernel "\$kernel" \
-    --initramfs /run/guest.img --run-dir /run/t \
-    -- $(quote "${QEMU[@]}") >/run/out/result.log 2>&1
-JOB
+    echo "$(guest_line "$@") >/run/out/result.log 2>&1"
 }
 
 step_kvm()
@@ -261,37 +343,6 @@ step_vfio()
                  "-- $(quote "${QEMU[@]}") >/run/out/result.log 2>&1")
 }
 
-# A kernel of the release before, with its modules, kept in the user's cache
-old_kernel()
-{
-    local suite=bookworm dir=$CACHE/kernel-bookworm state=$CACHE/apt-bookworm-deb uri package deb
-    if [ -e "$dir/complete" ]; then
-        return
-    fi
-    uri=$("$TOP/scripts/root.sh" mirror) || return
-    rm -rf "$dir" "$dir.tmp"
-    mkdir -p "$dir.tmp"
-    apt_conf "$state"
-    printf 'deb %s %s main\n' "$uri" "$suite" >"$state/sources.list"
-    say "check-host: Debian 12's kernel (about 70 MiB)"
-    run apt-get -c "$state/apt.conf" -q update >"$dir.log" 2>&1 || return
-    package=$(apt-cache -c "$state/apt.conf" depends linux-image-amd64 2>>"$dir.log" |
-        sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
-    [ -n "$package" ] || return
-    run env -C "$dir.tmp" apt-get -c "$state/apt.conf" -q download "$package" \
-        >>"$dir.log" 2>&1 || return
-    deb=$(find "$dir.tmp" -name '*.deb')
-    dpkg-deb -x "$deb" "$dir.tmp/x" || return
-    rm -f "$deb"
-    mkdir "$dir.tmp/boot"
-    mv "$dir.tmp"/x/boot/vmlinuz-* "$dir.tmp/boot/"
-    mv "$dir.tmp/x/lib" "$dir.tmp/lib"
-    rm -rf "$dir.tmp/x"
-    "$TOP/scripts/in-root.sh" /sbin/depmod -b "$dir.tmp" "${package#linux-image-}" || return
-    touch "$dir.tmp/complete"
-    mv "$dir.tmp" "$dir"
-}
-
 # guest NAME ROOT MODULES OPTION...: a guest with the kernel of that root
 guest()
 {
@@ -325,28 +376,24 @@ step_guests()
     cd "$HERE"
     guest debian13 / "$OUR_DIR"
     guest debian13-stock / "$STOCK_DIR" --stock
-    if old_kernel; then
-        guest debian12 "$CACHE/kernel-bookworm" "$OUR_DIR"
-        guest debian12-stock "$CACHE/kernel-bookworm" "$STOCK_DIR" --stock
+    if suite_kernel bookworm; then
+        guest debian12 "$TREE" "$OUR_DIR"
+        guest debian12-stock "$TREE" "$STOCK_DIR" --stock
     else
         skip "guest debian12" "its kernel could not be had: $(tail -n 1 "$CACHE/kernel-bookworm.log" 2>/dev/null)"
     fi
     skip igt "the distribution's intel-gpu-tools has benchmarks, but no tests"
 }
 
-# Where a driver's mmap() that fails leaves a gap (Linux before 6.12): a million
-# failures beside threads that map memory all the time
+# A million buffers that fail to map, beside threads that map memory all the
+# time: with no kernel may anything of theirs show in the window
 step_gap()
 {
-    local kernel root=$CACHE/kernel-bookworm
-    if ! old_kernel; then
-        skip gap "Debian 12's kernel could not be had: $(tail -n 1 "$root.log" 2>/dev/null)"
+    if ! suite_kernel bookworm; then
+        skip gap "no kernel of bookworm could be had: $(tail -n 1 "$CACHE/kernel-bookworm.log" 2>/dev/null)"
         return
     fi
-    kernel=$(find "$root/boot" -name 'vmlinuz-*' | head -n 1)
-    export MODULES_ROOT=$root
-    machine gap 600 --kernel="$kernel" --modules="${kernel##*/vmlinuz-}" --memory=1G \
-        -- -smp 2 < <(cat <<JOB
+    machine gap 600 --tree="$TREE" --memory=1G -- -smp 2 < <(cat <<JOB
 $(quote "$OUR_DIR/tests/unit/test-virtio-gpu-blob-holes") -m slow --tap >/run/t/gap.log 2>&1
 awk '
     /not ok|ERROR/ { print }
@@ -355,7 +402,6 @@ awk '
     END { print good + 0 " passed, " bad + 0 " failed" }' /run/t/gap.log >/run/out/result.log
 JOB
         )
-    unset MODULES_ROOT
 }
 
 #

@@ -12,7 +12,7 @@ class Tally:
     """Prints and counts what passed and failed."""
 
     def __init__(self, name=""):
-        self.passed = self.failed = 0
+        self.passed = self.failed = self.skipped = 0
         self.prefix = name + ": " if name else ""
 
     def check(self, ok, what, detail=""):
@@ -27,9 +27,17 @@ class Tally:
     def equal(self, got, want, what):
         self.check(got == want, what, "%r, expected %r" % (got, want))
 
+    def skip(self, what, why):
+        self.skipped += 1
+        print("skipped - %s%s: %s" % (self.prefix, what, why))
+        sys.stdout.flush()
+
     def end(self):
         """Prints the last line; returns the exit code."""
-        print("%d passed, %d failed" % (self.passed, self.failed))
+        line = "%d passed, %d failed" % (self.passed, self.failed)
+        if self.skipped:
+            line += ", %d skipped" % self.skipped
+        print(line)
         return 1 if self.failed else 0
 
 
