@@ -82,7 +82,7 @@ arrange()
     if [ ! -e "$dir/boot/vmlinuz-$version" ]; then
         mv "$dir/lib/modules/$version/vmlinuz" "$dir/boot/vmlinuz-$version"
     fi
-    rm -rf "$dir/usr/share" "$dir/boot"/System.map-*
+    rm -rf "${dir:?}/usr/share" "$dir/boot"/System.map-*
     in_root /sbin/depmod -b "$dir" "$version" 2>>"$log"
 }
 
