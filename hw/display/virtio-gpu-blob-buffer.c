@@ -16,6 +16,9 @@
 /* A kernel that answers EAGAIN for good must not stop the VM. */
 #define ASK_RETRIES 1000
 
+/* Far more than the lines up to the exporter's name */
+#define FDINFO_MAX 1023
+
 /* What one export may need: the renderer opens others on the way */
 #define FDS_NEEDED 4
 
@@ -185,12 +188,13 @@ void virtio_gpu_blob_buffer_open(VirtIOGPUBlobBuffer *buf,
     read_fd(buf, fd_type, size);
 }
 
+/* A line without its end is one that may go on. */
 static void find_exporter(VirtIOGPUBlobBuffer *buf, char *text)
 {
-    char *line, *next;
+    char *line, *next = text;
     const char *name;
 
-    for (next = text; (line = qemu_strsep(&next, "\n"));) {
+    while ((line = qemu_strsep(&next, "\n")) && next) {
         if (strstart(line, "exp_name:\t", &name)) {
             pstrcpy(buf->exporter, sizeof(buf->exporter), name);
             buf->facts.exporter = buf->exporter;
@@ -201,16 +205,21 @@ static void find_exporter(VirtIOGPUBlobBuffer *buf, char *text)
 
 bool virtio_gpu_blob_buffer_read_exporter(VirtIOGPUBlobBuffer *buf)
 {
-    g_autofree char *path = NULL;
-    g_autofree char *text = NULL;
+    char path[32], text[FDINFO_MAX + 1];
+    ssize_t len;
+    int fd;
 
     if (buf->facts.backing != VIRTIO_GPU_BLOB_BACKING_DMABUF) {
         return true;
     }
-    path = g_strdup_printf("/proc/self/fdinfo/%d", buf->fd);
-    if (!g_file_get_contents(path, &text, NULL, NULL)) {
-        return fds_left();
+    snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", buf->fd);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return errno != EMFILE && errno != ENFILE;
     }
+    len = RETRY_ON_EINTR(read(fd, text, FDINFO_MAX));
+    close(fd);
+    text[MAX(len, 0)] = '\0';
     find_exporter(buf, text);
     return true;
 }
