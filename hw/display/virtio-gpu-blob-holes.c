@@ -17,6 +17,9 @@
  */
 #define HOLE_SIZE (32 * MiB)
 
+/* x86's, and arm64's with pages of 4 KiB */
+#define HUGE_PAGE (2 * MiB)
+
 /* Each takes one mapping, and one more where it cuts a hole in two. */
 #define VACANCIES_MAX 1024
 
@@ -229,7 +232,8 @@ static void forget(VirtIOGPUBlobHoles *holes, VirtIOGPUBlobPlace *place)
 uint64_t virtio_gpu_blob_holes_mappings(const VirtIOGPUBlobHoles *holes)
 {
     return holes->count + holes->gaps + holes->size / holes->period +
-           2 * holes->vacant_by_age.length;
+           2 * holes->vacant_by_age.length +
+           holes->store_len / holes->page_size;
 }
 
 int virtio_gpu_blob_holes_fill(VirtIOGPUBlobHoles *holes, int fd, bool shm,
@@ -310,6 +314,25 @@ void virtio_gpu_blob_holes_trim(VirtIOGPUBlobHoles *holes)
  * Life
  */
 
+/*
+ * Who runs off either end meets a guard.  A stray write would else reach the
+ * guest, or the guest's window a neighbour.
+ */
+static bool reserve(VirtIOGPUBlobHoles *holes)
+{
+    uint64_t len = holes->size + HUGE_PAGE + 2 * holes->page_size;
+    void *at = mmap(NULL, len, PROT_NONE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (at == MAP_FAILED) {
+        return false;
+    }
+    holes->reserved = at;
+    holes->reserved_len = len;
+    holes->base = QEMU_ALIGN_PTR_UP(at + holes->page_size, HUGE_PAGE);
+    return true;
+}
+
 bool virtio_gpu_blob_holes_init(VirtIOGPUBlobHoles *holes, uint64_t size,
                                 bool dumped, Error **errp)
 {
@@ -327,11 +350,7 @@ bool virtio_gpu_blob_holes_init(VirtIOGPUBlobHoles *holes, uint64_t size,
     if (holes->fd < 0) {
         return false;
     }
-    holes->base = mmap(NULL, size, PROT_NONE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (holes->base == MAP_FAILED) {
-        holes->base = NULL;
-    } else if (punch(holes, 0, size) && fill_store(holes)) {
+    if (reserve(holes) && punch(holes, 0, size) && fill_store(holes)) {
         holes->keeps = virtio_gpu_blob_mmap_probe();
         return true;
     }

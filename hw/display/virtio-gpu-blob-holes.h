@@ -24,7 +24,9 @@
 
 /**
  * VirtIOGPUBlobHoles - the window's address space
- * @base: where the window is in QEMU's address space
+ * @reserved: what is reserved for it, with a guard on either side
+ * @reserved_len: bytes
+ * @base: where the window is in QEMU's address space, aligned to a huge page
  * @size: bytes
  * @page_size: the host's page in bytes
  * @dumped: the window goes into QEMU's core, as the guest's memory does
@@ -41,6 +43,8 @@
  * @vacant_by_age: the same, the oldest first
  */
 typedef struct VirtIOGPUBlobHoles {
+    void *reserved;
+    uint64_t reserved_len;
     uint8_t *base;
     uint64_t size;
     uint64_t page_size;
@@ -71,7 +75,7 @@ bool virtio_gpu_blob_holes_init(VirtIOGPUBlobHoles *holes, uint64_t size,
 
 /**
  * virtio_gpu_blob_holes_destroy() - give back all but the address space
- * @holes: its base stays mapped, since others may still read there
+ * @holes: what is reserved stays mapped, since others may still read there
  */
 void virtio_gpu_blob_holes_destroy(VirtIOGPUBlobHoles *holes);
 

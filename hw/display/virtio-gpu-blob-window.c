@@ -7,7 +7,9 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/rcu.h"
+#include "qemu/units.h"
 #include "hw/boards.h"
+#include "system/kvm.h"
 #include "trace.h"
 #include "virtio-gpu-blob-holes.h"
 #include "virtio-gpu-blob-rdm.h"
@@ -127,6 +129,31 @@ static uint64_t mappings_for_window(void)
     return n - MIN(n / 2, MAPPINGS_LEFT);
 }
 
+/* KVM_MEM_MAX_NR_PAGES: a slot over more makes QEMU abort */
+static bool check_slot(uint64_t size, Error **errp)
+{
+    if (!kvm_enabled() || size / qemu_real_host_page_size() <= INT32_MAX) {
+        return true;
+    }
+    error_setg(errp, "hostmem: %" PRIu64 " GiB are more than a memory slot "
+               "of KVM can have", size / GiB);
+    error_append_hint(errp, "Use a smaller one, such as hostmem=256G.\n");
+    return false;
+}
+
+static bool check_mappings(const VirtIOGPUBlobWindow *w, Error **errp)
+{
+    if (has_mappings(w)) {
+        return true;
+    }
+    error_setg(errp, "hostmem: a window of %" PRIu64 " GiB needs %" PRIu64
+               " mappings, and the host allows %" PRIu64, w->holes.size / GiB,
+               virtio_gpu_blob_holes_mappings(&w->holes), w->mappings_max);
+    error_append_hint(errp, "Use a smaller one, such as hostmem=256G, or "
+                      "raise the limit (sysctl vm.max_map_count).\n");
+    return false;
+}
+
 VirtIOGPUBlobWindow *virtio_gpu_blob_window_new(Object *owner,
                                                 MemoryRegion *container,
                                                 uint64_t size, Error **errp)
@@ -136,9 +163,11 @@ VirtIOGPUBlobWindow *virtio_gpu_blob_window_new(Object *owner,
     VirtIOGPUBlobWindow *w = VIRTIO_GPU_BLOB_WINDOW(obj);
 
     w->mappings_max = mappings_for_window();
-    if (!virtio_gpu_blob_holes_init(&w->holes, size,
+    if (!check_slot(size, errp) ||
+        !virtio_gpu_blob_holes_init(&w->holes, size,
                                     machine_dump_guest_core(current_machine),
-                                    errp)) {
+                                    errp) ||
+        !check_mappings(w, errp)) {
         object_unref(obj);
         return NULL;
     }
@@ -181,11 +210,11 @@ static void window_finalize(Object *obj)
 {
     VirtIOGPUBlobWindow *w = VIRTIO_GPU_BLOB_WINDOW(obj);
 
-    if (w->holes.base) {
+    if (w->holes.reserved) {
         WindowMemory *memory = g_new0(WindowMemory, 1);
 
-        memory->base = w->holes.base;
-        memory->size = w->holes.size;
+        memory->base = w->holes.reserved;
+        memory->size = w->holes.reserved_len;
         call_rcu(memory, window_free_memory, rcu);
     }
     virtio_gpu_blob_holes_destroy(&w->holes);

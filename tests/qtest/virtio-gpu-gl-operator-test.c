@@ -142,6 +142,21 @@ static void test_huge(void)
     check_refused(&(GPUConfig) { .hostmem = 1ull << 55 }, "hostmem");
 }
 
+/* What KVM rejects when the guest enables the BAR would abort QEMU then. */
+static void test_memory_slot(void)
+{
+    check_refused(&(GPUConfig) {
+        .hostmem = 1ull << 43, .kvm = SCRIPTED_KVM_PLAIN,
+    }, "memory slot of KVM");
+}
+
+/* As many mappings as it takes must be left for its blobs, and for QEMU. */
+static void test_too_many_mappings(void)
+{
+    check_refused(&(GPUConfig) { .hostmem = 1ull << 40 },
+                  "vm.max_map_count");
+}
+
 static void test_no_address_space(void)
 {
     static const struct scripted_fail fails[] = {
@@ -282,6 +297,8 @@ int main(int argc, char **argv)
         { "help", test_help },
         { "no-pci", test_no_pci },
         { "huge", test_huge },
+        { "memory-slot", test_memory_slot },
+        { "too-many-mappings", test_too_many_mappings },
         { "no-address-space", test_no_address_space },
         { "bad-outputs", test_bad_outputs },
         { "log", test_log },

@@ -41,7 +41,7 @@ static void tear_down(Fixture *f)
 {
     close(f->fd);
     virtio_gpu_blob_holes_destroy(&f->holes);
-    munmap(f->holes.base, WINDOW);
+    munmap(f->holes.reserved, f->holes.reserved_len);
 }
 
 static VirtIOGPUBlobPlace pages(const Fixture *f, uint64_t page, uint64_t n)
@@ -81,6 +81,41 @@ static uint64_t count_mappings(const Fixture *f)
              start >= base && end <= base + WINDOW;
     }
     return n;
+}
+
+/* How many bytes before and behind the window nobody can touch */
+static void find_guards(const Fixture *f, uint64_t *before, uint64_t *behind)
+{
+    uintptr_t base = (uintptr_t)f->holes.base, start, end;
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+    char how[5];
+    int i;
+
+    *before = *behind = 0;
+    g_assert_true(g_file_get_contents("/proc/self/maps", &text, NULL, NULL));
+    lines = g_strsplit(text, "\n", 0);
+    for (i = 0; lines[i]; i++) {
+        if (sscanf(lines[i], "%" SCNxPTR "-%" SCNxPTR " %4s", &start, &end,
+                   how) != 3 || strcmp(how, "---p")) {
+            continue;
+        }
+        *before += end == base ? end - start : 0;
+        *behind += start == base + WINDOW ? end - start : 0;
+    }
+}
+
+static void test_guards(void)
+{
+    uint64_t before, behind;
+    Fixture f = { };
+
+    set_up(&f);
+    g_assert_true(QEMU_PTR_IS_ALIGNED(f.holes.base, 2 * MiB));
+    find_guards(&f, &before, &behind);
+    g_assert_cmpuint(before, >=, f.page);
+    g_assert_cmpuint(behind, >=, f.page);
+    tear_down(&f);
 }
 
 static void test_hole(void)
@@ -395,6 +430,7 @@ int main(int argc, char **argv)
         const char *name;
         GTestFunc func;
     } tests[] = {
+        { "guards", test_guards },
         { "hole", test_hole },
         { "buffer", test_buffer },
         { "close", test_close },
