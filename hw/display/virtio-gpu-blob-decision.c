@@ -57,20 +57,17 @@ virtio_gpu_blob_check_request(const VirtIOGPUBlobRequest *req)
 }
 
 /*
- * Exporters whose CPU mappings are always cached and which need no cache
- * maintenance on this host: drivers/dma-buf/udmabuf.c hands out pages of a
- * memfd; heaps/system_heap.c maps cached and syncs by dma_sync_sgtable_*(),
- * which does nothing where DMA is coherent, as it is on x86.
+ * Exporters whose CPU mappings are always cached, and which need no cache
+ * maintenance where DMA is coherent, as it is on x86: drivers/dma-buf/udmabuf.c
+ * hands out pages of a memfd; heaps/system_heap.c maps cached.  Both sync by
+ * dma_sync_sgtable_*(), which then does nothing.  Elsewhere a device may look
+ * past the cache.
  */
 static bool exporter_is_coherent(const VirtIOGPUBlobFacts *facts)
 {
-    if (!facts->exporter) {
-        return false;
-    }
-    if (!strcmp(facts->exporter, "udmabuf")) {
-        return true;
-    }
-    return facts->host_x86 && !strcmp(facts->exporter, "system");
+    return facts->host_x86 && facts->exporter &&
+           (!strcmp(facts->exporter, "udmabuf") ||
+            !strcmp(facts->exporter, "system"));
 }
 
 /* The exporter answered with a type. */

@@ -80,8 +80,8 @@ static bool bad_fd(const VirtIOGPUBlobFacts *facts)
 
 static bool known_by_name(const VirtIOGPUBlobFacts *facts)
 {
-    return g_strcmp0(facts->exporter, "udmabuf") == 0 ||
-           (facts->host_x86 && g_strcmp0(facts->exporter, "system") == 0);
+    return facts->host_x86 && (g_strcmp0(facts->exporter, "udmabuf") == 0 ||
+                               g_strcmp0(facts->exporter, "system") == 0);
 }
 
 /*
