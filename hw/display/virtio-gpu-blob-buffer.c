@@ -217,7 +217,7 @@ bool virtio_gpu_blob_buffer_read_exporter(VirtIOGPUBlobBuffer *buf)
     if (fd < 0) {
         return errno != EMFILE && errno != ENFILE;
     }
-    len = RETRY_ON_EINTR(read(fd, text, FDINFO_MAX));
+    len = read(fd, text, FDINFO_MAX);
     close(fd);
     text[MAX(len, 0)] = '\0';
     find_exporter(buf, text);

@@ -29,6 +29,22 @@ typedef struct Vacancy {
     GList *link;
 } Vacancy;
 
+static uint64_t period_of(uint64_t size)
+{
+    return MIN(size, HOLE_SIZE);
+}
+
+/* For the largest blob, and a few for what is cut in two */
+static uint64_t in_store(uint64_t size)
+{
+    return size / period_of(size) + 8;
+}
+
+uint64_t virtio_gpu_blob_holes_need(uint64_t size)
+{
+    return size / period_of(size) + in_store(size);
+}
+
 static void advise(const VirtIOGPUBlobHoles *holes, void *at, uint64_t len)
 {
     if (!holes->dumped) {
@@ -231,9 +247,8 @@ static void forget(VirtIOGPUBlobHoles *holes, VirtIOGPUBlobPlace *place)
 
 uint64_t virtio_gpu_blob_holes_mappings(const VirtIOGPUBlobHoles *holes)
 {
-    return holes->count + holes->gaps + holes->size / holes->period +
-           2 * holes->vacant_by_age.length +
-           holes->store_len / holes->page_size;
+    return virtio_gpu_blob_holes_need(holes->size) + holes->count +
+           holes->gaps + 2 * holes->vacant_by_age.length;
 }
 
 int virtio_gpu_blob_holes_fill(VirtIOGPUBlobHoles *holes, int fd, bool shm,
@@ -339,8 +354,8 @@ bool virtio_gpu_blob_holes_init(VirtIOGPUBlobHoles *holes, uint64_t size,
     holes->size = size;
     holes->page_size = qemu_real_host_page_size();
     holes->dumped = dumped;
-    holes->period = MIN(size, HOLE_SIZE);
-    holes->store_len = (size / holes->period + 8) * holes->page_size;
+    holes->period = period_of(size);
+    holes->store_len = in_store(size) * holes->page_size;
     holes->gaps = 1;
     g_queue_init(&holes->vacant_by_age);
 

@@ -62,6 +62,14 @@ typedef struct VirtIOGPUBlobHoles {
 } VirtIOGPUBlobHoles;
 
 /**
+ * virtio_gpu_blob_holes_need() - what an empty window takes
+ * @size: bytes, a power of two and a multiple of the host's page
+ *
+ * Returns: how many of the kernel's mappings, with those in store
+ */
+uint64_t virtio_gpu_blob_holes_need(uint64_t size);
+
+/**
  * virtio_gpu_blob_holes_init() - reserve a window that is one hole
  * @holes: end with virtio_gpu_blob_holes_destroy(), after a failure too
  * @size: bytes, a power of two and a multiple of the host's page

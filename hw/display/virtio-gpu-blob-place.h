@@ -18,7 +18,7 @@
  * VirtIOGPUBlobPlace - a range of the window
  * @node: its first and its last byte, from the window's start
  * @announced: whoever looks at guest memory has been told of it; kept since
- *             one of them may have refused
+ *             not all buffers are announced, and one who is told may refuse
  */
 typedef struct VirtIOGPUBlobPlace {
     IntervalTreeNode node;

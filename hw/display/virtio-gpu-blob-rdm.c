@@ -253,9 +253,9 @@ static void rdm_unregister_listener(RamDiscardManager *manager,
  * Buffers come and go
  */
 
-bool virtio_gpu_blob_rdm_begin(VirtIOGPUBlobRDM *rdm)
+bool virtio_gpu_blob_rdm_begin(VirtIOGPUBlobRDM *rdm, bool announced)
 {
-    if (!QLIST_EMPTY(&rdm->listeners) &&
+    if (announced && !QLIST_EMPTY(&rdm->listeners) &&
         rdm->announced >= VIRTIO_GPU_BLOB_LISTENED_MAX) {
         return false;
     }
@@ -266,7 +266,7 @@ bool virtio_gpu_blob_rdm_begin(VirtIOGPUBlobRDM *rdm)
 
 void virtio_gpu_blob_rdm_end(VirtIOGPUBlobRDM *rdm)
 {
-    if (rdm->coordinated && !rdm->announced) {
+    if (rdm->coordinated && interval_tree_is_empty(rdm->filled)) {
         ram_block_coordinated_discard_require(false);
         rdm->coordinated = false;
     }

@@ -5,11 +5,13 @@
  *
  * All that knows QEMU's RamDiscardManager: dump, VFIO and whoever else
  * listens are told which parts of the window come and go, blob by blob, and
- * never see a hole.  Who is where is the record of the window's address space
- * (virtio-gpu-blob-holes.h), which is only read here; nothing is mapped or
- * unmapped here.  BQL held; in the main loop, or in a vCPU's thread that
- * resets the device.  Listeners are called from within and may look at the
- * memory: a buffer is announced after it came and before it goes.
+ * never see a hole.  Only memory that stays where it is should be announced:
+ * VFIO lets a device go on with the pages that it found.  Who is where is the
+ * record of the window's address space (virtio-gpu-blob-holes.h), which is
+ * only read here; nothing is mapped or unmapped here.  BQL held; in the main
+ * loop, or in a vCPU's thread that resets the device.  Listeners are called
+ * from within and may look at the memory: a buffer is announced after it came
+ * and before it goes.
  */
 
 #ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_RDM_H
@@ -55,15 +57,16 @@ void virtio_gpu_blob_rdm_detach(MemoryRegion *mr);
 /**
  * virtio_gpu_blob_rdm_begin() - may one more buffer come?
  * @rdm: the manager
+ * @announced: it shall be announced
  *
  * Whoever needs all memory pinned cannot live with buffers that come and go,
  * and is kept away while there are any.  Follow with
- * virtio_gpu_blob_rdm_populate(), and in any case with
- * virtio_gpu_blob_rdm_end().
+ * virtio_gpu_blob_rdm_populate() if it shall be announced, and in any case
+ * with virtio_gpu_blob_rdm_end().
  *
  * Returns: false if such a user is there, or if a listener has no room
  */
-bool virtio_gpu_blob_rdm_begin(VirtIOGPUBlobRDM *rdm);
+bool virtio_gpu_blob_rdm_begin(VirtIOGPUBlobRDM *rdm, bool announced);
 
 /**
  * virtio_gpu_blob_rdm_end() - a change is complete

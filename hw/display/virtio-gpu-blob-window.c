@@ -63,7 +63,10 @@ bool virtio_gpu_blob_window_is_taken(VirtIOGPUBlobWindow *w,
                                     place->node.last);
 }
 
-/* The buffer is there before it is announced. */
+/*
+ * The buffer is there before it is announced.  A dma-buf is not: its pages may
+ * move or go, and a device that found them would write to them all the same.
+ */
 static int window_place(VirtIOGPUBlobWindow *w, int fd, bool shm,
                         VirtIOGPUBlobPlace *place)
 {
@@ -72,7 +75,7 @@ static int window_place(VirtIOGPUBlobWindow *w, int fd, bool shm,
     if (ret) {
         return ret;
     }
-    if (!virtio_gpu_blob_rdm_populate(w->rdm, place)) {
+    if (shm && !virtio_gpu_blob_rdm_populate(w->rdm, place)) {
         virtio_gpu_blob_holes_close(&w->holes, place);
         return -EBUSY;
     }
@@ -87,7 +90,7 @@ int virtio_gpu_blob_window_map(VirtIOGPUBlobWindow *w, int fd, bool shm,
     if (!window_has_mappings(w)) {
         return -ENOMEM;
     }
-    if (virtio_gpu_blob_rdm_begin(w->rdm)) {
+    if (virtio_gpu_blob_rdm_begin(w->rdm, shm)) {
         ret = window_place(w, fd, shm, place);
     }
     virtio_gpu_blob_rdm_end(w->rdm);
@@ -98,11 +101,15 @@ int virtio_gpu_blob_window_map(VirtIOGPUBlobWindow *w, int fd, bool shm,
 bool virtio_gpu_blob_window_unmap(VirtIOGPUBlobWindow *w,
                                   VirtIOGPUBlobPlace *place, bool final)
 {
+    bool announced = place->announced;
+
     virtio_gpu_blob_rdm_discard(w->rdm, place);
     if (final) {
         virtio_gpu_blob_holes_close(&w->holes, place);
     } else if (!virtio_gpu_blob_holes_leave(&w->holes, place)) {
-        virtio_gpu_blob_rdm_populate(w->rdm, place);
+        if (announced) {
+            virtio_gpu_blob_rdm_populate(w->rdm, place);
+        }
         return false;
     }
     virtio_gpu_blob_rdm_end(w->rdm);
@@ -141,14 +148,16 @@ static bool check_slot(uint64_t size, Error **errp)
     return false;
 }
 
-static bool check_mappings(const VirtIOGPUBlobWindow *w, Error **errp)
+static bool check_mappings(uint64_t size, uint64_t max, Error **errp)
 {
-    if (has_mappings(w)) {
+    uint64_t needed = virtio_gpu_blob_holes_need(size);
+
+    if (needed < max) {
         return true;
     }
     error_setg(errp, "hostmem: a window of %" PRIu64 " GiB needs %" PRIu64
-               " mappings, and the host allows %" PRIu64, w->holes.size / GiB,
-               virtio_gpu_blob_holes_mappings(&w->holes), w->mappings_max);
+               " mappings, and the host allows %" PRIu64, size / GiB, needed,
+               max);
     error_append_hint(errp, "Use a smaller one, such as hostmem=256G, or "
                       "raise the limit (sysctl vm.max_map_count).\n");
     return false;
@@ -164,10 +173,10 @@ VirtIOGPUBlobWindow *virtio_gpu_blob_window_new(Object *owner,
 
     w->mappings_max = mappings_for_window();
     if (!check_slot(size, errp) ||
+        !check_mappings(size, w->mappings_max, errp) ||
         !virtio_gpu_blob_holes_init(&w->holes, size,
                                     machine_dump_guest_core(current_machine),
-                                    errp) ||
-        !check_mappings(w, errp)) {
+                                    errp)) {
         object_unref(obj);
         return NULL;
     }

@@ -19,7 +19,7 @@ KIB = 1024
 RAM = 64 << 20
 # More pages than VFIO has mappings
 WINDOW = 1 << 30
-MEMFD = 4
+UDMABUF, MEMFD = 1, 4
 DEVICES = "/sys/bus/pci/devices/"
 
 
@@ -82,6 +82,18 @@ def run(args, tally):
             blobs.append((res, size))
             # some are neighbours, between some is a hole of a page
             offset += size + i % 2 * 4 * KIB
+
+        # A dma-buf's pages may move: no device learns of them
+        gpu.create_blob(30, UDMABUF, 64 * KIB)
+        answer, info, _ = gpu.map_blob(30, WINDOW // 2)
+        tally.equal((answer, info), (vgpu.OK_MAP_INFO, 1), "a dma-buf")
+        tally.equal(pinned(pid) - before, total, "is out of the device's reach")
+        data = os.urandom(64)
+        machine.write(gpu.window + WINDOW // 2, data)
+        tally.equal(machine.read(gpu.window + WINDOW // 2, 64), data,
+                    "and can be written by the guest")
+        gpu.unref(30)
+        tally.equal(pinned(pid) - before, total, "and goes without a trace")
 
         for res, size in blobs[::2]:
             gpu.unmap_blob(res)

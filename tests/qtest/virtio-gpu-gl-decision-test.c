@@ -258,6 +258,7 @@ static const Case name_cases[] = {
     { "forged", NAMED(FORGED), { NOBODY, NOBODY, CACHED } },
     { "longer", NAMED(PREFIX), { NOBODY, NOBODY, CACHED } },
     { "empty", NAMED(EMPTY), { NOBODY, NOBODY, CACHED } },
+    { "cut off", NAMED(ENDLESS), { NOBODY, NOBODY, CACHED } },
     { "very long", NAMED(LONG), { NOBODY, NOBODY, CACHED } },
 };
 

@@ -10,6 +10,14 @@
 #include "virtio-gpu-gl-client.h"
 
 #define REGIONS_MAX 256
+/* Memory that stays where it is, and is announced */
+#define STAYS SCRIPTED_SHM
+#define MOVES CACHED_BUF
+
+static unsigned put_staying(GPU *gpu, uint32_t id)
+{
+    return gpu_put_create(gpu, id, STAYS | SCRIPTED_ONE_BUFFER, GPU_PAGE);
+}
 
 static void test_watcher(void)
 {
@@ -17,8 +25,8 @@ static void test_watcher(void)
     GPU *gpu = gpu_start_plain();
 
     s = gpu_shared(gpu);
-    gpu_create(gpu, 1, CACHED_BUF, 4 * GPU_PAGE);
-    gpu_create(gpu, 2, CACHED_BUF, 2 * GPU_PAGE);
+    gpu_create(gpu, 1, STAYS, 4 * GPU_PAGE);
+    gpu_create(gpu, 2, STAYS, 2 * GPU_PAGE);
     gpu_map(gpu, 1, 0, NULL);
 
     /* Who comes later is told what is there already. */
@@ -83,8 +91,8 @@ static void test_watcher_refuses(void)
     GPU *gpu = gpu_start_plain();
 
     s = gpu_shared(gpu);
-    gpu_create(gpu, 1, CACHED_BUF, 4 * GPU_PAGE);
-    gpu_create(gpu, 2, CACHED_BUF, 4 * GPU_PAGE);
+    gpu_create(gpu, 1, STAYS, 4 * GPU_PAGE);
+    gpu_create(gpu, 2, STAYS, 4 * GPU_PAGE);
     gpu_map(gpu, 2, 16 * GPU_PAGE, NULL);
     gpu_watch(gpu, SCRIPTED_WATCH_ON, 0);
     g_assert_cmpuint(s->watched, ==, 4 * GPU_PAGE);
@@ -114,6 +122,39 @@ static void test_watcher_refuses(void)
     gpu_finish(gpu);
 }
 
+/* What may move is nobody's to know, and is in the window all the same. */
+static void test_unannounced(void)
+{
+    struct scripted_shared *s;
+    GPU *gpu = gpu_start_plain();
+
+    s = gpu_shared(gpu);
+    gpu_create(gpu, 1, MOVES, 4 * GPU_PAGE);
+    gpu_create(gpu, 2, STAYS, 2 * GPU_PAGE);
+    gpu_map(gpu, 1, 0, NULL);
+    gpu_watch(gpu, SCRIPTED_WATCH_ON, 0);
+    g_assert_cmpuint(s->watched, ==, 0);
+    g_assert_cmphex(gpu_map(gpu, 2, 8 * GPU_PAGE, NULL), ==, GRANTED);
+    g_assert_cmpuint(s->watched, ==, 2 * GPU_PAGE);
+    gpu_watch(gpu, SCRIPTED_WATCH_ASK, 0);
+    g_assert_false(s->is_populated);
+    g_assert_cmpuint(s->populated, ==, 2 * GPU_PAGE);
+    gpu_unmap(gpu, 1);
+    gpu_watch(gpu, SCRIPTED_WATCH_REFUSE, 0);
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
+    check_path(gpu, "window");
+    g_assert_cmphex(gpu_read(gpu, 0), ==, scripted_stamp(1, 0));
+    g_assert_cmpuint(s->watched, ==, 2 * GPU_PAGE);
+    /* A buffer that cannot be taken out is not announced on that way. */
+    gpu_fail(gpu, SCRIPTED_MAP_OTHER, 0, 2);
+    g_assert_cmphex(gpu_unmap(gpu, 1), ==, NO_MEMORY);
+    g_assert_cmpuint(s->watched, ==, 2 * GPU_PAGE);
+    gpu_watch(gpu, SCRIPTED_WATCH_OFF, 0);
+    gpu_unref(gpu, 1);
+    gpu_unref(gpu, 2);
+    gpu_finish(gpu);
+}
+
 /* What VFIO can follow: VIRTIO_GPU_BLOB_LISTENED_MAX */
 #define LISTENED_MAX 32768
 
@@ -125,17 +166,17 @@ static void test_watcher_limit(void)
     const uint32_t more = LISTENED_MAX + 1;
 
     gpu_watch(gpu, SCRIPTED_WATCH_ON, 0);
-    gpu_batch(gpu, gpu_put_shared, 1, LISTENED_MAX, replies);
+    gpu_batch(gpu, put_staying, 1, LISTENED_MAX, replies);
     gpu_batch(gpu, gpu_put_map_next, 1, LISTENED_MAX, replies);
     g_assert_cmpuint(gpu_count(replies, LISTENED_MAX, GRANTED), ==,
                      LISTENED_MAX);
     check_path(gpu, "window");
-    gpu_create(gpu, more, CACHED_BUF, GPU_PAGE);
+    gpu_create(gpu, more, STAYS, GPU_PAGE);
     g_assert_cmphex(gpu_map(gpu, more, 256 * GPU_MIB, NULL), ==, GRANTED);
     check_path(gpu, "region");
     gpu_unmap(gpu, more);
     /* No room for a region either */
-    gpu_create(gpu, more + 1, CACHED_BUF | SCRIPTED_MMAP_ENOMEM, GPU_PAGE);
+    gpu_create(gpu, more + 1, STAYS | SCRIPTED_MMAP_ENOMEM, GPU_PAGE);
     g_assert_cmphex(gpu_map(gpu, more + 1, 256 * GPU_MIB, NULL), ==,
                     NO_MEMORY);
 
@@ -157,21 +198,21 @@ static void test_pinned(void)
     uint32_t replies[REGIONS_MAX + 1];
     GPU *gpu = gpu_start_plain();
 
-    gpu_create(gpu, 1000, CACHED_BUF, GPU_PAGE);
+    gpu_create(gpu, 1000, STAYS, GPU_PAGE);
     gpu_watch(gpu, SCRIPTED_WATCH_PIN, 0);
     g_assert_cmphex(gpu_map(gpu, 1000, 0, NULL), ==, GRANTED);
     check_path(gpu, "region");
     g_assert_cmphex(gpu_read(gpu, 0), ==, scripted_stamp(1000, 0));
     gpu_unmap(gpu, 1000);
 
-    gpu_batch(gpu, gpu_put_shared, 1, REGIONS_MAX + 1, replies);
+    gpu_batch(gpu, put_staying, 1, REGIONS_MAX + 1, replies);
     gpu_batch(gpu, gpu_put_map_next, 1, REGIONS_MAX + 1, replies);
     g_assert_cmpuint(gpu_count(replies, REGIONS_MAX, GRANTED), ==, REGIONS_MAX);
     g_assert_cmphex(replies[REGIONS_MAX], ==, NO_MEMORY);
     gpu_reset(gpu);
 
     gpu_watch(gpu, SCRIPTED_WATCH_UNPIN, 0);
-    gpu_create(gpu, 1000, CACHED_BUF, GPU_PAGE);
+    gpu_create(gpu, 1000, STAYS, GPU_PAGE);
     g_assert_cmphex(gpu_map(gpu, 1000, 0, NULL), ==, GRANTED);
     check_path(gpu, "window");
     gpu_unref(gpu, 1000);
@@ -190,8 +231,8 @@ static void test_dump(void)
 
     g_assert_cmpint(fd, >=, 0);
     close(fd);
-    gpu_create(gpu, 1, CACHED_BUF, 2 * GPU_PAGE);
-    gpu_create(gpu, 2, CACHED_BUF, 2 * GPU_PAGE);
+    gpu_create(gpu, 1, STAYS, 2 * GPU_PAGE);
+    gpu_create(gpu, 2, STAYS, 2 * GPU_PAGE);
     gpu_map(gpu, 1, 0, NULL);
     gpu_map(gpu, 2, far, NULL);
     before = gpu_memory(gpu);
@@ -215,6 +256,7 @@ int main(int argc, char **argv)
     static const GPUTest tests[] = {
         { "watcher", test_watcher },
         { "watcher-refuses", test_watcher_refuses },
+        { "unannounced", test_unannounced },
         { "watcher-limit", test_watcher_limit },
         { "pinned", test_pinned },
         { "dump", test_dump },

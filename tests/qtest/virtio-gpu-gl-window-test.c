@@ -389,7 +389,7 @@ static void test_no_memory_to_unmap(void)
 {
     GPU *gpu = gpu_start_plain();
 
-    gpu_create(gpu, 1, CACHED_BUF, 4 * GPU_PAGE);
+    gpu_create(gpu, 1, SCRIPTED_SHM, 4 * GPU_PAGE);
 
     /* What is kept in store helps once ... */
     gpu_map(gpu, 1, 0, NULL);

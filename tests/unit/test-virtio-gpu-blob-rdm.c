@@ -138,7 +138,7 @@ static bool populate(Window *w, uint64_t page, uint64_t n)
 
     *place = virtio_gpu_blob_place(page * PAGE, n * PAGE);
     interval_tree_insert(&place->node, &w->filled);
-    done = virtio_gpu_blob_rdm_begin(w->rdm) &&
+    done = virtio_gpu_blob_rdm_begin(w->rdm, true) &&
            virtio_gpu_blob_rdm_populate(w->rdm, place);
     g_assert(done == place->announced);
     if (!done) {
@@ -508,6 +508,32 @@ static void test_pinned(void)
     window_destroy(&w);
 }
 
+/* What is not announced needs nobody's room, but is no reason to pin. */
+static void test_unannounced(void)
+{
+    VirtIOGPUBlobPlace place = virtio_gpu_blob_place(PAGE, PAGE);
+    Window w;
+    Recorder r;
+
+    window_init(&w);
+    join(&w, &r, 0, 100);
+    pinned = true;
+    g_assert_false(virtio_gpu_blob_rdm_begin(w.rdm, false));
+    pinned = false;
+    g_assert_true(virtio_gpu_blob_rdm_begin(w.rdm, false));
+    interval_tree_insert(&place.node, &w.filled);
+    virtio_gpu_blob_rdm_end(w.rdm);
+    g_assert_cmpint(kept_away, ==, 1);
+    heard(&r, "");
+    g_assert_false(is_populated(&w, 1, 1));
+    virtio_gpu_blob_rdm_discard(w.rdm, &place);
+    interval_tree_remove(&place.node, &w.filled);
+    virtio_gpu_blob_rdm_end(w.rdm);
+    g_assert_cmpint(kept_away, ==, 0);
+    leave(&w, &r, "");
+    window_destroy(&w);
+}
+
 static void test_room(void)
 {
     uint64_t max = VIRTIO_GPU_BLOB_LISTENED_MAX, i;
@@ -521,6 +547,8 @@ static void test_room(void)
     join(&w, &r, 0, 1);
     g_assert_true(populate(&w, i, 1));
     g_assert_false(populate(&w, i + 1, 1));
+    g_assert_true(virtio_gpu_blob_rdm_begin(w.rdm, false));
+    virtio_gpu_blob_rdm_end(w.rdm);
     discard(&w, 0);
     g_assert_true(populate(&w, i + 1, 1));
     g_assert_false(populate(&w, i + 2, 1));
@@ -579,6 +607,7 @@ int main(int argc, char **argv)
         { "neighbours", test_neighbours },
         { "discard-twice", test_discard_twice },
         { "pinned", test_pinned },
+        { "unannounced", test_unannounced },
         { "room", test_room },
         { "too-many-to-join", test_too_many_to_join },
     };

@@ -62,7 +62,8 @@
 #define SCRIPTED_EXP_LONG       SCRIPTED_FIELD(8, 9)
 #define SCRIPTED_EXP_HEAP       SCRIPTED_FIELD(8, 10) /* "system-uncached" */
 #define SCRIPTED_EXP(id)        SCRIPTED_GET(id, 8, 15)
-#define SCRIPTED_EXP__MAX       11
+#define SCRIPTED_EXP_ENDLESS    SCRIPTED_FIELD(8, 11) /* its line may go on */
+#define SCRIPTED_EXP__MAX       12
 
 /* What is wrong with the fd */
 #define SCRIPTED_READ_ONLY      SCRIPTED_FIELD(12, 1)

@@ -242,6 +242,7 @@ static const char *const name_texts[SCRIPTED_EXP__MAX] = {
     "udmabufudmabufudmabufudmabufudmabufudmabufudmabufudmabufudmabufudmabuf"
     "udmabufudmabufudmabufudmabufudmabufudmabufudmabufudmabufudmabufudmabuf\n",
     "pos:\t0\nexp_name:\tsystem-uncached\n",
+    "pos:\t0\nexp_name:\tudmabuf",
 };
 
 static int name_fd(unsigned exp)
