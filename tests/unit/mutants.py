@@ -115,6 +115,8 @@ def verdict(build, compile_, link, text, folder, number):
         out.write(text)
     obj = compile_[compile_.index('-o') + 1]
     words = [w for w in compile_[:-1] if not re.match(r'-O|-M[DQF]?$', w)]
+    # a mutant's headers are where the source's are
+    words += ['-iquote', os.path.dirname(compile_[-1])]
     words = [w for w in words if w not in ('ccache',) and not
              (w.endswith('.o.d') or (w.endswith('.o') and w != obj))]
     words = replaced(words, '-o', base + '.o') if '-o' in words \

@@ -506,6 +506,17 @@ static void test_errors(void)
                     ==, VIRTIO_GPU_RESP_ERR_UNSPEC);
 }
 
+/* What has run out is told from what cannot be. */
+static void test_errno(void)
+{
+    g_assert_cmpint(virtio_gpu_blob_reason_of_errno(ENOMEM), ==,
+                    VIRTIO_GPU_BLOB_TOO_MANY_MAPPINGS);
+    g_assert_cmpint(virtio_gpu_blob_reason_of_errno(EINVAL), ==,
+                    VIRTIO_GPU_BLOB_MAP_FAILED);
+    g_assert_cmpint(virtio_gpu_blob_reason_of_errno(ENODEV), ==,
+                    VIRTIO_GPU_BLOB_MAP_FAILED);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -524,6 +535,7 @@ int main(int argc, char **argv)
     g_test_add_func("/virtio-gpu-blob/request/large-page",
                     test_request_large_page);
     g_test_add_func("/virtio-gpu-blob/errors", test_errors);
+    g_test_add_func("/virtio-gpu-blob/errno", test_errno);
 
     return g_test_run();
 }
