@@ -293,7 +293,9 @@ static void test_map_count(void)
         g_test_skip("vm.max_map_count is too high to be reached");
         return;
     }
-    for (i = 0; i < G_N_ELEMENTS(gib); i++) {
+    /* A minute each with a sanitizer: then the one that leaves least */
+    for (i = GPU_MEMORY_TELLS ? 0 : G_N_ELEMENTS(gib) - 1;
+         i < G_N_ELEMENTS(gib); i++) {
         check_map_count(gib[i] * 1024 * GPU_MIB);
     }
 }
