@@ -191,11 +191,13 @@ void virtio_gpu_blob_buffer_open(VirtIOGPUBlobBuffer *buf,
 /* A line without its end is one that may go on. */
 static void find_exporter(VirtIOGPUBlobBuffer *buf, char *text)
 {
-    char *line, *next = text;
+    char *next = text;
     const char *name;
 
-    while ((line = qemu_strsep(&next, "\n")) && next) {
-        if (strstart(line, "exp_name:\t", &name)) {
+    while (next) {
+        char *line = qemu_strsep(&next, "\n");
+
+        if (next && strstart(line, "exp_name:\t", &name)) {
             pstrcpy(buf->exporter, sizeof(buf->exporter), name);
             buf->facts.exporter = buf->exporter;
             return;
