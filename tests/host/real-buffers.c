@@ -3,8 +3,10 @@
  * runs on, and draws nothing.
  *
  * The low byte of a blob's id chooses the buffer, the next one the word that
- * get_map_info gives.  What was made is told on stderr, so that a test can
- * fetch the same file with pidfd_getfd() and look at the other side.
+ * get_map_info gives.  For a buffer of the test exporter's, the third is what
+ * that states, and the upper half the errno that its mmap() fails with.  What
+ * was made is told on stderr, so that a test can fetch the same file with
+ * pidfd_getfd() and look at the other side.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -27,6 +29,8 @@
 
 #include <virgl/virglrenderer.h>
 
+#include "exporter/dma-buf-test.h"
+
 enum kind {
     KIND_UDMABUF = 1,
     KIND_VGEM,
@@ -39,6 +43,26 @@ enum kind {
     KIND_MEMFD_SHORT,
     KIND_VGEM_SHORT,
 };
+
+/* With an index of test_kinds in the bits below: of the test exporter's */
+#define KIND_TEST 0x20
+
+static const struct dma_buf_test_make test_kinds[] = {
+    { .map = DMA_BUF_TEST_PAGES },
+    { .map = DMA_BUF_TEST_PAGES, .cache = DMA_BUF_TEST_WC },
+    { .map = DMA_BUF_TEST_PFN },
+    { .map = DMA_BUF_TEST_PFN, .cache = DMA_BUF_TEST_WC },
+    { .map = DMA_BUF_TEST_MIXED },
+    { .map = DMA_BUF_TEST_PFN, .flags = DMA_BUF_TEST_UNCOUNTED },
+    { .map = DMA_BUF_TEST_PFN, .place = DMA_BUF_TEST_BAR,
+      .cache = DMA_BUF_TEST_WC },
+    { .map = DMA_BUF_TEST_PFN, .place = DMA_BUF_TEST_BAR },
+    { .map = DMA_BUF_TEST_MIXED, .place = DMA_BUF_TEST_BAR,
+      .cache = DMA_BUF_TEST_WC },
+    { .map = DMA_BUF_TEST_PFN, .flags = DMA_BUF_TEST_MOVABLE },
+    { .map = DMA_BUF_TEST_MIXED, .flags = DMA_BUF_TEST_MOVABLE },
+};
+#define TEST_KINDS (sizeof(test_kinds) / sizeof(test_kinds[0]))
 
 #define WORD_FAILS 0xff
 
@@ -202,10 +226,39 @@ static int make_vgem(uint64_t size, uint32_t flags)
     return err ? err : prime.fd;
 }
 
-static int make_buffer(enum kind kind, uint64_t size)
+static int make_test(uint64_t blob_id, uint64_t size)
 {
+    uint32_t index = blob_id & (KIND_TEST - 1);
+    struct dma_buf_test_make make;
+    int dev, fd;
+
+    if (index >= TEST_KINDS) {
+        return -EINVAL;
+    }
+    make = test_kinds[index];
+    make.size = size;
+    make.statement = blob_id >> 16 & 0xff;
+    make.mmap_error = blob_id >> 32;
+    dev = open("/dev/dma-buf-test", O_RDWR | O_CLOEXEC);
+    if (dev < 0) {
+        return -errno;
+    }
+    fd = ioctl(dev, DMA_BUF_TEST_MAKE, &make);
+    if (fd < 0) {
+        fd = -errno;
+    }
+    close(dev);
+    return fd;
+}
+
+static int make_buffer(uint64_t blob_id, uint64_t size)
+{
+    enum kind kind = blob_id & 0xff;
     uint64_t half = size / 2 / PAGE * PAGE;
 
+    if (kind & KIND_TEST) {
+        return make_test(blob_id, size);
+    }
     switch (kind) {
     case KIND_UDMABUF:
         return make_udmabuf(size);
@@ -262,7 +315,7 @@ int virgl_renderer_resource_create_blob(
 {
     enum kind kind = args->blob_id & 0xff;
     struct buffer *b;
-    int fd = make_buffer(kind, args->size);
+    int fd = make_buffer(args->blob_id, args->size);
 
     if (fd < 0) {
         fprintf(stderr, "real-buffers: resource %u kind %d failed: %s\n",
