@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Maps real buffers of this kernel through our QEMU and checks the answers.
 
-Runs as root on a host that has udmabuf, vgem and the system dma-heap.  The
-renderer is real-buffers.c; everything else is what it is in production.
+Runs as root on a host that has udmabuf, vgem, the system dma-heap and the test
+exporter.  The renderer is real-buffers.c; everything else is what it is in
+production.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import struct
 import sys
 
 from support import Tally, fetch_fd
+import test_exporter
 import vgpu
 
 PAGE = 4096
@@ -51,7 +53,8 @@ STATEMENT = {"udmabuf": 2, "vgem": 1, "heap": 0}
 ANSWER_NAMES = ["incoherent", "coherent-wc", "coherent-cached"]
 
 # Kernels may be built without these
-DEVICES = {"udmabuf": "/dev/udmabuf", "heap": "/dev/dma_heap/system"}
+DEVICES = {"udmabuf": "/dev/udmabuf", "heap": "/dev/dma_heap/system",
+           "test": test_exporter.DEVICE}
 
 RW, SHORT = "buffer-not-read-write", "buffer-too-short"
 
@@ -141,9 +144,12 @@ class Run:
                                self.machine.log_tail())
         return int(found.group(1))
 
+    def fdinfo(self, kind):
+        return FDINFO.get(kind, ("dma_buf_test", SIZE // PAGE, os.O_RDWR))
+
     def check_facts(self, name, kind, number, fd):
         """What our code reads from the fd is what it should find there."""
-        exporter, pages, mode = FDINFO[kind]
+        exporter, pages, mode = self.fdinfo(kind)
         path = "/proc/%d/fdinfo/%d" % (self.machine.process.pid, number)
         with open(path) as f:
             text = f.read()
@@ -161,7 +167,18 @@ class Run:
             self.tally.equal(int(info["size"]), pages * PAGE,
                              name + ": size in fdinfo")
 
-    def check_seen(self, name, res, kind, expected):
+    def answer_of(self, kind, statement):
+        """The exporter's answer, by the name that QEMU has for it."""
+        base = kind.split()[0]
+        if base == "memfd":
+            return "not-asked"
+        if base == "test":
+            return test_exporter.ANSWERS[statement]
+        if self.args.ioctl:
+            return ANSWER_NAMES[STATEMENT[base]]
+        return "unsupported"
+
+    def check_seen(self, name, res, kind, expected, statement=None):
         """What QEMU says it saw and why it decided so."""
         line = re.search(r"virtio_gpu_blob_decision resource %d .*" % res,
                          self.machine.log_text())
@@ -170,14 +187,8 @@ class Run:
                              self.machine.log_tail())
             return
         line = line.group(0)
-        exporter = FDINFO[kind][0] or "-"
-        base = kind.split()[0]
-        if base == "memfd":
-            answer = "not-asked"
-        elif self.args.ioctl:
-            answer = ANSWER_NAMES[STATEMENT[base]]
-        else:
-            answer = "unsupported"
+        exporter = self.fdinfo(kind)[0] or "-"
+        answer = self.answer_of(kind, statement)
         self.tally.check('exporter "%s"' % exporter in line or
                          exporter == "-", name + ": exporter seen", line)
         self.tally.check("answer " + answer in line,
@@ -185,10 +196,9 @@ class Run:
         end = expected.replace(" ", ", ")
         self.tally.check(line.endswith(end), name + ": " + expected, line)
 
-    def check_contents(self, name, fd, offset, res):
-        gpu, m = self.gpu, self.machine
-        window = gpu.window + offset
-        view = mmap.mmap(fd, SIZE)
+    def check_shared(self, name, view, offset):
+        """Guest and host see the same; returns what is at the start now."""
+        m, window = self.machine, self.gpu.window + offset
         a = os.urandom(64)
         b = os.urandom(64)
         for at in (0, SIZE - 64, 5 * PAGE - 32):
@@ -198,30 +208,48 @@ class Run:
             m.write(window + at, b)
             self.tally.equal(view[at:at + 64], b,
                              name + ": host reads what the guest wrote")
-        self.tally.equal(gpu.unmap_blob(res), vgpu.OK_NODATA,
+        return b
+
+    def check_contents(self, name, fd, offset, res):
+        view = mmap.mmap(fd, SIZE)
+        last = self.check_shared(name, view, offset)
+        self.tally.equal(self.gpu.unmap_blob(res), vgpu.OK_NODATA,
                          name + ": unmapped")
-        m.write(window, a)
-        self.tally.equal(view[0:64], b,
+        self.machine.write(self.gpu.window + offset, os.urandom(64))
+        self.tally.equal(view[0:64], last,
                          name + ": out of the guest's reach after unmap")
         view.close()
 
-    def case(self, kind, word, expected):
+    def create(self, name, kind, word, more=0):
+        """A new blob: its resource, its place and its fd; None if none."""
+        res = self.next_id
+        self.next_id += 1
+        number = KINDS.get(kind, test_exporter.KINDS.get(kind))
+        made = self.gpu.create_blob(res, number | WORDS[word] << 8 | more,
+                                    SIZE)
+        if made != vgpu.OK_NODATA:
+            self.tally.check(False, name + ": created",
+                             self.machine.log_tail())
+            return None
+        number = self.renderer_fd(res)
+        fd = fetch_fd(self.machine.process.pid, number)
+        self.check_facts(name, kind, number, fd)
+        return res, res % 4 * SIZE, fd
+
+    def case(self, kind, word, expected, statement=None):
         name = "%s, renderer says %s, policy %s" % (kind, word, self.policy)
+        more = 0
+        if statement:
+            name = "%s, states %s" % (name, statement)
+            more = test_exporter.STATEMENTS[statement] << 16
         gpu, tally = self.gpu, self.tally
         if kind.split()[0] in self.args.without:
             tally.skip(name, "this kernel has no such buffers")
             return
-        res = self.next_id
-        self.next_id += 1
-        blob_id = KINDS[kind] | WORDS[word] << 8
-        offset = (res % 4) * SIZE
-        made = gpu.create_blob(res, blob_id, SIZE)
-        if made != vgpu.OK_NODATA:
-            tally.check(False, name + ": created", self.machine.log_tail())
+        blob = self.create(name, kind, word, more)
+        if not blob:
             return
-        number = self.renderer_fd(res)
-        fd = fetch_fd(self.machine.process.pid, number)
-        self.check_facts(name, kind, number, fd)
+        res, offset, fd = blob
         answer, info, padding = gpu.map_blob(res, offset)
         granted = TYPES.get(expected.split()[0])
         if granted:
@@ -229,7 +257,7 @@ class Run:
                         (vgpu.OK_MAP_INFO, granted, 0), name + ": granted")
         else:
             tally.equal(answer, vgpu.ERR_UNSPEC, name + ": refused")
-        self.check_seen(name, res, kind, expected)
+        self.check_seen(name, res, kind, expected, statement)
         if answer == vgpu.OK_MAP_INFO and granted:
             self.check_contents(name, fd, offset, res)
         elif not granted:
@@ -317,6 +345,7 @@ def main():
                 for kind, word, where, new, old in CASES:
                     if where == policy:
                         run.case(kind, word, new if args.ioctl else old)
+                test_exporter.check(run)
             finally:
                 run.close()
         except (vgpu.Failure, OSError) as e:

@@ -125,9 +125,12 @@ machine()
 # Steps
 #
 
+LOAD_EXPORTER=
+# real_buffers OPTIONS: the line that checks them.  What loads the test exporter
+# comes first: it is built into one kernel only
 real_buffers()
 {
-    echo "python3 check-buffers.py $1 --run-dir /run/t" \
+    echo "$LOAD_EXPORTER python3 check-buffers.py $1 --run-dir /run/t" \
          "--renderer $(quote "$TOOLS_DIR/libreal-buffers.so")" \
          "-- $(quote "${QEMU[@]}")"
 }
@@ -160,18 +163,21 @@ JOB
 
 step_patched()
 {
+    LOAD_EXPORTER=
     machine patched 180 --kernel="$KERNEL/bzImage" -- -device bochs-display \
         < <({ real_buffers --ioctl; echo ./check-kernel.py
               echo "$(quote "$TOOLS_DIR/check-exporter") --ioctl"; } | together)
 }
 
-# exporter STEP VERSION HEADERS: sets EXPORTER to what loads the test exporter
-# as a module of that kernel and checks it; to nothing when it cannot
+# exporter STEP VERSION HEADERS: builds the test exporter as a module of that
+# kernel. Sets LOAD_EXPORTER to what loads it, EXPORTER to what checks it and
+# WITHOUT to nothing; when it cannot, WITHOUT says so to check-buffers.py
 EXPORTER=
+WITHOUT=
 exporter()
 {
     local step=$1 version=$2 headers=$3 dir=$OUT/exporter-$2
-    EXPORTER=
+    EXPORTER='' LOAD_EXPORTER='' WITHOUT=--without=test
     if ! in_root test -e "$headers/Makefile"; then
         skip "$step: check-exporter" "there are no headers of $version"
         return
@@ -193,7 +199,9 @@ exporter()
         count "0 passed, 1 failed"
         return
     fi
-    EXPORTER="insmod $(quote "$(inside "$dir")/dma-buf-test.ko")&& $(quote "$TOOLS_DIR/check-exporter")"
+    LOAD_EXPORTER="insmod $(quote "$(inside "$dir")/dma-buf-test.ko");"
+    EXPORTER=$(quote "$TOOLS_DIR/check-exporter")
+    WITHOUT=
 }
 
 step_distribution()
@@ -203,7 +211,7 @@ step_distribution()
     version=${version##*/vmlinuz-}
     exporter distribution "$version" "/lib/modules/$version/build"
     machine distribution 240 -- -device bochs-display \
-        < <({ real_buffers ""; echo "$EXPORTER"; } | together)
+        < <({ real_buffers "$WITHOUT"; echo "$EXPORTER"; } | together)
 }
 
 # Sets TREE to the folder of the newest kernel of a suite
@@ -232,7 +240,7 @@ other_host()
     say "check-host: $step is $version"
     exporter "$step" "$version" "$TREE/usr/src/linux-headers-$version"
     machine "$step" 400 --tree="$TREE" -- -device bochs-display \
-        < <({ real_buffers "$*"; echo "$EXPORTER"
+        < <({ real_buffers "$* $WITHOUT"; echo "$EXPORTER"
               guest_line "$OUR_DIR" "--name=$step --blobs=300"; } | together)
 }
 
