@@ -53,8 +53,9 @@ static void advise(const VirtIOGPUBlobHoles *holes, void *at, uint64_t len)
 }
 
 /*
- * The memory behind holes: memfd's mmap() refuses nothing here, and is the
- * only one that may be called for an address in the window.
+ * The memory behind holes: memfd's mmap() refuses nothing here.  No other
+ * file's may be called for an address in the window, unless it was found that
+ * its failure leaves what is there (virtio-gpu-blob-mmap.h).
  */
 static bool show_hole(const VirtIOGPUBlobHoles *holes, uint64_t offset,
                       uint64_t len, uint64_t start)
