@@ -199,8 +199,14 @@ bool virtio_gpu_blob_needs_exporter_name(const VirtIOGPUBlobFacts *facts,
 
 VirtIOGPUBlobReason virtio_gpu_blob_reason_of_errno(int err)
 {
-    return err == ENOMEM ? VIRTIO_GPU_BLOB_TOO_MANY_MAPPINGS
-                         : VIRTIO_GPU_BLOB_MAP_FAILED;
+    switch (err) {
+    case ENOMEM:
+        return VIRTIO_GPU_BLOB_TOO_MANY_MAPPINGS;
+    case EMFILE:
+        return VIRTIO_GPU_BLOB_NO_FILE_DESCRIPTOR;
+    default:
+        return VIRTIO_GPU_BLOB_MAP_FAILED;
+    }
 }
 
 uint32_t virtio_gpu_blob_reason_error(VirtIOGPUBlobReason reason)

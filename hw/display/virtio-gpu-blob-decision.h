@@ -224,7 +224,8 @@ bool virtio_gpu_blob_names_type(uint32_t map_info);
  * virtio_gpu_blob_reason_of_errno() - why something could not be mapped
  * @err: what mmap() or the renderer failed with, positive
  *
- * Returns: TOO_MANY_MAPPINGS for ENOMEM, else MAP_FAILED
+ * Returns: TOO_MANY_MAPPINGS for ENOMEM, NO_FILE_DESCRIPTOR for EMFILE, else
+ * MAP_FAILED
  */
 VirtIOGPUBlobReason virtio_gpu_blob_reason_of_errno(int err);
 

@@ -312,6 +312,29 @@ void virtio_gpu_blob_holes_close(VirtIOGPUBlobHoles *holes,
     forget(holes, place);
 }
 
+/* One mapping for another of the same length, which has to merge with none */
+bool virtio_gpu_blob_holes_cover(VirtIOGPUBlobHoles *holes,
+                                 const VirtIOGPUBlobPlace *place)
+{
+    uint64_t offset = virtio_gpu_blob_place_offset(place);
+    uint64_t len = virtio_gpu_blob_place_len(place);
+
+    return (len <= holes->period && show_hole(holes, offset, len, 0)) ||
+           mend(holes, place);
+}
+
+int virtio_gpu_blob_holes_uncover(VirtIOGPUBlobHoles *holes,
+                                  const VirtIOGPUBlobPlace *place, int fd)
+{
+    int ret = show_buffer(holes, place, fd, false);
+
+    if (ret == -ENOMEM) {
+        /* All that may leave nothing behind */
+        mend(holes, place);
+    }
+    return ret;
+}
+
 void virtio_gpu_blob_holes_renew(VirtIOGPUBlobHoles *holes)
 {
     VirtIOGPUBlobPlace all = virtio_gpu_blob_place(0, holes->size);

@@ -137,6 +137,27 @@ void virtio_gpu_blob_holes_close(VirtIOGPUBlobHoles *holes,
                                  VirtIOGPUBlobPlace *place);
 
 /**
+ * virtio_gpu_blob_holes_cover() - put a hole over a buffer for a while
+ * @holes: the window's address space
+ * @place: as filled; it counts as filled all the time
+ *
+ * Returns: false if the kernel has no memory, with the buffer still there
+ */
+bool virtio_gpu_blob_holes_cover(VirtIOGPUBlobHoles *holes,
+                                 const VirtIOGPUBlobPlace *place);
+
+/**
+ * virtio_gpu_blob_holes_uncover() - show a buffer again
+ * @holes: the window's address space
+ * @place: covered
+ * @fd: the buffer, no shared memory
+ *
+ * Returns: 0, or a negative errno with the hole as it was
+ */
+int virtio_gpu_blob_holes_uncover(VirtIOGPUBlobHoles *holes,
+                                  const VirtIOGPUBlobPlace *place, int fd);
+
+/**
  * virtio_gpu_blob_holes_tidy() - join the vacancies
  * @holes: the window's address space
  *

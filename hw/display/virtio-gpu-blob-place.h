@@ -19,10 +19,13 @@
  * @node: its first and its last byte, from the window's start
  * @announced: whoever looks at guest memory has been told of it; kept since
  *             not all buffers are announced, and one who is told may refuse
+ * @kept: a handle of the buffer there, for the time when it has to step aside
+ *        (virtio-gpu-blob-aside.h), or -1
  */
 typedef struct VirtIOGPUBlobPlace {
     IntervalTreeNode node;
     bool announced;
+    int kept;
 } VirtIOGPUBlobPlace;
 
 static inline VirtIOGPUBlobPlace virtio_gpu_blob_place(uint64_t offset,
@@ -31,6 +34,7 @@ static inline VirtIOGPUBlobPlace virtio_gpu_blob_place(uint64_t offset,
     return (VirtIOGPUBlobPlace) {
         .node.start = offset,
         .node.last = offset + len - 1,
+        .kept = -1,
     };
 }
 

@@ -11,6 +11,7 @@
 #include "hw/boards.h"
 #include "system/kvm.h"
 #include "trace.h"
+#include "virtio-gpu-blob-aside.h"
 #include "virtio-gpu-blob-holes.h"
 #include "virtio-gpu-blob-rdm.h"
 #include "virtio-gpu-blob-window.h"
@@ -28,6 +29,7 @@ struct VirtIOGPUBlobWindow {
     MemoryRegion *container;
     uint64_t mappings_max;
     VirtIOGPUBlobHoles holes;
+    VirtIOGPUBlobAside aside;
     VirtIOGPUBlobRDM *rdm;
 };
 
@@ -70,9 +72,14 @@ bool virtio_gpu_blob_window_is_taken(VirtIOGPUBlobWindow *w,
 static int window_place(VirtIOGPUBlobWindow *w, int fd, bool shm,
                         VirtIOGPUBlobPlace *place)
 {
-    int ret = virtio_gpu_blob_holes_fill(&w->holes, fd, shm, place);
+    int ret;
 
+    if (!shm && !virtio_gpu_blob_aside_keep(&w->aside, place, fd)) {
+        return -EMFILE;
+    }
+    ret = virtio_gpu_blob_holes_fill(&w->holes, fd, shm, place);
     if (ret) {
+        virtio_gpu_blob_aside_drop(&w->aside, place);
         return ret;
     }
     if (shm && !virtio_gpu_blob_rdm_populate(w->rdm, place)) {
@@ -112,6 +119,7 @@ bool virtio_gpu_blob_window_unmap(VirtIOGPUBlobWindow *w,
         }
         return false;
     }
+    virtio_gpu_blob_aside_drop(&w->aside, place);
     virtio_gpu_blob_rdm_end(w->rdm);
     return true;
 }
@@ -170,6 +178,7 @@ VirtIOGPUBlobWindow *virtio_gpu_blob_window_new(Object *owner,
     ERRP_GUARD();
     Object *obj = object_new(TYPE_VIRTIO_GPU_BLOB_WINDOW);
     VirtIOGPUBlobWindow *w = VIRTIO_GPU_BLOB_WINDOW(obj);
+    bool slots = kvm_enabled();
 
     w->mappings_max = mappings_for_window();
     if (!check_slot(size, errp) ||
@@ -190,6 +199,9 @@ VirtIOGPUBlobWindow *virtio_gpu_blob_window_new(Object *owner,
     virtio_gpu_blob_holes_renew(&w->holes);
     virtio_gpu_blob_rdm_attach(w->rdm, &w->mr);
     w->container = container;
+    if (slots) {
+        virtio_gpu_blob_aside_init(&w->aside, &w->mr, &w->holes);
+    }
     memory_region_add_subregion(container, 0, &w->mr);
     trace_virtio_gpu_blob_window(size, w->holes.period);
     return w;
@@ -198,6 +210,7 @@ VirtIOGPUBlobWindow *virtio_gpu_blob_window_new(Object *owner,
 void virtio_gpu_blob_window_delete(VirtIOGPUBlobWindow *w)
 {
     memory_region_del_subregion(w->container, &w->mr);
+    virtio_gpu_blob_aside_destroy(&w->aside);
     virtio_gpu_blob_rdm_detach(&w->mr);
     object_unparent(OBJECT(w));
 }

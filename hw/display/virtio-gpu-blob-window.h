@@ -63,7 +63,8 @@ bool virtio_gpu_blob_window_is_taken(VirtIOGPUBlobWindow *w,
  *         it is unmapped
  *
  * Returns: 0, or a negative errno with the window as it was: -ENOMEM when
- * the kernel has no mappings or memory left, -EBUSY when the others who look
+ * the kernel has no mappings or memory left, -EMFILE when there are no file
+ * descriptors left, -EBUSY when the others who look
  * at guest memory cannot follow (the buffer can still be shown in a region
  * of its own), any other from mmap()
  */

@@ -64,7 +64,7 @@ class Guest:
         self.lines = queue.Queue()
         env = dict(os.environ, SDL_VIDEODRIVER="offscreen",
                    XDG_RUNTIME_DIR=args.run_dir)
-        words = [args.blobs, args.size]
+        words = [args.blobs, args.size, args.toggles]
         if args.renderer:
             env["LD_PRELOAD"] = args.renderer
             words += BUFFERS
@@ -179,6 +179,28 @@ class Guest:
             return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1))
 
 
+def toggled(guest, tally):
+    """The guest makes the window's memory slot anew, again and again."""
+    args = guest.args
+    got = guest.step("toggled")
+    tally.equal((got["toggled"], got["wrong"]), (args.toggles, 0),
+                args.name + ": contents after the window went and came back")
+    with open(guest.trace) as f:
+        aside = [[int(n) for n in found] for found in re.findall(
+            r"virtio_gpu_blob_aside .*buffers (\d+) lost (\d+) ns (\d+)",
+            f.read())]
+    if not args.renderer:
+        tally.equal(aside, [], args.name + ": shared memory stays")
+        return
+    # of three kinds two are dma-bufs
+    want = args.blobs // len(BUFFERS) * 2
+    tally.equal([a[:2] for a in aside], [[want, 0]] * args.toggles,
+                args.name + ": dma-bufs step aside each time, and come back")
+    times = sorted(a[2] / want for a in aside)
+    print("%s: %.1f us a dma-buf and toggle (median)" %
+          (args.name, times[len(times) // 2] / 1000 if times else 0))
+
+
 def run(args, tally):
     name = args.name
     kvm = args.accel == "kvm"
@@ -220,6 +242,9 @@ def run(args, tally):
         got = guest.step("checked")
         tally.equal(got["wrong"], 0,
                     name + ": the guest sees what the host wrote")
+        if args.toggles:
+            guest.go_on()
+            toggled(guest, tally)
         before = guest.rss()
         guest.go_on()
 
@@ -284,6 +309,8 @@ def main():
     parser.add_argument("--initramfs", required=True)
     parser.add_argument("--blobs", type=int, default=2000)
     parser.add_argument("--size", type=int, default=16384)
+    parser.add_argument("--toggles", type=int, default=0,
+                        help="times that the window leaves the guest's memory")
     parser.add_argument("--hostmem", default="256M")
     parser.add_argument("--timeout", type=int, default=120,
                         help="seconds for each step")

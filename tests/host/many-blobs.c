@@ -2,10 +2,11 @@
  * In a guest: many blobs at once, written, read back, and the holes of the
  * window touched, step by step with somebody on the other side.
  *
- * many-blobs COUNT SIZE [BLOB-ID...]: each step ends with a line "STEP name"
+ * many-blobs COUNT SIZE TOGGLES [BLOB-ID...]: each step ends with "STEP name"
  * on stdout, and the next one begins when a line arrives on stdin.  The other
  * side finds the blobs by the tags in them and answers with tags of its own.
- * The blobs take the ids given in turns.
+ * The blobs take the ids given in turns.  TOGGLES is how often the device's
+ * memory is taken out of the guest's and put back with all of them mapped.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -137,10 +138,13 @@ static void drop_blob(struct blob *b, size_t size)
     }
 }
 
+/* Where its PCI device is: the virtio device, or its parent */
+#define DEVICE "/sys/class/drm/card0/device"
+
 /* The device's largest BAR, whoever it belongs to by number */
 static int open_window(size_t *size)
 {
-    const char *dir = "/sys/class/drm/card0/device";
+    const char *dir = DEVICE;
     char path[96];
     int best = -1;
 
@@ -168,6 +172,67 @@ static int open_window(size_t *size)
         fail("%s", path);
     }
     return fd;
+}
+
+static int open_config(void)
+{
+    int fd = open(DEVICE "/config", O_RDWR);
+
+    if (fd < 0) {
+        fd = open(DEVICE "/../config", O_RDWR);
+    }
+    if (fd < 0) {
+        fail("the device's PCI configuration");
+    }
+    return fd;
+}
+
+/* PCI's command register: bit 1 is the decoding of memory */
+static void toggle_memory(int config)
+{
+    uint16_t on, off;
+
+    if (pread(config, &on, sizeof(on), 4) != sizeof(on)) {
+        fail("reading the command register");
+    }
+    off = on & ~2;
+    if (pwrite(config, &off, sizeof(off), 4) != sizeof(off) ||
+        pwrite(config, &on, sizeof(on), 4) != sizeof(on)) {
+        fail("writing the command register");
+    }
+}
+
+/* Blobs that do not show what the guest wrote to both ends */
+static size_t count_wrong(const struct blob *blobs, size_t count, size_t size,
+                          uint64_t round)
+{
+    size_t wrong = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        wrong += blobs[i].map[0] != GUEST_TAG + i ||
+                 blobs[i].map[size / 8 - 1] != ~(GUEST_TAG + i) ||
+                 (round && blobs[i].map[2] != i + round);
+    }
+    return wrong;
+}
+
+/* Each time all blobs are looked at, and written to. */
+static size_t toggle(const struct blob *blobs, size_t count, size_t size,
+                     unsigned toggles)
+{
+    int config = open_config();
+    size_t wrong = 0;
+
+    for (unsigned round = 0; round < toggles; round++) {
+        wrong += count_wrong(blobs, count, size, round);
+        for (size_t i = 0; i < count; i++) {
+            blobs[i].map[2] = i + round + 1;
+        }
+        toggle_memory(config);
+    }
+    wrong += count_wrong(blobs, count, size, toggles);
+    close(config);
+    return wrong;
 }
 
 /* How many ranges the guest's kernel has mapped write-combined */
@@ -214,15 +279,16 @@ int main(int argc, char **argv)
 {
     size_t count = argc > 1 ? strtoul(argv[1], NULL, 0) : 2000;
     size_t size = argc > 2 ? strtoul(argv[2], NULL, 0) : 16384;
+    unsigned toggles = argc > 3 ? strtoul(argv[3], NULL, 0) : 0;
     struct blob *blobs = calloc(count, sizeof(*blobs));
     size_t window_size, i, wrong = 0;
     int window;
     unsigned wc;
     uint64_t start, made;
 
-    if (argc > 3) {
-        ids = argv + 3;
-        id_count = argc - 3;
+    if (argc > 4) {
+        ids = argv + 4;
+        id_count = argc - 4;
     }
     open_device();
     window = open_window(&window_size);
@@ -240,10 +306,7 @@ int main(int argc, char **argv)
         blobs[i].map[size / 8 - 1] = ~(GUEST_TAG + i);
     }
     made = now_us() - start;
-    for (i = 0; i < count; i++) {
-        wrong += blobs[i].map[0] != GUEST_TAG + i ||
-                 blobs[i].map[size / 8 - 1] != ~(GUEST_TAG + i);
-    }
+    wrong = count_wrong(blobs, count, size, 0);
     step("mapped %zu wrong %zu us %" PRIu64 " wc %u", count, wrong,
          count ? made / count : 0, count_wc() - wc);
 
@@ -252,6 +315,13 @@ int main(int argc, char **argv)
         wrong += blobs[i].map[1] != HOST_TAG + i;
     }
     step("checked %zu wrong %zu", count, wrong);
+
+    if (toggles) {
+        start = now_us();
+        wrong = toggle(blobs, count, size, toggles);
+        step("toggled %u wrong %zu ms %" PRIu64, toggles, wrong,
+             (now_us() - start) / 1000);
+    }
 
     step("touched %u", touch_holes(window, window_size,
                                    ROUND_MB(count * size) + (1 << 20)));

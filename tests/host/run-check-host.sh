@@ -271,13 +271,14 @@ blobs()
 
 step_kvm()
 {
-    machine kvm 300 --kernel="$KERNEL/bzImage" < <(blobs "$OUR_DIR" --name=ours)
+    machine kvm 300 --kernel="$KERNEL/bzImage" \
+        < <(blobs "$OUR_DIR" "--name=ours --toggles=10")
 }
 
 step_buffers()
 {
     machine buffers 240 --kernel="$KERNEL/bzImage" \
-        < <(blobs "$OUR_DIR" "--name=buffers --blobs=60 --renderer=$(quote "$TOOLS_DIR/libreal-buffers.so")")
+        < <(blobs "$OUR_DIR" "--name=buffers --blobs=999 --toggles=100 --renderer=$(quote "$TOOLS_DIR/libreal-buffers.so")")
 }
 
 step_stock()

@@ -161,6 +161,24 @@ static void test_no_fds(void)
     gpu_finish(gpu);
 }
 
+/* Under KVM a handle is kept: not half of it is mapped where there is none. */
+static void test_no_fd_to_keep(void)
+{
+    GPU *gpu = gpu_start(&(GPUConfig) {
+        .hostmem = WINDOW, .kvm = SCRIPTED_KVM_PLAIN,
+    });
+    struct rlimit old;
+
+    gpu_create(gpu, 1, BUFFER, GPU_PAGE);
+    old = leave_fds(gpu, 1);
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, NO_MEMORY);
+    restore_fds(gpu, &old);
+    g_assert_cmpuint(gpu_refused(gpu, "no-file-descriptor"), ==, 1);
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
+    gpu_unref(gpu, 1);
+    gpu_finish(gpu);
+}
+
 /* A name that nobody needs is not missed. */
 static void test_no_fd_for_trace(void)
 {
@@ -184,6 +202,7 @@ int main(int argc, char **argv)
         { "sealed-otherwise", test_sealed_otherwise },
         { "offset", test_offset },
         { "no-fds", test_no_fds },
+        { "no-fd-to-keep", test_no_fd_to_keep },
         { "no-fd-for-trace", test_no_fd_for_trace },
     };
 

@@ -36,6 +36,7 @@ struct GPU {
     uint64_t common;
     uint64_t notify;
     uint32_t notify_multiplier;
+    unsigned window_bar;
     uint64_t window;
     uint64_t window_length;
 

@@ -81,6 +81,25 @@ static void map_bars(GPU *gpu)
     config_writel(gpu, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 }
 
+void gpu_toggle_memory(GPU *gpu)
+{
+    config_writel(gpu, PCI_COMMAND, PCI_COMMAND_MASTER);
+    config_writel(gpu, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+}
+
+/* A 64-bit register, half by half: memory is decoded all the time. */
+void gpu_move_window(GPU *gpu)
+{
+    unsigned reg = PCI_BASE_ADDRESS_0 + gpu->window_bar * 4;
+    GPUBar *bar = &gpu->bars[gpu->window_bar];
+
+    gpu->window -= bar->addr;
+    bar->addr += 4 * bar->size;
+    gpu->window += bar->addr;
+    config_writel(gpu, reg, bar->addr);
+    config_writel(gpu, reg + 4, bar->addr >> 32);
+}
+
 static void read_capability(GPU *gpu, unsigned cap)
 {
     unsigned type = config_readb(gpu, cap + 3);
@@ -99,6 +118,7 @@ static void read_capability(GPU *gpu, unsigned cap)
     case SHM_CAP:
         g_assert_cmpuint(config_readb(gpu, cap + 5), ==,
                          VIRTIO_GPU_SHM_ID_HOST_VISIBLE);
+        gpu->window_bar = bar;
         gpu->window = addr + ((uint64_t)config_readl(gpu, cap + 16) << 32);
         gpu->window_length = config_readl(gpu, cap + 12) |
                              (uint64_t)config_readl(gpu, cap + 20) << 32;

@@ -154,6 +154,11 @@ void gpu_reset(GPU *gpu);
 /* Resets the machine, and sets the device up anew */
 void gpu_system_reset(GPU *gpu);
 
+/* Switches the decoding of memory on the bus off and on again */
+void gpu_toggle_memory(GPU *gpu);
+/* Moves the window in the guest's memory */
+void gpu_move_window(GPU *gpu);
+
 uint64_t gpu_read(GPU *gpu, uint64_t offset);
 void gpu_write(GPU *gpu, uint64_t offset, uint64_t value);
 /* The renderer's side of a blob, at a multiple of eight bytes */

@@ -511,6 +511,8 @@ static void test_errno(void)
 {
     g_assert_cmpint(virtio_gpu_blob_reason_of_errno(ENOMEM), ==,
                     VIRTIO_GPU_BLOB_TOO_MANY_MAPPINGS);
+    g_assert_cmpint(virtio_gpu_blob_reason_of_errno(EMFILE), ==,
+                    VIRTIO_GPU_BLOB_NO_FILE_DESCRIPTOR);
     g_assert_cmpint(virtio_gpu_blob_reason_of_errno(EINVAL), ==,
                     VIRTIO_GPU_BLOB_MAP_FAILED);
     g_assert_cmpint(virtio_gpu_blob_reason_of_errno(ENODEV), ==,

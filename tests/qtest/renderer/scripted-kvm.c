@@ -31,12 +31,23 @@ static void set_kvm(void *state)
     }
 }
 
+/* As kvm_init() does */
+static void init_blocker(void)
+{
+    void (*init)(void) = dlsym(RTLD_DEFAULT, "accel_blocker_init");
+
+    if (init) {
+        init();
+    }
+}
+
 void scripted_kvm_begin(void)
 {
     /* QEMU's KVMState; only its fd is used, which is not looked at here. */
     static uint8_t state[65536];
 
     if (scripted_shared()->kvm) {
+        init_blocker();
         set_kvm(state);
     }
 }

@@ -146,6 +146,7 @@ struct scripted_fail {
 #define SCRIPTED_WATCH_LAST_OFF 12
 #define SCRIPTED_WATCH_CONFIDENTIAL 13
 #define SCRIPTED_WATCH_VCPU_RESET 14 /* from a vCPU, when told to release */
+#define SCRIPTED_WATCH_SLOTS    15 /* like KVM where it looks at mappings */
 
 /* What an mmap(MAP_FIXED) that fails in the driver leaves of what was there */
 #define SCRIPTED_KERNEL_NOW     0  /* all of it if it is shared memory's */
@@ -171,7 +172,8 @@ struct scripted_shared {
     uint64_t unrefs;
     uint64_t live;
     uint64_t exports;
-    uint64_t closes;        /* of exported fds */
+    uint64_t dups;          /* of exported fds */
+    uint64_t closes;        /* of them all */
     uint64_t words;
     uint64_t queries;
     uint64_t bad_queries;   /* wrong param, pad or fd */
@@ -196,6 +198,7 @@ struct scripted_shared {
     uint64_t populated;     /* bytes, by replaying */
     uint64_t discarded;
     uint64_t is_populated;  /* the page at address */
+    uint64_t slots;         /* made over the window */
 
     /* A buffer's fd in the renderer, by resource id modulo SCRIPTED_FDS */
     int32_t fd[SCRIPTED_FDS];

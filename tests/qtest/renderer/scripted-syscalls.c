@@ -367,6 +367,17 @@ EXPORT int fstat64(int fd, struct stat64 *st)
     return do_fstat(fd, st);
 }
 
+static int dup_fd(int fd, const struct open_fd *f)
+{
+    int copy = syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 0);
+
+    if (copy >= 0) {
+        scripted_fd_open(copy, f->blob_id);
+        scripted_shared()->dups++;
+    }
+    return copy;
+}
+
 static int do_fcntl(int fd, int cmd, void *arg)
 {
     const struct open_fd *f = find_fd(fd);
@@ -374,6 +385,9 @@ static int do_fcntl(int fd, int cmd, void *arg)
     if (f && f->blob_id & SCRIPTED_NO_SEALS && cmd == F_GET_SEALS) {
         errno = EINVAL;
         return -1;
+    }
+    if (f && cmd == F_DUPFD_CLOEXEC) {
+        return dup_fd(fd, f);
     }
     return syscall(SYS_fcntl, fd, cmd, arg);
 }

@@ -220,6 +220,74 @@ static void *reset_when_told(void *opaque)
     return NULL;
 }
 
+/*
+ * KVM's listener, and its kernel where it refuses a slot over VM_PFNMAP: what
+ * stands in for dma-bufs here is taken for such.  QEMU aborts then.
+ */
+typedef struct Slots {
+    MemoryListener listener;
+    GArray *added;
+    struct scripted_shared *shared;
+} Slots;
+
+static void slots_add(MemoryListener *listener, MemoryRegionSection *section)
+{
+    Slots *slots = container_of(listener, Slots, listener);
+
+    if (!strcmp(memory_region_name(section->mr), "virtio-gpu-blob-window")) {
+        g_array_append_val(slots->added, *section);
+    }
+}
+
+static void make_slot(Slots *slots, const MemoryRegionSection *s)
+{
+    uintptr_t from = (uintptr_t)memory_region_get_ram_ptr(s->mr) +
+                     s->offset_within_region;
+    uintptr_t to = from + int128_get64(s->size), start, end;
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+    int i;
+
+    g_assert_true(g_file_get_contents("/proc/self/maps", &text, NULL, NULL));
+    lines = g_strsplit(text, "\n", 0);
+    for (i = 0; lines[i]; i++) {
+        if (sscanf(lines[i], "%" SCNxPTR "-%" SCNxPTR, &start, &end) == 2 &&
+            start < to && end > from &&
+            strstr(lines[i], SCRIPTED_BUFFER_NAME)) {
+            fprintf(stderr, "scripted KVM: error registering slot\n");
+            abort();
+        }
+    }
+    slots->shared->slots++;
+}
+
+static void slots_commit(MemoryListener *listener)
+{
+    Slots *slots = container_of(listener, Slots, listener);
+    unsigned i;
+
+    for (i = 0; i < slots->added->len; i++) {
+        make_slot(slots, &g_array_index(slots->added, MemoryRegionSection, i));
+    }
+    g_array_set_size(slots->added, 0);
+}
+
+/* Until QEMU ends */
+static void watch_slots(struct scripted_shared *shared)
+{
+    Slots *slots = g_new0(Slots, 1);
+
+    slots->shared = shared;
+    slots->added = g_array_new(false, false, sizeof(MemoryRegionSection));
+    slots->listener = (MemoryListener) {
+        .name = "scripted-slots",
+        .priority = MEMORY_LISTENER_PRIORITY_ACCEL,
+        .region_add = slots_add,
+        .commit = slots_commit,
+    };
+    memory_listener_register(&slots->listener, &address_space_memory);
+}
+
 void scripted_watch(struct scripted_shared *shared)
 {
     static Watcher *first, *last;
@@ -255,6 +323,9 @@ void scripted_watch(struct scripted_shared *shared)
         break;
     case SCRIPTED_WATCH_VCPU_RESET:
         g_thread_unref(g_thread_new("reset", reset_when_told, shared));
+        break;
+    case SCRIPTED_WATCH_SLOTS:
+        watch_slots(shared);
         break;
     case SCRIPTED_WATCH_CONFIDENTIAL:
         current_machine->cgs->ready = true;

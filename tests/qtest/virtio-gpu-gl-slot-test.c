@@ -1,0 +1,184 @@
+/*
+ * qtest for virtio-gpu-gl: memory slots that are made again
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The accelerator pretends to be KVM on a host where that refuses a slot over
+ * a dma-buf: QEMU aborts if one is there.
+ */
+
+#include "qemu/osdep.h"
+#include "virtio-gpu-gl-client.h"
+
+#define BLOBS 1000
+
+static GPU *start(void)
+{
+    GPU *gpu = gpu_start(&(GPUConfig) {
+        .hostmem = WINDOW, .kvm = SCRIPTED_KVM_PLAIN,
+    });
+
+    gpu_watch(gpu, SCRIPTED_WATCH_SLOTS, 0);
+    return gpu;
+}
+
+static unsigned put_buffer(GPU *gpu, uint32_t id)
+{
+    return gpu_put_create(gpu, id, BUFFER, GPU_PAGE);
+}
+
+static void map_all(GPU *gpu)
+{
+    g_autofree uint32_t *replies = g_new(uint32_t, BLOBS);
+
+    gpu_batch(gpu, put_buffer, 1, BLOBS, replies);
+    gpu_batch(gpu, gpu_put_map_apart, 1, BLOBS, replies);
+    g_assert_cmpuint(gpu_count(replies, BLOBS, GRANTED), ==, BLOBS);
+}
+
+/* Each shows its own first page, and what the guest wrote there. */
+static void check_all(GPU *gpu, uint64_t round)
+{
+    uint32_t id;
+
+    for (id = 1; id <= BLOBS; id += 9) {
+        uint64_t at = id * 2 * GPU_PAGE;
+
+        g_assert_cmphex(gpu_read(gpu, at), ==, scripted_stamp(id, 0));
+        if (round) {
+            g_assert_cmphex(gpu_read(gpu, at + 8), ==, id + round - 1);
+        }
+        gpu_write(gpu, at + 8, id + round);
+        g_assert_cmphex(gpu_buffer_read(gpu, id, 8), ==, id + round);
+    }
+}
+
+static void unref_all(GPU *gpu)
+{
+    g_autofree uint32_t *replies = g_new(uint32_t, BLOBS);
+
+    gpu_batch(gpu, gpu_put_unref, 1, BLOBS, replies);
+    g_assert_cmpuint(gpu_count(replies, BLOBS, OK), ==, BLOBS);
+}
+
+static void check_toggles(void (*toggle)(GPU *gpu))
+{
+    GPU *gpu = start();
+    uint64_t slots = gpu_shared(gpu)->slots, round;
+
+    map_all(gpu);
+    for (round = 0; round < 10; round++) {
+        check_all(gpu, round);
+        toggle(gpu);
+        g_assert_cmpuint(gpu_shared(gpu)->slots, >, slots);
+        slots = gpu_shared(gpu)->slots;
+    }
+    check_all(gpu, round);
+    g_assert_cmpuint(gpu_stat(gpu, "live"), ==, BLOBS);
+    unref_all(gpu);
+    g_assert_cmpuint(gpu_shared(gpu)->dups, ==, BLOBS);
+    gpu_finish(gpu);
+}
+
+static void test_decoding(void)
+{
+    check_toggles(gpu_toggle_memory);
+}
+
+static void test_moved(void)
+{
+    check_toggles(gpu_move_window);
+}
+
+/* QEMU itself makes the slots around a region of its own. */
+static void show_and_hide(GPU *gpu)
+{
+    g_assert_cmphex(gpu_create(gpu, BLOBS + 1, POINTER, GPU_PAGE), ==, OK);
+    g_assert_cmphex(gpu_map(gpu, BLOBS + 1, 7 * GPU_PAGE, NULL), ==, GRANTED);
+    g_assert_cmphex(gpu_read(gpu, 7 * GPU_PAGE), ==,
+                    scripted_stamp(BLOBS + 1, 0));
+    check_all(gpu, 0);
+    gpu_unref(gpu, BLOBS + 1);
+}
+
+static void test_split(void)
+{
+    GPU *gpu = start();
+    unsigned i;
+
+    map_all(gpu);
+    for (i = 0; i < 5; i++) {
+        show_and_hide(gpu);
+    }
+    check_all(gpu, 0);
+    unref_all(gpu);
+    gpu_finish(gpu);
+}
+
+static void test_reset(void)
+{
+    GPU *gpu = start();
+
+    map_all(gpu);
+    gpu_system_reset(gpu);
+    g_assert_cmpuint(gpu_stat(gpu, "live"), ==, 0);
+    map_all(gpu);
+    gpu_toggle_memory(gpu);
+    check_all(gpu, 0);
+    gpu_reset(gpu);
+    g_assert_cmpuint(gpu_stat(gpu, "live"), ==, 0);
+    gpu_toggle_memory(gpu);
+    gpu_finish(gpu);
+}
+
+/* A buffer that cannot be mapped again becomes a hole; the others do not. */
+static void test_cannot_come_back(void)
+{
+    GPU *gpu = start();
+    uint32_t id;
+
+    for (id = 1; id <= 3; id++) {
+        gpu_create(gpu, id, BUFFER, GPU_PAGE);
+        g_assert_cmphex(gpu_map(gpu, id, id * GPU_PAGE, NULL), ==, GRANTED);
+    }
+    gpu_fail(gpu, SCRIPTED_MAP_FREE, 1, 1);
+    gpu_toggle_memory(gpu);
+    gpu_write(gpu, 2 * GPU_PAGE, 42);
+    g_assert_cmphex(gpu_buffer_read(gpu, 2, 0), ==, scripted_stamp(2, 0));
+    g_assert_cmphex(gpu_read(gpu, GPU_PAGE), ==, scripted_stamp(1, 0));
+    g_assert_cmphex(gpu_read(gpu, 3 * GPU_PAGE), ==, scripted_stamp(3, 0));
+    gpu_toggle_memory(gpu);
+    for (id = 1; id <= 3; id++) {
+        g_assert_cmphex(gpu_unmap(gpu, id), ==, OK);
+        gpu_unref(gpu, id);
+    }
+    gpu_finish(gpu);
+}
+
+/* Nobody else makes slots: a handle would be kept for nothing. */
+static void test_no_kvm(void)
+{
+    GPU *gpu = gpu_start_plain();
+
+    gpu_create(gpu, 1, BUFFER, GPU_PAGE);
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
+    g_assert_cmpuint(gpu_shared(gpu)->dups, ==, 0);
+    gpu_toggle_memory(gpu);
+    g_assert_cmphex(gpu_read(gpu, 0), ==, scripted_stamp(1, 0));
+    gpu_unref(gpu, 1);
+    gpu_finish(gpu);
+}
+
+int main(int argc, char **argv)
+{
+    static const GPUTest tests[] = {
+        { "decoding", test_decoding },
+        { "moved", test_moved },
+        { "split", test_split },
+        { "reset", test_reset },
+        { "cannot-come-back", test_cannot_come_back },
+        { "no-kvm", test_no_kvm },
+    };
+
+    return gpu_run_tests(argc, argv, "slot", tests, G_N_ELEMENTS(tests));
+}
