@@ -27,6 +27,22 @@
  */
 #define SLOTS_NEEDED 2
 
+/*
+ * What KVM makes of VM_PFNMAP under a slot: see virtio-gpu-blob-aside.h.  On
+ * arm64 it may also map 2 MiB of physical memory from a buffer's first page on,
+ * where addresses match (get_vma_page_shift() of 5.14 to 7.2).  On x86 it does
+ * not look.
+ */
+#if defined(HOST_X86_64) || defined(HOST_I386)
+#define SLOTS_LOOK false
+#else
+#define SLOTS_LOOK true
+#endif
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22 /* Linux 5.14 */
+#endif
+
 #define TYPE_VIRTIO_GPU_BLOB_REGION "virtio-gpu-blob-region"
 OBJECT_DECLARE_SIMPLE_TYPE(VirtIOGPUBlobRegion, VIRTIO_GPU_BLOB_REGION)
 
@@ -88,6 +104,14 @@ static VirtIOGPUBlobReason check_room(const VirtIOGPUBlobRegions *regions)
            ? VIRTIO_GPU_BLOB_OK : VIRTIO_GPU_BLOB_NO_MEMORY_SLOT;
 }
 
+/* Only VM_PFNMAP and VM_IO cannot be populated; such memory is not touched. */
+static bool may_have_slot(const VirtIOGPUBlobRegions *regions, void *host,
+                          uint64_t len)
+{
+    return !kvm_enabled() || !regions->slots_look ||
+           !madvise(host, len, MADV_POPULATE_READ);
+}
+
 bool virtio_gpu_blob_regions_are_at(VirtIOGPUBlobRegions *regions,
                                     const VirtIOGPUBlobPlace *place)
 {
@@ -139,26 +163,32 @@ virtio_gpu_blob_region_show_fd(VirtIOGPUBlobRegions *regions, int fd,
     if (host == MAP_FAILED) {
         return virtio_gpu_blob_reason_of_errno(errno);
     }
+    if (!may_have_slot(regions, host, virtio_gpu_blob_place_len(place))) {
+        munmap(host, virtio_gpu_blob_place_len(place));
+        return VIRTIO_GPU_BLOB_MAP_FAILED;
+    }
     *shown = show(regions, host, place);
     return VIRTIO_GPU_BLOB_OK;
 }
 
 /* More than the blob's pages would show the guest the host's other data. */
-static VirtIOGPUBlobReason check_loan(const void *host, uint64_t got,
-                                      uint64_t size,
+static VirtIOGPUBlobReason check_loan(const VirtIOGPUBlobRegions *regions,
+                                      void *host, uint64_t got, uint64_t size,
                                       const VirtIOGPUBlobPlace *place)
 {
     if (got < size) {
         return VIRTIO_GPU_BLOB_BUFFER_TOO_SHORT;
     }
     if (!host || !QEMU_PTR_IS_ALIGNED(host, qemu_real_host_page_size()) ||
-        got < virtio_gpu_blob_place_len(place)) {
+        got < virtio_gpu_blob_place_len(place) ||
+        !may_have_slot(regions, host, virtio_gpu_blob_place_len(place))) {
         return VIRTIO_GPU_BLOB_MAP_FAILED;
     }
     return VIRTIO_GPU_BLOB_OK;
 }
 
-static VirtIOGPUBlobReason borrow(uint32_t resource_id, uint64_t size,
+static VirtIOGPUBlobReason borrow(const VirtIOGPUBlobRegions *regions,
+                                  uint32_t resource_id, uint64_t size,
                                   const VirtIOGPUBlobPlace *place,
                                   void **host)
 {
@@ -169,7 +199,7 @@ static VirtIOGPUBlobReason borrow(uint32_t resource_id, uint64_t size,
     if (ret) {
         return virtio_gpu_blob_reason_of_errno(-ret);
     }
-    reason = check_loan(*host, got, size, place);
+    reason = check_loan(regions, *host, got, size, place);
     if (reason) {
         virgl_renderer_resource_unmap(resource_id);
     }
@@ -187,7 +217,7 @@ virtio_gpu_blob_region_show_loan(VirtIOGPUBlobRegions *regions,
     void *host;
 
     if (!reason) {
-        reason = borrow(resource_id, size, place, &host);
+        reason = borrow(regions, resource_id, size, place, &host);
     }
     if (reason) {
         return reason;
@@ -286,6 +316,7 @@ void virtio_gpu_blob_regions_init(VirtIOGPUBlobRegions *regions,
 {
     regions->container = container;
     regions->returned = returned;
+    regions->slots_look = SLOTS_LOOK;
     QSLIST_INIT(&regions->ended);
     regions->ended_bh = virtio_bh_io_new_guarded(dev, return_loans, regions);
 }

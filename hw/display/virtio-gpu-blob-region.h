@@ -39,6 +39,7 @@ typedef void VirtIOGPUBlobReturned(void *opaque);
  * @shown: the places where they are
  * @count: those that are shown, and those whose loan is not returned
  * @leaving: those hidden whose loan is not returned
+ * @slots_look: KVM looks at the mappings that it makes a slot over
  * @returned: called for each loan
  * @ended: loans that nobody looks at any more, for @ended_bh
  * @ended_bh: gives them back to the renderer
@@ -48,6 +49,7 @@ typedef struct VirtIOGPUBlobRegions {
     IntervalTreeRoot shown;
     unsigned count;
     unsigned leaving;
+    bool slots_look;
     VirtIOGPUBlobReturned *returned;
     QSLIST_HEAD(, VirtIOGPUBlobLoan) ended;
     QEMUBH *ended_bh;

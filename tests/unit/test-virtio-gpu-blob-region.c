@@ -285,6 +285,89 @@ static void test_slots(void)
     tear_down(&f);
 }
 
+/* The kernel's own page for clocks is VM_PFNMAP, as a GPU's memory is. */
+static void *pfnmap_page(void)
+{
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+    uintptr_t start;
+    int i;
+
+    g_assert_true(g_file_get_contents("/proc/self/maps", &text, NULL, NULL));
+    lines = g_strsplit(text, "\n", 0);
+    for (i = 0; lines[i]; i++) {
+        if (strstr(lines[i], "[vvar]") &&
+            sscanf(lines[i], "%" SCNxPTR, &start) == 1) {
+            return (void *)start;
+        }
+    }
+    return NULL;
+}
+
+/* Where KVM looks, it would refuse the slot, and QEMU abort. */
+static void test_pfnmap(void)
+{
+    static const struct {
+        bool kvm, slots_look, granted;
+    } rows[] = {
+        { false, false, true },
+        { false, true, true },
+        { true, false, true },
+        { true, true, false },
+    };
+    VirtIOGPUBlobPlace place = virtio_gpu_blob_place(0, PAGE);
+    VirtIOGPUBlobRegion *region;
+    Fixture f;
+    void *map;
+    size_t i;
+
+    set_up(&f);
+    map = world.map;
+    world.map = pfnmap_page();
+    if (!world.map) {
+        g_test_skip("this kernel shows no page of its own");
+    }
+    for (i = 0; world.map && i < G_N_ELEMENTS(rows); i++) {
+        kvm_allowed = rows[i].kvm;
+        f.regions.slots_look = rows[i].slots_look;
+        g_assert_cmpint(lend(&f, &place, PAGE, &region), ==,
+                        rows[i].granted ? VIRTIO_GPU_BLOB_OK
+                                        : VIRTIO_GPU_BLOB_MAP_FAILED);
+        if (rows[i].granted) {
+            virtio_gpu_blob_region_hide(region, &place);
+            settle();
+        }
+        g_assert_cmpint(world.mapped, ==, 0);
+    }
+    world.map = map;
+    tear_down(&f);
+}
+
+/* Memory has its slot; a file whose pages are gone does not. */
+static void test_slots_look(void)
+{
+    VirtIOGPUBlobPlace place = virtio_gpu_blob_place(0, 2 * PAGE);
+    VirtIOGPUBlobRegion *region;
+    Fixture f;
+
+    set_up(&f);
+    kvm_allowed = f.regions.slots_look = true;
+    g_assert_cmpint(lend(&f, &place, 2 * PAGE, &region), ==,
+                    VIRTIO_GPU_BLOB_OK);
+    virtio_gpu_blob_region_hide(region, &place);
+    settle();
+    g_assert_cmpint(virtio_gpu_blob_region_show_fd(&f.regions, f.fd, &place,
+                                                   &region), ==,
+                    VIRTIO_GPU_BLOB_OK);
+    g_assert_true(virtio_gpu_blob_region_hide(region, &place));
+    settle();
+    g_assert_cmpint(ftruncate(f.fd, PAGE), ==, 0);
+    g_assert_cmpint(virtio_gpu_blob_region_show_fd(&f.regions, f.fd, &place,
+                                                   &region), ==,
+                    VIRTIO_GPU_BLOB_MAP_FAILED);
+    tear_down(&f);
+}
+
 /* All of them need room, since a BAR that moves brings all of them back. */
 static void test_slots_of_all(void)
 {
@@ -345,6 +428,8 @@ int main(int argc, char **argv)
     g_test_add_func("/virtio-gpu-blob/region/loan", test_loan);
     g_test_add_func("/virtio-gpu-blob/region/bad-loan", test_bad_loan);
     g_test_add_func("/virtio-gpu-blob/region/slots", test_slots);
+    g_test_add_func("/virtio-gpu-blob/region/pfnmap", test_pfnmap);
+    g_test_add_func("/virtio-gpu-blob/region/slots-look", test_slots_look);
     g_test_add_func("/virtio-gpu-blob/region/slots-of-all", test_slots_of_all);
     g_test_add_func("/virtio-gpu-blob/region/limit", test_limit);
 
