@@ -17,8 +17,17 @@
  */
 #define HOLE_SIZE (32 * MiB)
 
-/* x86's, and arm64's with pages of 4 KiB */
-#define HUGE_PAGE (2 * MiB)
+/*
+ * KVM on arm64 took the offset of a VM_PFNMAP mapping for a physical address,
+ * and gave the guest 2 MiB from there on where addresses matched: other
+ * people's pages, unless the buffer is contiguous (get_vma_page_shift(), Linux
+ * 5.14 to 7.2).  User space cannot see whether that is mended.
+ */
+#ifdef HOST_AARCH64
+#define NO_HUGE_PAGES true
+#else
+#define NO_HUGE_PAGES false
+#endif
 
 /* Each takes one mapping, and one more where it cuts a hole in two. */
 #define VACANCIES_MAX 1024
@@ -353,13 +362,26 @@ void virtio_gpu_blob_holes_trim(VirtIOGPUBlobHoles *holes)
  * Life
  */
 
+/* A table of page tables' entries, of eight bytes each, fills a page. */
+static uint64_t huge_page(uint64_t page_size)
+{
+    return page_size / 8 * page_size;
+}
+
+uint64_t virtio_gpu_blob_holes_begin(uint64_t from, uint64_t page_size,
+                                     bool apart)
+{
+    return ROUND_UP(from, huge_page(page_size)) + (apart ? page_size : 0);
+}
+
 /*
  * Who runs off either end meets a guard.  A stray write would else reach the
  * guest, or the guest's window a neighbour.
  */
 static bool reserve(VirtIOGPUBlobHoles *holes)
 {
-    uint64_t len = holes->size + HUGE_PAGE + 2 * holes->page_size;
+    uint64_t page_size = holes->page_size;
+    uint64_t len = holes->size + huge_page(page_size) + 3 * page_size;
     void *at = mmap(NULL, len, PROT_NONE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
@@ -368,7 +390,9 @@ static bool reserve(VirtIOGPUBlobHoles *holes)
     }
     holes->reserved = at;
     holes->reserved_len = len;
-    holes->base = QEMU_ALIGN_PTR_UP(at + holes->page_size, HUGE_PAGE);
+    holes->base = (uint8_t *)(uintptr_t)
+        virtio_gpu_blob_holes_begin((uintptr_t)at + page_size, page_size,
+                                    NO_HUGE_PAGES);
     return true;
 }
 

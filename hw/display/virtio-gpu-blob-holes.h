@@ -26,7 +26,8 @@
  * VirtIOGPUBlobHoles - the window's address space
  * @reserved: what is reserved for it, with a guard on either side
  * @reserved_len: bytes
- * @base: where the window is in QEMU's address space, aligned to a huge page
+ * @base: where the window is in QEMU's address space; see
+ *        virtio_gpu_blob_holes_begin()
  * @size: bytes
  * @page_size: the host's page in bytes
  * @dumped: the window goes into QEMU's core, as the guest's memory does
@@ -68,6 +69,23 @@ typedef struct VirtIOGPUBlobHoles {
  * Returns: how many of the kernel's mappings, with those in store
  */
 uint64_t virtio_gpu_blob_holes_need(uint64_t size);
+
+/**
+ * virtio_gpu_blob_holes_begin() - where in an address space to put a window
+ * @from: not before this address
+ * @page_size: the host's page in bytes
+ * @apart: not where it could be mapped by huge pages
+ *
+ * KVM uses a huge page for a guest where the guest's and QEMU's addresses are
+ * the same within one.  A window's address in the guest is a multiple of its
+ * size, so that both are multiples of a huge page, or neither can hold one;
+ * if @apart, they differ by a page whatever the guest makes of the BAR.
+ *
+ * Returns: the first address that will do; less than a huge page and a page
+ * behind @from
+ */
+uint64_t virtio_gpu_blob_holes_begin(uint64_t from, uint64_t page_size,
+                                     bool apart);
 
 /**
  * virtio_gpu_blob_holes_init() - reserve a window that is one hole

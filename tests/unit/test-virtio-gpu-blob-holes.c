@@ -19,6 +19,13 @@
 /* Two of the memory behind holes, so that holes wrap around once */
 #define WINDOW (64 * MiB)
 
+/* May the host's KVM map the window by huge pages? */
+#ifdef HOST_AARCH64
+#define HUGE_PAGES false
+#else
+#define HUGE_PAGES true
+#endif
+
 /* Both ways to map a buffer are tried, whatever this kernel needs. */
 static bool keeps;
 
@@ -111,11 +118,68 @@ static void test_guards(void)
     Fixture f = { };
 
     set_up(&f);
-    g_assert_true(QEMU_PTR_IS_ALIGNED(f.holes.base, 2 * MiB));
+    g_assert_cmpuint((uintptr_t)f.holes.base % (f.page / 8 * f.page), ==,
+                     HUGE_PAGES ? 0 : f.page);
     find_guards(&f, &before, &behind);
     g_assert_cmpuint(before, >=, f.page);
     g_assert_cmpuint(behind, >=, f.page);
     tear_down(&f);
+}
+
+/* Whether a huge page could be used, as fault_supports_stage2_huge_mapping() */
+static bool is_congruent(uint64_t guest, uint64_t host, uint64_t huge)
+{
+    return guest % huge == host % huge;
+}
+
+/*
+ * Wherever the guest puts the BAR: a multiple of its size.  From 1 MiB, the
+ * smallest window, to beyond the largest huge page.
+ */
+static void check_bars(uint64_t base, uint64_t huge, bool apart)
+{
+    uint64_t size, bar;
+
+    for (size = MiB; size <= 2 * GiB; size *= 2) {
+        for (bar = 0; bar <= 2 * MAX(huge, size); bar += size) {
+            if (apart) {
+                g_assert_false(is_congruent(bar, base, huge));
+            } else if (size >= huge) {
+                g_assert_true(is_congruent(bar, base, huge));
+            }
+        }
+    }
+}
+
+static void test_begin(void)
+{
+    static const struct {
+        uint64_t page, huge;
+    } rows[] = {
+        { 4 * KiB, 2 * MiB },
+        { 16 * KiB, 32 * MiB },
+        { 64 * KiB, 512 * MiB },
+    };
+    size_t i, j;
+
+    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+        const uint64_t page = rows[i].page, huge = rows[i].huge;
+        const uint64_t froms[] = {
+            page, huge - page, huge, huge + page, 0x7f0000000000,
+            0x7f0000000000 + 77 * page,
+        };
+
+        for (j = 0; j < 2 * G_N_ELEMENTS(froms); j++) {
+            bool apart = j % 2;
+            uint64_t from = froms[j / 2];
+            uint64_t base = virtio_gpu_blob_holes_begin(from, page, apart);
+
+            g_assert_cmpuint(base, >=, from);
+            g_assert_cmpuint(base, <, from + huge + page);
+            g_assert_cmpuint(base % page, ==, 0);
+            check_bars(base, huge, apart);
+        }
+    }
 }
 
 static void test_hole(void)
@@ -430,6 +494,7 @@ int main(int argc, char **argv)
         const char *name;
         GTestFunc func;
     } tests[] = {
+        { "begin", test_begin },
         { "guards", test_guards },
         { "hole", test_hole },
         { "buffer", test_buffer },
