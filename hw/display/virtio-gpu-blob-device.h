@@ -70,7 +70,7 @@ bool virtio_gpu_blob_draining(const VirtIOGPUGL *gl);
  * virtio_gpu_blob_trim() - give memory back after a reset
  * @gl: the device, without mappings
  *
- * Main loop, or the thread of a vCPU that resets the device.
+ * Main loop.
  */
 void virtio_gpu_blob_trim(VirtIOGPUGL *gl);
 

@@ -11,9 +11,9 @@
  * blob, since a mapping that is replaced as a whole costs half of one that is
  * cut out and merged again.
  *
- * BQL held; main loop, or a vCPU's thread that resets the device.  vCPUs and
- * other threads read and write the window meanwhile: at no time may anything
- * show there but a buffer or a hole.
+ * BQL held; in the main loop, or in the thread that changes guest memory
+ * (virtio-gpu-blob-aside.h).  vCPUs and other threads read and write the
+ * window meanwhile: at no time may anything show there but a buffer or a hole.
  */
 
 #ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_HOLES_H

@@ -6,8 +6,7 @@
  * The one record of what is mapped.  A mapping is in the window, or has a
  * region of its own; it ends with its UNMAP_BLOB, with its resource, or with
  * a reset.  Whether it may be made is decided before, by others; what is said
- * of it, by those who read the record.  BQL held; main loop, or a vCPU's
- * thread that resets the device.
+ * of it, by those who read the record.  BQL held; main loop.
  */
 
 #ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_MAPPING_H
@@ -26,8 +25,8 @@
  * @RETURNED: nobody does; the command that ends it is processed again
  * @ORPHANED: as LEAVING, and no command waits: its resource is gone
  *
- * Whoever does something does it in the main loop; a reset may be a vCPU's,
- * which waits for the main loop.
+ * All of it happens in the main loop; what a vCPU's reset ends, at the latest
+ * when the next command comes.
  *
  *   state     what happens               next      who
  *   (none)    place()                    SHOWN     MAP_BLOB

@@ -8,10 +8,9 @@
  * never see a hole.  Only memory that stays where it is should be announced:
  * VFIO lets a device go on with the pages that it found.  Who is where is the
  * record of the window's address space (virtio-gpu-blob-holes.h), which is
- * only read here; nothing is mapped or unmapped here.  BQL held; in the main
- * loop, or in a vCPU's thread that resets the device.  Listeners are called
- * from within and may look at the memory: a buffer is announced after it came
- * and before it goes.
+ * only read here; nothing is mapped or unmapped here.  BQL held; buffers come
+ * and go in the main loop.  Listeners are called from within and may look at
+ * the memory: a buffer is announced after it came and before it goes.
  */
 
 #ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_RDM_H

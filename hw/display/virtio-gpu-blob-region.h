@@ -9,9 +9,9 @@
  * slots, for each: dear, and few.  What the memory core or an accelerator
  * would reject aborts QEMU, so it is asked for before.
  *
- * BQL held; main loop, or a vCPU's thread that resets the device.  The last
- * reference of a hidden region is dropped in RCU's thread, with the BQL; what
- * follows from it runs in the main loop, as the renderer wants it.
+ * BQL held; main loop.  The last reference of a hidden region is dropped in
+ * RCU's thread, with the BQL; what follows from it runs in the main loop, as
+ * the renderer wants it.
  */
 
 #ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_REGION_H

@@ -8,7 +8,7 @@
  * neither the flat view nor a memory slot ever changes, and those who look at
  * guest memory are told (virtio-gpu-blob-rdm.h): whoever calls this need know
  * of neither.  What may be mapped, and on whose word, is not its affair.
- * BQL held; main loop, or a vCPU's thread that resets the device.
+ * BQL held; main loop.
  */
 
 #ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_WINDOW_H

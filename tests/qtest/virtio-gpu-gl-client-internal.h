@@ -29,6 +29,7 @@ struct GPU {
     QTestState *qts;
     int ram_fd;
     int shared_fd;
+    int bios_fd; /* -1 if no vCPU runs */
     uint8_t *ram;
     struct scripted_shared *shared;
 
@@ -37,6 +38,7 @@ struct GPU {
     uint64_t notify;
     uint32_t notify_multiplier;
     unsigned window_bar;
+    unsigned config_cap; /* VIRTIO_PCI_CAP_PCI_CFG */
     uint64_t window;
     uint64_t window_length;
 
@@ -49,9 +51,17 @@ struct GPU {
     unsigned next_slot;
 };
 
+/* A file without a name, mapped, and a name that QEMU can open it by */
+void *gpu_new_file(const char *name, size_t size, int *fd);
+char *gpu_path_of(int fd);
+
 /* Maps the BARs and finds what is in them: as firmware and a bus driver do */
 void gpu_pci_open(GPU *gpu);
 /* Resets the device and sets it up, with empty queues */
 void gpu_device_open(GPU *gpu);
+/* How to start QEMU with a vCPU that runs */
+char *gpu_vcpu_arguments(GPU *gpu);
+/* Tells it where the device is; it waits for gpu_vcpu_reset() */
+void gpu_vcpu_open(GPU *gpu);
 
 #endif /* VIRTIO_GPU_GL_CLIENT_INTERNAL_H */

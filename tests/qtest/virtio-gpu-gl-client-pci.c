@@ -115,6 +115,9 @@ static void read_capability(GPU *gpu, unsigned cap)
         gpu->notify = addr;
         gpu->notify_multiplier = config_readl(gpu, cap + 16);
         break;
+    case VIRTIO_PCI_CAP_PCI_CFG:
+        gpu->config_cap = cap;
+        break;
     case SHM_CAP:
         g_assert_cmpuint(config_readb(gpu, cap + 5), ==,
                          VIRTIO_GPU_SHM_ID_HOST_VISIBLE);

@@ -15,6 +15,7 @@
 #define SLOT_CMD 512
 #define SLOT_REPLY 4096
 #define PIECES_MAX 15
+#define RING_SIZE (16 * GPU_PAGE)
 #define TIMEOUT_US (10 * G_USEC_PER_SEC)
 
 /*
@@ -49,13 +50,21 @@ static unsigned setup_queue(GPU *gpu, unsigned index, uint64_t base)
     qtest_writew(gpu->qts, gpu->common + VIRTIO_PCI_COMMON_Q_SELECT, index);
     size = qtest_readw(gpu->qts, gpu->common + VIRTIO_PCI_COMMON_Q_SIZE);
     size = MIN(size, SLOTS_MAX);
-    memset(gpu_ram(gpu, base), 0, 16 * GPU_PAGE);
+    memset(gpu_ram(gpu, base), 0, RING_SIZE);
     qtest_writew(gpu->qts, gpu->common + VIRTIO_PCI_COMMON_Q_SIZE, size);
     set_address(gpu, VIRTIO_PCI_COMMON_Q_DESCLO, base);
     set_address(gpu, VIRTIO_PCI_COMMON_Q_AVAILLO, base + 4 * GPU_PAGE);
     set_address(gpu, VIRTIO_PCI_COMMON_Q_USEDLO, base + 8 * GPU_PAGE);
     qtest_writew(gpu->qts, gpu->common + VIRTIO_PCI_COMMON_Q_ENABLE, 1);
     return size;
+}
+
+void gpu_empty_queue(GPU *gpu)
+{
+    memset(gpu_ram(gpu, RING_BASE), 0, RING_SIZE);
+    gpu->avail_idx = gpu->used_idx = 0;
+    memset(gpu->busy, 0, sizeof(gpu->busy));
+    memset(gpu->done, 0, sizeof(gpu->done));
 }
 
 void gpu_device_open(GPU *gpu)
@@ -72,9 +81,7 @@ void gpu_device_open(GPU *gpu)
                VIRTIO_CONFIG_S_FEATURES_OK);
     gpu->size = setup_queue(gpu, 0, RING_BASE);
     setup_queue(gpu, 1, CURSOR_RING_BASE);
-    gpu->avail_idx = gpu->used_idx = 0;
-    memset(gpu->busy, 0, sizeof(gpu->busy));
-    memset(gpu->done, 0, sizeof(gpu->done));
+    gpu_empty_queue(gpu);
     set_status(gpu, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
                VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK);
 }
@@ -214,7 +221,11 @@ bool gpu_is_done(GPU *gpu, unsigned slot)
 
 void gpu_settle(GPU *gpu)
 {
-    qtest_clock_step(gpu->qts, 20 * 1000 * 1000);
+    if (gpu->bios_fd >= 0) {
+        g_usleep(20 * 1000);
+    } else {
+        qtest_clock_step(gpu->qts, 20 * 1000 * 1000);
+    }
 }
 
 void gpu_wait(GPU *gpu, unsigned slot)

@@ -17,7 +17,7 @@ void *gpu_ram(GPU *gpu, uint64_t addr)
     return gpu->ram + addr;
 }
 
-static void *new_file(const char *name, size_t size, int *fd)
+void *gpu_new_file(const char *name, size_t size, int *fd)
 {
     void *map;
 
@@ -29,7 +29,7 @@ static void *new_file(const char *name, size_t size, int *fd)
     return map;
 }
 
-static char *path_of(int fd)
+char *gpu_path_of(int fd)
 {
     return g_strdup_printf("/proc/%d/fd/%d", getpid(), fd);
 }
@@ -95,7 +95,7 @@ static char *renderer_path(void)
 static void set_environment(GPU *gpu)
 {
     g_autofree char *renderer = renderer_path();
-    g_autofree char *shared = path_of(gpu->shared_fd);
+    g_autofree char *shared = gpu_path_of(gpu->shared_fd);
 
     if (!g_file_test(renderer, G_FILE_TEST_EXISTS)) {
         g_error("%s is not there: set SCRIPTED_RENDERER_LIB", renderer);
@@ -119,25 +119,28 @@ static void clear_environment(void)
 /* What QEMU is started with, but for what the qtest protocol needs */
 static char *arguments(GPU *gpu, const GPUConfig *config)
 {
-    g_autofree char *ram = path_of(gpu->ram_fd);
+    g_autofree char *ram = gpu_path_of(gpu->ram_fd);
     g_autofree char *device = device_line(config);
+    g_autofree char *vcpu = config->vcpu ? gpu_vcpu_arguments(gpu) : NULL;
 
     return g_strdup_printf("-machine %s,memory-backend=ram -nodefaults "
                            "-m %" PRIu64 " -object memory-backend-file,id=ram,"
                            "size=%" PRIu64 ",share=on,mem-path=%s "
-                           "-display sdl,gl=on -device %s %s",
+                           "-display sdl,gl=on -device %s %s %s",
                            config->machine ? config->machine : "pc",
                            (uint64_t)(RAM_SIZE / GPU_MIB), (uint64_t)RAM_SIZE,
-                           ram, device, config->args ? config->args : "");
+                           ram, device, config->args ? config->args : "",
+                           vcpu ? vcpu : "");
 }
 
 static GPU *new_gpu(const GPUConfig *config)
 {
     GPU *gpu = g_new0(GPU, 1);
 
-    gpu->ram = new_file("qtest-ram", RAM_SIZE, &gpu->ram_fd);
-    gpu->shared = new_file("qtest-scripted", sizeof(*gpu->shared),
+    gpu->ram = gpu_new_file("qtest-ram", RAM_SIZE, &gpu->ram_fd);
+    gpu->shared = gpu_new_file("qtest-scripted", sizeof(*gpu->shared),
                            &gpu->shared_fd);
+    gpu->bios_fd = -1;
     gpu->shared->magic = SCRIPTED_MAGIC;
     gpu->shared->fail = config->fail;
     gpu->shared->kvm = config->kvm;
@@ -152,6 +155,9 @@ static void delete_gpu(GPU *gpu)
     munmap(gpu->shared, sizeof(*gpu->shared));
     close(gpu->ram_fd);
     close(gpu->shared_fd);
+    if (gpu->bios_fd >= 0) {
+        close(gpu->bios_fd);
+    }
     g_free(gpu);
 }
 
@@ -182,6 +188,9 @@ GPU *gpu_start(const GPUConfig *config)
     clear_environment();
     gpu_pci_open(gpu);
     gpu_device_open(gpu);
+    if (config->vcpu) {
+        gpu_vcpu_open(gpu);
+    }
     return gpu;
 }
 

@@ -59,6 +59,8 @@
  * @kvm: what the accelerator pretends to be, SCRIPTED_KVM_*
  * @watch: SCRIPTED_WATCH_* while the device is realized
  * @kernel: what the host's kernel pretends to be, SCRIPTED_KERNEL_*
+ * @vcpu: a vCPU runs, and does what gpu_vcpu_reset() says; time does not
+ *        stand still then
  */
 typedef struct GPUConfig {
     const char *device;
@@ -72,6 +74,7 @@ typedef struct GPUConfig {
     uint32_t kvm;
     uint32_t watch;
     uint32_t kernel;
+    bool vcpu;
 } GPUConfig;
 
 typedef struct GPU GPU;
@@ -151,8 +154,18 @@ unsigned gpu_put_create(GPU *gpu, uint32_t id, uint64_t blob_id,
 
 /* Resets the device and sets it up anew */
 void gpu_reset(GPU *gpu);
+/* What a driver does in its memory to set the control queue up anew */
+void gpu_empty_queue(GPU *gpu);
 /* Resets the machine, and sets the device up anew */
 void gpu_system_reset(GPU *gpu);
+/*
+ * The vCPU resets the device @n more times; it must be set up anew by
+ * gpu_reset() then.  The test leaves configuration space alone meanwhile.
+ */
+#define GPU_FOR_EVER UINT32_MAX
+void gpu_vcpu_reset(GPU *gpu, uint32_t n);
+/* How often it has done so */
+uint32_t gpu_vcpu_resets(GPU *gpu);
 
 /* Switches the decoding of memory on the bus off and on again */
 void gpu_toggle_memory(GPU *gpu);

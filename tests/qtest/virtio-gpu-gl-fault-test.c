@@ -329,6 +329,24 @@ static void test_reset_frees(void)
     check_growth(create_and_reset);
 }
 
+/*
+ * A vCPU that resets the device does not wait for the main loop, which may be
+ * waiting for that vCPU.
+ */
+static void test_vcpu_reset(void)
+{
+    GPU *gpu = gpu_start(&(GPUConfig) { .hostmem = WINDOW, .vcpu = true });
+    QTestState *qts = gpu_qts(gpu);
+    unsigned i;
+
+    gpu_vcpu_reset(gpu, GPU_FOR_EVER);
+    for (i = 0; i < 20; i++) {
+        qtest_qmp_assert_success(qts, "{ 'execute': 'stop' }");
+        qtest_qmp_assert_success(qts, "{ 'execute': 'cont' }");
+    }
+    gpu_stop(gpu);
+}
+
 /* QEMU must end by itself, and say why. */
 static void test_hostmem(void)
 {
@@ -377,6 +395,7 @@ int main(int argc, char **argv)
         { "guest-blobs", test_guest_blobs },
         { "reset-frees", test_reset_frees },
         { "hostmem", test_hostmem },
+        { "vcpu-reset", test_vcpu_reset },
     };
 
     return gpu_run_tests(argc, argv, "fault", tests, G_N_ELEMENTS(tests));

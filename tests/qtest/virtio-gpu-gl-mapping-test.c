@@ -131,32 +131,6 @@ static void test_reset(void)
     gpu_finish(gpu);
 }
 
-/*
- * A vCPU's reset waits for the main loop, which has the commands of the
- * guest's last kick to run then.
- */
-static void test_vcpu_reset(void)
-{
-    GPU *gpu = gpu_start_plain();
-    unsigned i;
-
-    for (i = 0; i < 20; i++) {
-        gpu_watch(gpu, SCRIPTED_WATCH_VCPU_RESET, 0);
-        gpu_put_create(gpu, 1, CACHED_BUF, GPU_PAGE);
-        gpu_put_map(gpu, 1, 0);
-        gpu_put_create(gpu, 2, POINTER, GPU_PAGE);
-        gpu_put_map(gpu, 2, GPU_PAGE);
-        gpu_release(gpu);
-        gpu_settle(gpu);
-        g_assert_cmpuint(gpu_stat(gpu, "live"), ==, 0);
-        g_assert_cmphex(gpu_read(gpu, 0), !=, scripted_stamp(1, 0));
-        gpu_reset(gpu);
-        g_assert_cmphex(gpu_unref(gpu, 1), ==, BAD_ID);
-        g_assert_cmphex(gpu_unref(gpu, 2), ==, BAD_ID);
-    }
-    gpu_finish(gpu);
-}
-
 /* Exit with live blobs of each kind */
 static void test_exit(void)
 {
@@ -172,7 +146,6 @@ int main(int argc, char **argv)
         { "fenced", test_fenced },
         { "busy-queue", test_busy_queue },
         { "reset", test_reset },
-        { "vcpu-reset", test_vcpu_reset },
         { "exit", test_exit },
     };
 

@@ -147,6 +147,7 @@ struct scripted_fail {
 #define SCRIPTED_WATCH_CONFIDENTIAL 13
 #define SCRIPTED_WATCH_VCPU_RESET 14 /* from a vCPU, when told to release */
 #define SCRIPTED_WATCH_SLOTS    15 /* like KVM where it looks at mappings */
+#define SCRIPTED_WATCH_VCPU_RENEW 16 /* so too, and the queue is set up anew */
 
 /* What an mmap(MAP_FIXED) that fails in the driver leaves of what was there */
 #define SCRIPTED_KERNEL_NOW     0  /* all of it if it is shared memory's */

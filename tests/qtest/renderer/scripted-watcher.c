@@ -206,18 +206,48 @@ static void kick_and_reset(CPUState *cpu, run_on_cpu_data data)
     virtio_reset(vdev);
 }
 
+/* A guest that sets the queue up again before the main loop runs */
+static void reset_and_kick(CPUState *cpu, run_on_cpu_data data)
+{
+    VirtIODevice *vdev = data.host_ptr;
+    const hwaddr desc = virtio_queue_get_desc_addr(vdev, 0);
+    const hwaddr avail = virtio_queue_get_avail_addr(vdev, 0);
+    const hwaddr used = virtio_queue_get_used_addr(vdev, 0);
+    const int num = virtio_queue_get_num(vdev, 0);
+
+    virtio_reset(vdev);
+    virtio_queue_set_num(vdev, 0, num);
+    virtio_queue_set_rings(vdev, 0, desc, avail, used);
+    virtio_queue_notify(vdev, 0);
+}
+
+typedef struct Reset {
+    run_on_cpu_func func;
+    struct scripted_shared *shared;
+} Reset;
+
 static void *reset_when_told(void *opaque)
 {
-    struct scripted_shared *shared = opaque;
+    g_autofree Reset *reset = opaque;
     Object *gpu;
 
-    wait_for_release(shared);
+    wait_for_release(reset->shared);
     bql_lock();
     gpu = object_resolve_path_type("", TYPE_VIRTIO_GPU_GL, NULL);
-    run_on_cpu(first_cpu, kick_and_reset, RUN_ON_CPU_HOST_PTR(gpu));
+    run_on_cpu(first_cpu, reset->func, RUN_ON_CPU_HOST_PTR(gpu));
     bql_unlock();
-    shared->watch = 0;
+    reset->shared->watch = 0;
     return NULL;
+}
+
+static void reset_from_vcpu(struct scripted_shared *shared,
+                            run_on_cpu_func func)
+{
+    Reset *reset = g_new(Reset, 1);
+
+    reset->func = func;
+    reset->shared = shared;
+    g_thread_unref(g_thread_new("reset", reset_when_told, reset));
 }
 
 /*
@@ -322,7 +352,10 @@ void scripted_watch(struct scripted_shared *shared)
         hold(shared);
         break;
     case SCRIPTED_WATCH_VCPU_RESET:
-        g_thread_unref(g_thread_new("reset", reset_when_told, shared));
+        reset_from_vcpu(shared, kick_and_reset);
+        break;
+    case SCRIPTED_WATCH_VCPU_RENEW:
+        reset_from_vcpu(shared, reset_and_kick);
         break;
     case SCRIPTED_WATCH_SLOTS:
         watch_slots(shared);
