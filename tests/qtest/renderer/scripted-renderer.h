@@ -189,6 +189,7 @@ struct scripted_shared {
     uint64_t inits;
     uint64_t cleanups;
     uint64_t kvm_enables;   /* of the right quirk */
+    uint64_t dontneeds;     /* madvise(): ranges whose contents may go */
 
     /* What the watcher was told, and sees */
     uint64_t address;       /* guest-physical, from the test */

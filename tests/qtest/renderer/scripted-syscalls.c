@@ -414,6 +414,14 @@ EXPORT int fcntl64(int fd, int cmd, ...)
     return do_fcntl(fd, cmd, arg);
 }
 
+EXPORT int madvise(void *addr, size_t len, int advice)
+{
+    if (advice == MADV_DONTNEED) {
+        scripted_shared()->dontneeds++;
+    }
+    return syscall(SYS_madvise, addr, len, advice);
+}
+
 static uint32_t kind_of_map(const struct open_fd *f, int prot, int flags)
 {
     if (f) {
