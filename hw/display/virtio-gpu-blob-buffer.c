@@ -205,22 +205,49 @@ static void find_exporter(VirtIOGPUBlobBuffer *buf, char *text)
     }
 }
 
-bool virtio_gpu_blob_buffer_read_exporter(VirtIOGPUBlobBuffer *buf)
+/* What is at the fd otherwise is the file that tells of it. */
+void virtio_gpu_blob_names_open(VirtIOGPUBlobNames *names)
 {
-    char path[32], text[FDINFO_MAX + 1];
-    ssize_t len;
-    int fd;
+    char path[32];
 
-    if (buf->facts.backing != VIRTIO_GPU_BLOB_BACKING_DMABUF) {
+    names->info = -1;
+    names->fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", names->fd);
+    if (names->fd >= 0) {
+        names->info = open(path, O_RDONLY | O_CLOEXEC);
+    }
+}
+
+void virtio_gpu_blob_names_close(VirtIOGPUBlobNames *names)
+{
+    if (names->info >= 0) {
+        close(names->info);
+    }
+    if (names->fd >= 0) {
+        close(names->fd);
+    }
+}
+
+/*
+ * The kernel looks up what is at the fd each time the file is read from its
+ * start (fs/proc/fd.c, seq_show()).  The buffer must not stay there, or it
+ * would live on.
+ */
+bool virtio_gpu_blob_buffer_read_exporter(VirtIOGPUBlobBuffer *buf,
+                                          const VirtIOGPUBlobNames *names)
+{
+    char text[FDINFO_MAX + 1];
+    ssize_t len;
+
+    if (buf->facts.backing != VIRTIO_GPU_BLOB_BACKING_DMABUF ||
+        names->info < 0) {
         return true;
     }
-    snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", buf->fd);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return errno != EMFILE && errno != ENFILE;
+    if (dup3(buf->fd, names->fd, O_CLOEXEC) < 0) {
+        return false;
     }
-    len = read(fd, text, FDINFO_MAX);
-    close(fd);
+    len = pread(names->info, text, FDINFO_MAX, 0);
+    dup3(names->info, names->fd, O_CLOEXEC);
     text[MAX(len, 0)] = '\0';
     find_exporter(buf, text);
     return true;

@@ -17,6 +17,19 @@
 #include "virtio-gpu-blob-host.h"
 
 /**
+ * VirtIOGPUBlobNames - how exporters' names are read
+ * @fd: a file descriptor at which buffers take turns, or -1
+ * @info: what the kernel tells of the file that is at @fd, or -1
+ *
+ * Opening and closing a file of /proc costs several times what reading it
+ * does, so one is held open, and the buffers come to it.
+ */
+typedef struct VirtIOGPUBlobNames {
+    int fd;
+    int info;
+} VirtIOGPUBlobNames;
+
+/**
  * VirtIOGPUBlobBuffer - a resource's buffer, while it is being mapped
  * @fd: a handle of our own, or -1
  * @facts: what is known; facts.exporter points to @exporter or is NULL
@@ -29,13 +42,27 @@ typedef struct VirtIOGPUBlobBuffer {
 } VirtIOGPUBlobBuffer;
 
 /**
+ * virtio_gpu_blob_names_open() - get ready to read names
+ * @names: end with virtio_gpu_blob_names_close()
+ *
+ * Without /proc no name is ever found.
+ */
+void virtio_gpu_blob_names_open(VirtIOGPUBlobNames *names);
+
+/**
+ * virtio_gpu_blob_names_close() - undo virtio_gpu_blob_names_open()
+ * @names: opened
+ */
+void virtio_gpu_blob_names_close(VirtIOGPUBlobNames *names);
+
+/**
  * virtio_gpu_blob_buffer_open() - get hold of a buffer and ask about it
  * @buf: filled in; end with virtio_gpu_blob_buffer_close()
  * @host: the host; nothing is asked about a buffer of a confidential guest
  * @resource_id: known to the renderer
  * @size: the blob's size in bytes
  *
- * All but the exporter's name, which is slow to read.  Shared memory is sealed
+ * All but the exporter's name, which is seldom needed.  Shared memory is sealed
  * against shrinking, where it is not sealed against seals: its length is then
  * what it was found to be for as long as it is mapped.
  */
@@ -46,14 +73,16 @@ void virtio_gpu_blob_buffer_open(VirtIOGPUBlobBuffer *buf,
 /**
  * virtio_gpu_blob_buffer_read_exporter() - read the exporter's name
  * @buf: an open buffer; facts.exporter stays NULL where there is none
+ * @names: the device's
  *
  * The first exp_name of /proc/self/fdinfo/FD: what follows it can be set by
  * anyone who holds the buffer (drivers/dma-buf/dma-buf.c,
  * dma_buf_show_fdinfo()).
  *
- * Returns: false if there are no fds left to read it with
+ * Returns: false if the limit on file descriptors is below @names->fd by now
  */
-bool virtio_gpu_blob_buffer_read_exporter(VirtIOGPUBlobBuffer *buf);
+bool virtio_gpu_blob_buffer_read_exporter(VirtIOGPUBlobBuffer *buf,
+                                          const VirtIOGPUBlobNames *names);
 
 /**
  * virtio_gpu_blob_buffer_close() - let go of a buffer

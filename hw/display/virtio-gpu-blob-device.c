@@ -109,6 +109,7 @@ bool virtio_gpu_blob_realize(VirtIOGPUGL *gl, Error **errp)
 {
     gl->blobs = g_new0(VirtIOGPUBlobs, 1);
     virtio_gpu_blob_mappings_init(&gl->blobs->mappings, VIRTIO_GPU(gl));
+    virtio_gpu_blob_names_open(&gl->blobs->names);
     if (!open_window(gl->blobs, VIRTIO_GPU_BASE(gl), errp)) {
         virtio_gpu_blob_unrealize(gl);
         return false;
@@ -119,6 +120,7 @@ bool virtio_gpu_blob_realize(VirtIOGPUGL *gl, Error **errp)
 void virtio_gpu_blob_unrealize(VirtIOGPUGL *gl)
 {
     virtio_gpu_blob_mappings_destroy(&gl->blobs->mappings);
+    virtio_gpu_blob_names_close(&gl->blobs->names);
     g_free(gl->blobs);
     gl->blobs = NULL;
 }

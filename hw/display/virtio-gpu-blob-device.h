@@ -16,6 +16,7 @@
 
 #if VIRGL_VERSION_MAJOR >= 1
 
+#include "virtio-gpu-blob-buffer.h"
 #include "virtio-gpu-blob-host.h"
 #include "virtio-gpu-blob-mapping.h"
 #include "virtio-gpu-blob-report.h"
@@ -23,12 +24,14 @@
 /**
  * VirtIOGPUBlobs - a device's blobs
  * @host: what the host does with a guest's cache type
+ * @names: how exporters' names are read
  * @mappings: what is mapped
  * @refusals: what was not
  * @log: keeps the guest from filling the log
  */
 typedef struct VirtIOGPUBlobs {
     VirtIOGPUBlobHost host;
+    VirtIOGPUBlobNames names;
     VirtIOGPUBlobMappings mappings;
     VirtIOGPUBlobRefusals refusals;
     VirtIOGPUBlobLog log;

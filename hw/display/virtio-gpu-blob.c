@@ -96,7 +96,7 @@ static void ask(MapRequest *req)
                                 req->subject.resource_id, req->subject.size);
     needed = virtio_gpu_blob_needs_exporter_name(facts, req->subject.policy);
     if ((needed || is_traced()) &&
-        !virtio_gpu_blob_buffer_read_exporter(&req->buf)) {
+        !virtio_gpu_blob_buffer_read_exporter(&req->buf, &req->blobs->names)) {
         facts->no_fds_left = facts->no_fds_left || needed;
     }
 }
@@ -106,7 +106,7 @@ static void prepare_log(MapRequest *req)
 {
     if (!req->verdict.voucher && !req->buf.facts.exporter &&
         virtio_gpu_blob_log_has_room(&req->blobs->log)) {
-        virtio_gpu_blob_buffer_read_exporter(&req->buf);
+        virtio_gpu_blob_buffer_read_exporter(&req->buf, &req->blobs->names);
     }
 }
 

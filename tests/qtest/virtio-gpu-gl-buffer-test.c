@@ -138,8 +138,6 @@ static void test_no_fds(void)
           UNSPEC },
         { "no fd to give", POINTER, 0, GRANTED },
         { "no fd to give, and not enough", POINTER, 3, GRANTED },
-        { "a name to read", SCRIPTED_DMABUF | SCRIPTED_EXP_UDMABUF |
-          SCRIPTED_WORD_WC, 1, GRANTED },
     };
     GPU *gpu = gpu_start_plain();
     size_t i;
@@ -179,18 +177,37 @@ static void test_no_fd_to_keep(void)
     gpu_finish(gpu);
 }
 
-/* A name that nobody needs is not missed. */
-static void test_no_fd_for_trace(void)
+/* An exporter's name can be read with no more than the buffer's own. */
+static void test_no_fd_for_name(void)
 {
-    GPU *gpu = gpu_start(&(GPUConfig) {
-        .hostmem = 64 * GPU_MIB, .args = "-trace virtio_gpu_blob_decision",
-    });
+    GPU *gpu = gpu_start_plain();
     struct rlimit old;
 
-    gpu_create(gpu, 1, CACHED_BUF, GPU_PAGE);
+    gpu_create(gpu, 1, SCRIPTED_DMABUF | SCRIPTED_EXP_UDMABUF |
+               SCRIPTED_WORD_WC, GPU_PAGE);
     old = leave_fds(gpu, 1);
     g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
     restore_fds(gpu, &old);
+    g_assert_cmpuint(gpu_shared(gpu)->names, ==, 1);
+    gpu_unmap(gpu, 1);
+    /* Unless there may not be as many as there are */
+    gpu_fail(gpu, SCRIPTED_DUP3, 0, 1);
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, NO_MEMORY);
+    g_assert_cmpuint(gpu_refused(gpu, "no-file-descriptor"), ==, 1);
+    gpu_unref(gpu, 1);
+    gpu_finish(gpu);
+}
+
+/* A name that nobody needs is not missed. */
+static void test_no_name_for_trace(void)
+{
+    GPU *gpu = gpu_start(&(GPUConfig) {
+        .hostmem = WINDOW, .args = "-trace virtio_gpu_blob_decision",
+    });
+
+    gpu_create(gpu, 1, CACHED_BUF, GPU_PAGE);
+    gpu_fail(gpu, SCRIPTED_DUP3, 0, 1);
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
     gpu_unref(gpu, 1);
     gpu_finish(gpu);
 }
@@ -203,7 +220,8 @@ int main(int argc, char **argv)
         { "offset", test_offset },
         { "no-fds", test_no_fds },
         { "no-fd-to-keep", test_no_fd_to_keep },
-        { "no-fd-for-trace", test_no_fd_for_trace },
+        { "no-fd-for-name", test_no_fd_for_name },
+        { "no-name-for-trace", test_no_name_for_trace },
     };
 
     return gpu_run_tests(argc, argv, "buffer", tests, G_N_ELEMENTS(tests));

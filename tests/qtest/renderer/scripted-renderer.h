@@ -113,6 +113,7 @@
 #define SCRIPTED_MAP_STORE      8  /* PROT_NONE with MAP_FIXED */
 #define SCRIPTED_MAP_FREE       16 /* a buffer, anywhere */
 #define SCRIPTED_MEMFD          32 /* memfd_create() */
+#define SCRIPTED_DUP3           64 /* dup3() of a buffer */
 
 /* The accelerator pretends to be KVM while a device is realized */
 #define SCRIPTED_KVM_PLAIN      1  /* no quirks can be switched off */

@@ -46,7 +46,8 @@ struct open_fd {
 };
 
 static struct open_fd fds[SCRIPTED_FDS];
-static int name_fds[SCRIPTED_EXP__MAX];
+/* The fd that a file of /proc/self/fdinfo tells of, or 0 */
+static int tells_of[SCRIPTED_FDS];
 
 static struct open_fd *find_fd(int fd)
 {
@@ -245,53 +246,48 @@ static const char *const name_texts[SCRIPTED_EXP__MAX] = {
     "pos:\t0\nexp_name:\tudmabuf",
 };
 
-static int name_fd(unsigned exp)
+static int do_open(const char *path, int flags, mode_t mode)
 {
-    const char *text = name_texts[exp];
-    int fd;
+    static const char fdinfo[] = "/proc/self/fdinfo/";
+    int fd = syscall(SYS_openat, AT_FDCWD, path, flags, mode);
 
-    if (!name_fds[exp]) {
-        fd = syscall(SYS_memfd_create, "scripted-name", MFD_CLOEXEC);
-        if (syscall(SYS_write, fd, text, strlen(text)) < 0) {
-            abort();
-        }
-        name_fds[exp] = fd;
+    if (fd >= 0 && fd < SCRIPTED_FDS) {
+        tells_of[fd] = strncmp(path, fdinfo, sizeof(fdinfo) - 1)
+                       ? 0 : atoi(path + sizeof(fdinfo) - 1);
     }
-    return name_fds[exp];
+    return fd;
 }
 
 /* Reads the real file too: the kernel's share of the cost */
-static int open_fdinfo(const char *path, const struct open_fd *f)
+static ssize_t do_pread(int fd, void *buf, size_t len, off_t offset)
 {
-    unsigned exp = SCRIPTED_EXP(f->blob_id);
-    char text[512];
-    int fd = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+    ssize_t ret = syscall(SYS_pread64, fd, buf, len, offset);
+    const struct open_fd *f = fd >= 0 && fd < SCRIPTED_FDS && tells_of[fd]
+                              ? find_fd(tells_of[fd]) : NULL;
+    unsigned exp = f ? SCRIPTED_EXP(f->blob_id) : 0;
 
-    scripted_shared()->names++;
-    if (fd >= 0) {
-        syscall(SYS_read, fd, text, sizeof(text));
-        syscall(SYS_close, fd);
+    if (!f) {
+        return ret;
     }
+    scripted_shared()->names++;
     if (exp == SCRIPTED_EXP(SCRIPTED_EXP_MISSING) || exp >= SCRIPTED_EXP__MAX) {
         errno = ENOENT;
         return -1;
     }
-    snprintf(text, sizeof(text), "/proc/self/fd/%d", name_fd(exp));
-    return syscall(SYS_openat, AT_FDCWD, text, O_RDONLY | O_CLOEXEC);
+    ret = strlen(name_texts[exp]);
+    ret = ret < len ? ret : len;
+    memcpy(buf, name_texts[exp], ret);
+    return ret;
 }
 
-static int do_open(const char *path, int flags, mode_t mode)
+EXPORT ssize_t pread(int fd, void *buf, size_t len, off_t offset)
 {
-    static const char fdinfo[] = "/proc/self/fdinfo/";
+    return do_pread(fd, buf, len, offset);
+}
 
-    if (!strncmp(path, fdinfo, sizeof(fdinfo) - 1)) {
-        const struct open_fd *f = find_fd(atoi(path + sizeof(fdinfo) - 1));
-
-        if (f) {
-            return open_fdinfo(path, f);
-        }
-    }
-    return syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+EXPORT ssize_t pread64(int fd, void *buf, size_t len, off64_t offset)
+{
+    return do_pread(fd, buf, len, offset);
 }
 
 #define DEFINE_OPEN(name)                               \
@@ -376,6 +372,20 @@ static int dup_fd(int fd, const struct open_fd *f)
         scripted_shared()->dups++;
     }
     return copy;
+}
+
+/* What was at @new is closed; here only buffers that were put there so. */
+EXPORT int dup3(int fd, int new, int flags)
+{
+    const struct open_fd *f = find_fd(fd);
+    int ret = f && is_to_fail(SCRIPTED_DUP3)
+              ? -1 : syscall(SYS_dup3, fd, new, flags);
+
+    if (ret >= 0 && ret < SCRIPTED_FDS) {
+        fds[ret] = f ? (struct open_fd) { .blob_id = f->blob_id, .open = true }
+                     : (struct open_fd) { };
+    }
+    return ret;
 }
 
 static int do_fcntl(int fd, int cmd, void *arg)
