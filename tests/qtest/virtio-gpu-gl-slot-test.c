@@ -155,6 +155,28 @@ static void test_cannot_come_back(void)
     gpu_finish(gpu);
 }
 
+/* The window is not migrated, so its slot is left alone. */
+static void test_dirty_log(void)
+{
+    GPU *gpu = start();
+    uint64_t slots, logged;
+
+    map_all(gpu);
+    slots = gpu_shared(gpu)->slots;
+    logged = gpu_shared(gpu)->logged;
+    qtest_qmp_assert_success(gpu_qts(gpu),
+        "{ 'execute': 'calc-dirty-rate',"
+        "  'arguments': { 'calc-time': 1, 'mode': 'dirty-bitmap' } }");
+    while (gpu_shared(gpu)->logged == logged) {
+        g_usleep(10 * 1000);
+    }
+    g_usleep(1500 * 1000);
+    check_all(gpu, 0);
+    g_assert_cmpuint(gpu_shared(gpu)->slots, ==, slots);
+    unref_all(gpu);
+    gpu_finish(gpu);
+}
+
 /* Nobody else makes slots: a handle would be kept for nothing. */
 static void test_no_kvm(void)
 {
@@ -177,6 +199,7 @@ int main(int argc, char **argv)
         { "split", test_split },
         { "reset", test_reset },
         { "cannot-come-back", test_cannot_come_back },
+        { "dirty-log", test_dirty_log },
         { "no-kvm", test_no_kvm },
     };
 

@@ -202,6 +202,7 @@ struct scripted_shared {
     uint64_t discarded;
     uint64_t is_populated;  /* the page at address */
     uint64_t slots;         /* made over the window */
+    uint64_t logged;        /* ranges whose dirty pages are logged */
 
     /* A buffer's fd in the renderer, by resource id modulo SCRIPTED_FDS */
     int32_t fd[SCRIPTED_FDS];

@@ -291,6 +291,18 @@ static void make_slot(Slots *slots, const MemoryRegionSection *s)
     slots->shared->slots++;
 }
 
+/* The flags of a slot change: it is refused just as a new one. */
+static void slots_log_start(MemoryListener *listener, MemoryRegionSection *s,
+                            int old, int new)
+{
+    Slots *slots = container_of(listener, Slots, listener);
+
+    slots->shared->logged++;
+    if (!strcmp(memory_region_name(s->mr), "virtio-gpu-blob-window")) {
+        make_slot(slots, s);
+    }
+}
+
 static void slots_commit(MemoryListener *listener)
 {
     Slots *slots = container_of(listener, Slots, listener);
@@ -313,6 +325,7 @@ static void watch_slots(struct scripted_shared *shared)
         .name = "scripted-slots",
         .priority = MEMORY_LISTENER_PRIORITY_ACCEL,
         .region_add = slots_add,
+        .log_start = slots_log_start,
         .commit = slots_commit,
     };
     memory_listener_register(&slots->listener, &address_space_memory);
