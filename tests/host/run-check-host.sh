@@ -27,6 +27,9 @@ Runs these steps, each in a machine of its own and bounded in time:
   vfio          what a device given to the guest can reach of the window
   guests        other guests: kernels and tests that others wrote
   gap           Debian 12's kernel as the host: buffers that fail to map
+
+and, only when it is named, as its figures are for a reader to judge:
+  bench         Debian 12's kernel as the host: what a blob costs
 USAGE
 }
 
@@ -35,9 +38,9 @@ case ${1:-} in
 esac
 if [ $# -gt 0 ]; then
     for step; do
-        case " ${STEPS[*]} " in
+        case " ${STEPS[*]} bench " in
         *" $step "*) ;;
-        *) die "no such step: $step" "one of: ${STEPS[*]}" ;;
+        *) die "no such step: $step" "one of: ${STEPS[*]} bench" ;;
         esac
     done
     STEPS=("$@")
@@ -409,6 +412,33 @@ awk '
     /^ *ok / { good++ }
     /^ *not ok|Bail out/ { bad++ }
     END { print good + 0 " passed, " bad + 0 " failed" }' /run/t/gap.log >/run/out/result.log
+JOB
+        )
+}
+
+# What map and unmap cost beside the system calls that they consist of, in a
+# host that is emulated: the figures are for comparison with each other
+step_bench()
+{
+    local program=$OUR_DIR/tests/qtest/virtio-gpu-gl-bench bin=$OUT/bench-bin
+    run "$TOP/scripts/build.sh" tests/qtest/virtio-gpu-gl-bench \
+        tests/qtest/renderer/libscripted-renderer.so \
+        tests/qtest/renderer/libscripted-watcher.so
+    if ! suite_kernel bookworm; then
+        skip bench "no kernel of bookworm could be had: $(tail -n 1 "$CACHE/kernel-bookworm.log" 2>/dev/null)"
+        return
+    fi
+    mkdir -p "$bin"
+    printf '#!/bin/sh\nexec %s "$@"\n' "$(quote "${QEMU[@]}")" >"$bin/qemu-system-x86_64"
+    chmod +x "$bin/qemu-system-x86_64"
+    machine bench 900 --tree="$TREE" --memory=2G < <(cat <<JOB
+export QTEST_QEMU_BINARY=$(quote "$(inside "$bin")/qemu-system-x86_64")
+export XDG_RUNTIME_DIR=/run/t TMPDIR=/run/t SDL_VIDEODRIVER=offscreen
+for round in 1 2 3 4 5; do
+    $(quote "$program") floor 0 25
+    $(quote "$program") ours 0 25 answers shm
+done >/run/t/bench.tsv 2>/run/t/bench.err
+awk -f bench-table.awk /run/t/bench.tsv >/run/out/result.log
 JOB
         )
 }
