@@ -5,6 +5,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/atomic.h"
 #include "qemu/timer.h"
 #include "hw/core/cpu.h"
 #include "system/accel-blocker.h"
@@ -47,7 +48,7 @@ static void for_each_kept(VirtIOGPUBlobAside *aside, EachKept *func)
          node; node = interval_tree_iter_next(node, 0, UINT64_MAX)) {
         VirtIOGPUBlobPlace *place = virtio_gpu_blob_place_of(node);
 
-        if (place->kept >= 0) {
+        if (place->kept >= 0 && !qatomic_read(&place->lost)) {
             func(aside, place);
         }
     }
@@ -68,6 +69,7 @@ static void come_back(VirtIOGPUBlobAside *aside, VirtIOGPUBlobPlace *place)
 {
     if (virtio_gpu_blob_holes_uncover(aside->holes, place, place->kept)) {
         virtio_gpu_blob_aside_drop(aside, place);
+        virtio_gpu_blob_holes_lose(aside->holes, place);
         aside->lost++;
     }
 }

@@ -8,8 +8,10 @@
 #include "qapi/error.h"
 #include "qapi/util.h"
 #include "qapi/visitor.h"
+#include "qemu/cutils.h"
 #include "qobject/qdict.h"
 #include "qobject/qlist.h"
+#include "virtio-gpu-blob-buffer.h"
 #include "virtio-gpu-blob-device.h"
 
 /*
@@ -86,6 +88,36 @@ void virtio_gpu_blob_class_init(ObjectClass *oc)
 }
 
 /*
+ * Buffers that lose their pages
+ */
+
+/* The renderer has the buffer still. */
+static void read_exporter(VirtIOGPUBlobs *blobs, VirtIOGPUBlobMapping *m)
+{
+    VirtIOGPUBlobBuffer buf;
+
+    virtio_gpu_blob_buffer_open(&buf, &blobs->host, m->resource_id,
+                                virtio_gpu_blob_place_len(&m->place));
+    virtio_gpu_blob_buffer_read_exporter(&buf, &blobs->names);
+    pstrcpy(m->exporter, sizeof(m->exporter), buf.facts.exporter ?: "");
+    virtio_gpu_blob_buffer_close(&buf);
+}
+
+static void on_lost(VirtIOGPUBlobMapping *m)
+{
+    VirtIOGPUBlobs *blobs = container_of(m->mappings, VirtIOGPUBlobs,
+                                         mappings);
+
+    if (!virtio_gpu_blob_log_open(&blobs->log)) {
+        return;
+    }
+    if (!*m->exporter) {
+        read_exporter(blobs, m);
+    }
+    virtio_gpu_blob_log_lost(m);
+}
+
+/*
  * Life
  */
 
@@ -108,7 +140,9 @@ static bool open_window(VirtIOGPUBlobs *blobs, VirtIOGPUBase *b, Error **errp)
 bool virtio_gpu_blob_realize(VirtIOGPUGL *gl, Error **errp)
 {
     gl->blobs = g_new0(VirtIOGPUBlobs, 1);
-    virtio_gpu_blob_mappings_init(&gl->blobs->mappings, VIRTIO_GPU(gl));
+    virtio_gpu_blob_mappings_init(&gl->blobs->mappings, VIRTIO_GPU(gl),
+                                  on_lost);
+    virtio_gpu_blob_vcpus_init(&gl->blobs->vcpus, &gl->blobs->mappings);
     virtio_gpu_blob_names_open(&gl->blobs->names);
     if (!open_window(gl->blobs, VIRTIO_GPU_BASE(gl), errp)) {
         virtio_gpu_blob_unrealize(gl);
@@ -119,6 +153,7 @@ bool virtio_gpu_blob_realize(VirtIOGPUGL *gl, Error **errp)
 
 void virtio_gpu_blob_unrealize(VirtIOGPUGL *gl)
 {
+    virtio_gpu_blob_vcpus_destroy(&gl->blobs->vcpus);
     virtio_gpu_blob_mappings_destroy(&gl->blobs->mappings);
     virtio_gpu_blob_names_close(&gl->blobs->names);
     g_free(gl->blobs);

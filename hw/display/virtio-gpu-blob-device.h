@@ -20,12 +20,14 @@
 #include "virtio-gpu-blob-host.h"
 #include "virtio-gpu-blob-mapping.h"
 #include "virtio-gpu-blob-report.h"
+#include "virtio-gpu-blob-vcpu.h"
 
 /**
  * VirtIOGPUBlobs - a device's blobs
  * @host: what the host does with a guest's cache type
  * @names: how exporters' names are read
  * @mappings: what is mapped
+ * @vcpus: who looks at it, under KVM
  * @refusals: what was not
  * @log: keeps the guest from filling the log
  */
@@ -33,6 +35,7 @@ typedef struct VirtIOGPUBlobs {
     VirtIOGPUBlobHost host;
     VirtIOGPUBlobNames names;
     VirtIOGPUBlobMappings mappings;
+    VirtIOGPUBlobVCPUs vcpus;
     VirtIOGPUBlobRefusals refusals;
     VirtIOGPUBlobLog log;
 } VirtIOGPUBlobs;

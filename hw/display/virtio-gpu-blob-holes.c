@@ -6,6 +6,7 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qemu/atomic.h"
 #include "qemu/madvise.h"
 #include "qemu/memfd.h"
 #include "qemu/units.h"
@@ -66,11 +67,9 @@ static void advise(const VirtIOGPUBlobHoles *holes, void *at, uint64_t len)
  * file's may be called for an address in the window, unless it was found that
  * its failure leaves what is there (virtio-gpu-blob-mmap.h).
  */
-static bool show_hole(const VirtIOGPUBlobHoles *holes, uint64_t offset,
-                      uint64_t len, uint64_t start)
+static bool show_hole(const VirtIOGPUBlobHoles *holes, void *at, uint64_t len,
+                      uint64_t start)
 {
-    void *at = holes->base + offset;
-
     if (mmap(at, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
              holes->fd, start) == MAP_FAILED) {
         return false;
@@ -101,10 +100,25 @@ static bool punch(const VirtIOGPUBlobHoles *holes, uint64_t offset,
         uint64_t start = offset % holes->period;
         uint64_t n = MIN(len, holes->period - start);
 
-        if (!show_hole(holes, offset, n, start)) {
+        if (!show_hole(holes, holes->base + offset, n, start)) {
             return false;
         }
         offset += n;
+        len -= n;
+    }
+    return true;
+}
+
+bool virtio_gpu_blob_holes_show(const VirtIOGPUBlobHoles *holes, void *at,
+                                uint64_t len)
+{
+    while (len) {
+        uint64_t n = MIN(len, holes->period);
+
+        if (!show_hole(holes, at, n, 0)) {
+            return false;
+        }
+        at += n;
         len -= n;
     }
     return true;
@@ -120,7 +134,7 @@ static bool fill_store(VirtIOGPUBlobHoles *holes)
     uint8_t *store;
     size_t i;
 
-    if (holes->store) {
+    if (qatomic_read(&holes->store)) {
         return true;
     }
     store = mmap(NULL, holes->store_len, PROT_NONE,
@@ -135,15 +149,17 @@ static bool fill_store(VirtIOGPUBlobHoles *holes)
             return false;
         }
     }
-    holes->store = store;
+    qatomic_set(&holes->store, store);
     return true;
 }
 
+/* A signal handler may do so, too. */
 static void spend_store(VirtIOGPUBlobHoles *holes)
 {
-    if (holes->store) {
-        munmap(holes->store, holes->store_len);
-        holes->store = NULL;
+    void *store = qatomic_xchg(&holes->store, NULL);
+
+    if (store) {
+        munmap(store, holes->store_len);
     }
 }
 
@@ -245,12 +261,17 @@ static void record(VirtIOGPUBlobHoles *holes, VirtIOGPUBlobPlace *place)
 {
     holes->gaps += gaps_made(holes, place);
     holes->count++;
+    qemu_spin_lock(&holes->losses->lock);
     interval_tree_insert(&place->node, &holes->filled);
+    qemu_spin_unlock(&holes->losses->lock);
 }
 
 static void forget(VirtIOGPUBlobHoles *holes, VirtIOGPUBlobPlace *place)
 {
+    qemu_spin_lock(&holes->losses->lock);
     interval_tree_remove(&place->node, &holes->filled);
+    virtio_gpu_blob_losses_forget(holes->losses, place);
+    qemu_spin_unlock(&holes->losses->lock);
     holes->count--;
     holes->gaps -= gaps_made(holes, place);
 }
@@ -270,12 +291,14 @@ int virtio_gpu_blob_holes_fill(VirtIOGPUBlobHoles *holes, int fd, bool shm,
         !make_way(holes, place->node.start, place->node.last)) {
         return -ENOMEM;
     }
+    record(holes, place);
     ret = show_buffer(holes, place, fd, shm);
-    if (!ret) {
-        record(holes, place);
-    } else if (ret == -ENOMEM) {
+    if (ret == -ENOMEM) {
         /* All that may leave nothing behind */
         mend(holes, place);
+    }
+    if (ret) {
+        forget(holes, place);
     }
     return ret;
 }
@@ -287,7 +310,7 @@ static bool vacate(VirtIOGPUBlobHoles *holes, const VirtIOGPUBlobPlace *place)
     uint64_t len = virtio_gpu_blob_place_len(place);
 
     /* The file's start follows nothing: this merges with no neighbour. */
-    if (!show_hole(holes, offset, len, 0)) {
+    if (!show_hole(holes, holes->base + offset, len, 0)) {
         spend_store(holes);
         return punch(holes, offset, len);
     }
@@ -328,7 +351,8 @@ bool virtio_gpu_blob_holes_cover(VirtIOGPUBlobHoles *holes,
     uint64_t offset = virtio_gpu_blob_place_offset(place);
     uint64_t len = virtio_gpu_blob_place_len(place);
 
-    return (len <= holes->period && show_hole(holes, offset, len, 0)) ||
+    return (len <= holes->period &&
+            show_hole(holes, holes->base + offset, len, 0)) ||
            mend(holes, place);
 }
 
@@ -356,6 +380,60 @@ void virtio_gpu_blob_holes_trim(VirtIOGPUBlobHoles *holes)
     virtio_gpu_blob_holes_tidy(holes);
     fallocate(holes->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
               0, holes->period);
+}
+
+/*
+ * Buffers that lose their pages
+ */
+
+static bool lose(VirtIOGPUBlobHoles *holes, void *addr)
+{
+    uint64_t offset = (uint8_t *)addr - holes->base;
+    IntervalTreeNode *node = interval_tree_iter_first(&holes->filled, offset,
+                                                      offset);
+    VirtIOGPUBlobPlace *place = node ? virtio_gpu_blob_place_of(node) : NULL;
+
+    if (virtio_gpu_blob_losses_doubt(place, addr)) {
+        return true;
+    }
+    if (!place || place->lost || !mend(holes, place)) {
+        return false;
+    }
+    virtio_gpu_blob_losses_add(holes->losses, place);
+    return true;
+}
+
+void virtio_gpu_blob_holes_lose(VirtIOGPUBlobHoles *holes,
+                                VirtIOGPUBlobPlace *place)
+{
+    qemu_spin_lock(&holes->losses->lock);
+    if (!place->lost) {
+        virtio_gpu_blob_losses_add(holes->losses, place);
+    }
+    qemu_spin_unlock(&holes->losses->lock);
+}
+
+/* All of a buffer, so that its pages are not lost mapping by mapping */
+static bool on_fault(void *opaque, void *addr)
+{
+    VirtIOGPUBlobHoles *holes = opaque;
+    bool mended;
+
+    qemu_spin_lock(&holes->losses->lock);
+    mended = lose(holes, addr);
+    qemu_spin_unlock(&holes->losses->lock);
+    return mended;
+}
+
+static void watch(VirtIOGPUBlobHoles *holes)
+{
+    holes->watch = (VirtIOGPUBlobWatch) {
+        .start = holes->base,
+        .len = holes->size,
+        .mend = on_fault,
+        .opaque = holes,
+    };
+    virtio_gpu_blob_watch(&holes->watch);
 }
 
 /*
@@ -397,8 +475,10 @@ static bool reserve(VirtIOGPUBlobHoles *holes)
 }
 
 bool virtio_gpu_blob_holes_init(VirtIOGPUBlobHoles *holes, uint64_t size,
-                                bool dumped, Error **errp)
+                                bool dumped, VirtIOGPUBlobLosses *losses,
+                                Error **errp)
 {
+    holes->losses = losses;
     holes->size = size;
     holes->page_size = qemu_real_host_page_size();
     holes->dumped = dumped;
@@ -415,6 +495,7 @@ bool virtio_gpu_blob_holes_init(VirtIOGPUBlobHoles *holes, uint64_t size,
     }
     if (reserve(holes) && punch(holes, 0, size) && fill_store(holes)) {
         holes->keeps = virtio_gpu_blob_mmap_probe();
+        watch(holes);
         return true;
     }
     error_setg_errno(errp, errno, "hostmem: cannot reserve a window of "
@@ -427,6 +508,9 @@ bool virtio_gpu_blob_holes_init(VirtIOGPUBlobHoles *holes, uint64_t size,
 
 void virtio_gpu_blob_holes_destroy(VirtIOGPUBlobHoles *holes)
 {
+    if (holes->watch.len) {
+        virtio_gpu_blob_unwatch(&holes->watch);
+    }
     g_queue_clear_full(&holes->vacant_by_age, g_free);
     spend_store(holes);
     if (holes->fd >= 0) {

@@ -14,11 +14,16 @@
  * BQL held; in the main loop, or in the thread that changes guest memory
  * (virtio-gpu-blob-aside.h).  vCPUs and other threads read and write the
  * window meanwhile: at no time may anything show there but a buffer or a hole.
+ * Where such an access finds that the buffer has lost its pages, its signal
+ * handler puts a hole in the buffer's place (virtio-gpu-blob-fault.h), so a
+ * place is known before its buffer shows, and until a hole does.
  */
 
 #ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_HOLES_H
 #define HW_DISPLAY_VIRTIO_GPU_BLOB_HOLES_H
 
+#include "virtio-gpu-blob-fault.h"
+#include "virtio-gpu-blob-loss.h"
 #include "virtio-gpu-blob-mmap.h"
 #include "virtio-gpu-blob-place.h"
 
@@ -37,6 +42,8 @@
  * @store: mappings kept in store, or NULL: a hole can always be put back,
  *         even when the kernel has no more for this process
  * @store_len: bytes
+ * @watch: who is told of a SIGBUS in the window
+ * @losses: the device's; its lock is for @filled, too
  * @filled: the places where buffers are
  * @count: how many they are
  * @gaps: runs of pages between them
@@ -55,6 +62,8 @@ typedef struct VirtIOGPUBlobHoles {
     uint64_t period;
     void *store;
     size_t store_len;
+    VirtIOGPUBlobWatch watch;
+    VirtIOGPUBlobLosses *losses;
     IntervalTreeRoot filled;
     uint64_t count;
     uint64_t gaps;
@@ -92,12 +101,14 @@ uint64_t virtio_gpu_blob_holes_begin(uint64_t from, uint64_t page_size,
  * @holes: end with virtio_gpu_blob_holes_destroy(), after a failure too
  * @size: bytes, a power of two and a multiple of the host's page
  * @dumped: shall it be in QEMU's core?
+ * @losses: the device's; must outlive @holes
  * @errp: set when the address space or the memory cannot be had
  *
  * Returns: false on error
  */
 bool virtio_gpu_blob_holes_init(VirtIOGPUBlobHoles *holes, uint64_t size,
-                                bool dumped, Error **errp);
+                                bool dumped, VirtIOGPUBlobLosses *losses,
+                                Error **errp);
 
 /**
  * virtio_gpu_blob_holes_destroy() - give back all but the address space
@@ -182,6 +193,27 @@ int virtio_gpu_blob_holes_uncover(VirtIOGPUBlobHoles *holes,
  * Where the kernel has no memory, some stay as they are.
  */
 void virtio_gpu_blob_holes_tidy(VirtIOGPUBlobHoles *holes);
+
+/**
+ * virtio_gpu_blob_holes_show() - show a hole outside of the window
+ * @holes: the window's address space
+ * @at: page aligned; what is there goes
+ * @len: bytes, a multiple of the host's page
+ *
+ * Any thread, a signal handler too.
+ *
+ * Returns: false if the kernel has no memory
+ */
+bool virtio_gpu_blob_holes_show(const VirtIOGPUBlobHoles *holes, void *at,
+                                uint64_t len);
+
+/**
+ * virtio_gpu_blob_holes_lose() - a buffer could not come back
+ * @holes: the window's address space
+ * @place: covered; lost from now on
+ */
+void virtio_gpu_blob_holes_lose(VirtIOGPUBlobHoles *holes,
+                                VirtIOGPUBlobPlace *place);
 
 /**
  * virtio_gpu_blob_holes_trim() - tidy, and give the memory back

@@ -14,7 +14,11 @@
 int kvm_vm_ioctl(KVMState *s, unsigned long type, ...);
 #endif
 
-/* One module serves emulators built with and without KVM. */
+/*
+ * One module serves emulators built with and without KVM, and with and without
+ * what this series adds to it.
+ */
 #pragma weak kvm_vm_ioctl
+#pragma weak kvm_add_memory_fault_notifier
 
 #endif /* HW_DISPLAY_VIRTIO_GPU_BLOB_KVM_H */

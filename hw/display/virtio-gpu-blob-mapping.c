@@ -5,7 +5,10 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/atomic.h"
 #include "qemu/cutils.h"
+#include "hw/virtio/virtio.h"
+#include "hw/virtio/virtio-gpu-map-info.h"
 #include "trace.h"
 #include "virtio-gpu-blob-mapping.h"
 
@@ -115,6 +118,73 @@ virtio_gpu_blob_mapping_place(VirtIOGPUBlobMappings *mappings,
 }
 
 /*
+ * Lose
+ */
+
+static VirtIOGPUBlobMapping *mapping_of(VirtIOGPUBlobPlace *place)
+{
+    return container_of(place, VirtIOGPUBlobMapping, place);
+}
+
+static void lost(VirtIOGPUBlobMapping *m)
+{
+    if (!m->region) {
+        virtio_gpu_blob_window_lost(m->mappings->window, &m->place);
+    }
+    trace_virtio_gpu_blob_lost(m->resource_id,
+                               virtio_gpu_blob_place_offset(&m->place),
+                               virtio_gpu_blob_place_len(&m->place));
+    m->mappings->lost(m);
+}
+
+static void tell_losses(void *opaque)
+{
+    VirtIOGPUBlobMappings *mappings = opaque;
+    VirtIOGPUBlobPlace *place;
+
+    while ((place = virtio_gpu_blob_losses_take(&mappings->losses))) {
+        lost(mapping_of(place));
+    }
+}
+
+/* In a signal handler */
+static void on_loss(void *opaque)
+{
+    qemu_bh_schedule(opaque);
+}
+
+static bool cover(void *opaque, void *at, uint64_t len)
+{
+    const VirtIOGPUBlobMappings *mappings = opaque;
+
+    return virtio_gpu_blob_window_cover(mappings->window, at, len);
+}
+
+/* Of what is not cached, not every host lets atomic operations through. */
+static void touch(VirtIOGPUBlobMapping *m)
+{
+    bool write = m->backing == VIRTIO_GPU_BLOB_BACKING_DMABUF &&
+                 m->verdict.map_info == VIRTIO_GPU_MAP_CACHE_CACHED;
+
+    if (m->region) {
+        virtio_gpu_blob_region_touch(m->region);
+    } else {
+        virtio_gpu_blob_window_touch(m->mappings->window, &m->place, write);
+    }
+}
+
+bool virtio_gpu_blob_mappings_touch(VirtIOGPUBlobMappings *mappings)
+{
+    uint64_t before = qatomic_read(&mappings->losses.count);
+    VirtIOGPUBlobMapping *m;
+
+    QTAILQ_FOREACH(m, &mappings->shown, next) {
+        touch(m);
+    }
+    return qatomic_read(&mappings->losses.count) != before;
+}
+
+/*
  * End
  */
 
@@ -165,6 +235,7 @@ virtio_gpu_blob_mapping_end(struct virtio_gpu_virgl_resource *res,
 {
     VirtIOGPUBlobMapping *m = res->blob.mapping;
 
+    tell_losses(m->mappings);
     if (m->state == VIRTIO_GPU_BLOB_SHOWN && !hide(m, false)) {
         return VIRTIO_GPU_BLOB_TOO_MANY_MAPPINGS;
     }
@@ -179,6 +250,7 @@ bool virtio_gpu_blob_mapping_abandon(struct virtio_gpu_virgl_resource *res)
 {
     VirtIOGPUBlobMapping *m = res->blob.mapping;
 
+    tell_losses(m->mappings);
     if (m->state == VIRTIO_GPU_BLOB_SHOWN) {
         hide(m, true);
     }
@@ -229,13 +301,19 @@ void virtio_gpu_blob_mappings_trim(VirtIOGPUBlobMappings *mappings)
 }
 
 void virtio_gpu_blob_mappings_init(VirtIOGPUBlobMappings *mappings,
-                                   VirtIOGPU *g)
+                                   VirtIOGPU *g, VirtIOGPUBlobLost *lost_func)
 {
     mappings->g = g;
+    mappings->lost = lost_func;
+    mappings->losses_bh = virtio_bh_io_new_guarded(DEVICE(g), tell_losses,
+                                                   mappings);
+    virtio_gpu_blob_losses_init(&mappings->losses, on_loss,
+                                mappings->losses_bh);
     mappings->page_size = qemu_real_host_page_size();
     QTAILQ_INIT(&mappings->shown);
     virtio_gpu_blob_regions_init(&mappings->regions, DEVICE(g),
-                                 &VIRTIO_GPU_BASE(g)->hostmem, returned);
+                                 &VIRTIO_GPU_BASE(g)->hostmem, returned,
+                                 &mappings->losses, cover, mappings);
 }
 
 bool virtio_gpu_blob_mappings_open(VirtIOGPUBlobMappings *mappings,
@@ -244,7 +322,8 @@ bool virtio_gpu_blob_mappings_open(VirtIOGPUBlobMappings *mappings,
     VirtIOGPUBase *b = VIRTIO_GPU_BASE(mappings->g);
 
     mappings->window = virtio_gpu_blob_window_new(OBJECT(b), &b->hostmem,
-                                                  b->conf.hostmem, errp);
+                                                  b->conf.hostmem,
+                                                  &mappings->losses, errp);
     return mappings->window;
 }
 
@@ -254,4 +333,5 @@ void virtio_gpu_blob_mappings_destroy(VirtIOGPUBlobMappings *mappings)
         virtio_gpu_blob_window_delete(mappings->window);
     }
     virtio_gpu_blob_regions_destroy(&mappings->regions);
+    qemu_bh_delete(mappings->losses_bh);
 }

@@ -77,11 +77,22 @@ typedef struct VirtIOGPUBlobMapping {
 } VirtIOGPUBlobMapping;
 
 /**
+ * VirtIOGPUBlobLost - a mapping's buffer has lost its pages
+ * @m: the mapping, whose place shows a hole from now on
+ *
+ * Called in the main loop, BQL held, once a mapping and before it ends.
+ */
+typedef void VirtIOGPUBlobLost(VirtIOGPUBlobMapping *m);
+
+/**
  * VirtIOGPUBlobMappings - a device's mappings
  * @g: the device
  * @page_size: the host's page in bytes
  * @window: the window, or NULL if nothing can ever be mapped
  * @regions: the regions of their own
+ * @losses: mappings whose buffers have lost their pages
+ * @losses_bh: tells of them
+ * @lost: called for each of them
  * @shown: mappings that the guest sees, the newest first: an order that
  *         their places do not tell
  * @maps: mappings made, since the device was created
@@ -94,6 +105,9 @@ typedef struct VirtIOGPUBlobMappings {
     uint64_t page_size;
     VirtIOGPUBlobWindow *window;
     VirtIOGPUBlobRegions regions;
+    VirtIOGPUBlobLosses losses;
+    QEMUBH *losses_bh;
+    VirtIOGPUBlobLost *lost;
     QTAILQ_HEAD(, VirtIOGPUBlobMapping) shown;
     uint64_t maps;
     uint64_t unmaps;
@@ -105,9 +119,10 @@ typedef struct VirtIOGPUBlobMappings {
  * virtio_gpu_blob_mappings_init() - there are none
  * @mappings: end with virtio_gpu_blob_mappings_destroy()
  * @g: the device, its hostmem container set up by the PCI proxy
+ * @lost: what to call when a buffer has lost its pages
  */
 void virtio_gpu_blob_mappings_init(VirtIOGPUBlobMappings *mappings,
-                                   VirtIOGPU *g);
+                                   VirtIOGPU *g, VirtIOGPUBlobLost *lost);
 
 /**
  * virtio_gpu_blob_mappings_open() - provide the window
@@ -147,6 +162,18 @@ bool virtio_gpu_blob_mappings_draining(const VirtIOGPUBlobMappings *mappings);
  * @mappings: the device's, none of them shown
  */
 void virtio_gpu_blob_mappings_trim(VirtIOGPUBlobMappings *mappings);
+
+/**
+ * virtio_gpu_blob_mappings_touch() - find out which have lost pages
+ * @mappings: the device's
+ *
+ * Each page of each mapping is accessed, and what is gone becomes a hole.  For
+ * a vCPU that cannot reach memory: KVM does not say where.  Any thread that
+ * takes SIGBUS, BQL held.
+ *
+ * Returns: true if there was any that was not known to be lost
+ */
+bool virtio_gpu_blob_mappings_touch(VirtIOGPUBlobMappings *mappings);
 
 /**
  * virtio_gpu_blob_mappings_are_at() - would a blob cover another?

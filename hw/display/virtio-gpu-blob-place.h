@@ -13,6 +13,7 @@
 #define HW_DISPLAY_VIRTIO_GPU_BLOB_PLACE_H
 
 #include "qemu/interval-tree.h"
+#include "qemu/queue.h"
 
 /**
  * VirtIOGPUBlobPlace - a range of the window
@@ -21,11 +22,18 @@
  *             not all buffers are announced, and one who is told may refuse
  * @kept: a handle of the buffer there, for the time when it has to step aside
  *        (virtio-gpu-blob-aside.h), or -1
+ * @lost: the buffer has lost its pages, and a hole shows instead; set in
+ *        signal handlers
+ * @doubts: how often an access failed that seemed possible afterwards
+ * @next_lost: within virtio-gpu-blob-loss.h's, until the loss is told
  */
 typedef struct VirtIOGPUBlobPlace {
     IntervalTreeNode node;
     bool announced;
     int kept;
+    bool lost;
+    unsigned doubts;
+    QTAILQ_ENTRY(VirtIOGPUBlobPlace) next_lost;
 } VirtIOGPUBlobPlace;
 
 static inline VirtIOGPUBlobPlace virtio_gpu_blob_place(uint64_t offset,

@@ -9,6 +9,7 @@
 #include "hw/virtio/vhost.h"
 #include "hw/virtio/virtio.h"
 #include "system/kvm.h"
+#include "virtio-gpu-blob-fault.h"
 #include "virtio-gpu-blob-region.h"
 
 #include <virglrenderer.h>
@@ -65,7 +66,9 @@ struct VirtIOGPUBlobLoan {
 /**
  * VirtIOGPUBlobRegion - one of them
  * @regions: the device's
- * @host: what @mr shows
+ * @watch: what @mr shows, and who is told of a SIGBUS in it
+ * @place: where it is shown; NULL once it is hidden, under the losses' lock
+ * @covered: a page of it was lost, and others show now
  * @loan: if it is the renderer's, or NULL if we mapped it
  */
 struct VirtIOGPUBlobRegion {
@@ -74,8 +77,9 @@ struct VirtIOGPUBlobRegion {
     struct rcu_head rcu;
     MemoryRegion mr;
     VirtIOGPUBlobRegions *regions;
-    void *host;
-    uint64_t len;
+    VirtIOGPUBlobWatch watch;
+    VirtIOGPUBlobPlace *place;
+    bool covered;
     VirtIOGPUBlobLoan *loan;
 };
 
@@ -120,6 +124,58 @@ bool virtio_gpu_blob_regions_are_at(VirtIOGPUBlobRegions *regions,
 }
 
 /*
+ * Regions that lose their pages
+ */
+
+static bool lose(VirtIOGPUBlobRegion *region, void *addr)
+{
+    VirtIOGPUBlobRegions *regions = region->regions;
+
+    if (virtio_gpu_blob_losses_doubt(region->place, addr)) {
+        return true;
+    }
+    if (region->covered ||
+        !regions->cover(regions->opaque, region->watch.start,
+                        region->watch.len)) {
+        return false;
+    }
+    region->covered = true;
+    if (region->place) {
+        virtio_gpu_blob_losses_add(regions->losses, region->place);
+    }
+    return true;
+}
+
+/* The renderer does not use what it has lent, and unmaps it as a whole. */
+static bool on_fault(void *opaque, void *addr)
+{
+    VirtIOGPUBlobRegion *region = opaque;
+    bool mended;
+
+    qemu_spin_lock(&region->regions->losses->lock);
+    mended = lose(region, addr);
+    qemu_spin_unlock(&region->regions->losses->lock);
+    return mended;
+}
+
+void virtio_gpu_blob_region_touch(VirtIOGPUBlobRegion *region)
+{
+    virtio_gpu_blob_touch(region->watch.start, region->watch.len, false,
+                          &region->covered);
+}
+
+static void watch(VirtIOGPUBlobRegion *region, void *host, uint64_t len)
+{
+    region->watch = (VirtIOGPUBlobWatch) {
+        .start = host,
+        .len = len,
+        .mend = on_fault,
+        .opaque = region,
+    };
+    virtio_gpu_blob_watch(&region->watch);
+}
+
+/*
  * Show
  */
 
@@ -128,10 +184,11 @@ static VirtIOGPUBlobRegion *show(VirtIOGPUBlobRegions *regions, void *host,
 {
     Object *obj = object_new(TYPE_VIRTIO_GPU_BLOB_REGION);
     VirtIOGPUBlobRegion *region = VIRTIO_GPU_BLOB_REGION(obj);
+    uint64_t len = virtio_gpu_blob_place_len(place);
 
     region->regions = regions;
-    region->host = host;
-    region->len = virtio_gpu_blob_place_len(place);
+    region->place = place;
+    watch(region, host, len);
     regions->count++;
     interval_tree_insert(&place->node, &regions->shown);
     /*
@@ -139,8 +196,7 @@ static VirtIOGPUBlobRegion *show(VirtIOGPUBlobRegions *regions, void *host,
      * pages often are such.
      */
     memory_region_init_ram_device_ptr(&region->mr, obj,
-                                      "virtio-gpu-blob-region", region->len,
-                                      host);
+                                      "virtio-gpu-blob-region", len, host);
     memory_region_add_subregion_overlap(regions->container,
                                         virtio_gpu_blob_place_offset(place),
                                         &region->mr, 1);
@@ -250,13 +306,24 @@ static void reclaim(struct rcu_head *rcu)
     object_unref(OBJECT(region));
 }
 
+static void let_go(VirtIOGPUBlobRegion *region, VirtIOGPUBlobPlace *place)
+{
+    VirtIOGPUBlobLosses *losses = region->regions->losses;
+
+    interval_tree_remove(&place->node, &region->regions->shown);
+    qemu_spin_lock(&losses->lock);
+    region->place = NULL;
+    virtio_gpu_blob_losses_forget(losses, place);
+    qemu_spin_unlock(&losses->lock);
+}
+
 bool virtio_gpu_blob_region_hide(VirtIOGPUBlobRegion *region,
                                  VirtIOGPUBlobPlace *place)
 {
     VirtIOGPUBlobRegions *regions = region->regions;
     bool ours = !region->loan;
 
-    interval_tree_remove(&place->node, &regions->shown);
+    let_go(region, place);
     if (ours) {
         regions->count--;
     } else {
@@ -278,10 +345,11 @@ static void region_finalize(Object *obj)
 {
     VirtIOGPUBlobRegion *region = VIRTIO_GPU_BLOB_REGION(obj);
 
+    virtio_gpu_blob_unwatch(&region->watch);
     if (region->loan) {
         end_loan(region->loan);
     } else {
-        munmap(region->host, region->len);
+        munmap(region->watch.start, region->watch.len);
     }
 }
 
@@ -312,11 +380,16 @@ static void return_loans(void *opaque)
 
 void virtio_gpu_blob_regions_init(VirtIOGPUBlobRegions *regions,
                                   DeviceState *dev, MemoryRegion *container,
-                                  VirtIOGPUBlobReturned *returned)
+                                  VirtIOGPUBlobReturned *returned,
+                                  VirtIOGPUBlobLosses *losses,
+                                  VirtIOGPUBlobCover *cover, void *opaque)
 {
     regions->container = container;
     regions->returned = returned;
     regions->slots_look = SLOTS_LOOK;
+    regions->losses = losses;
+    regions->cover = cover;
+    regions->opaque = opaque;
     QSLIST_INIT(&regions->ended);
     regions->ended_bh = virtio_bh_io_new_guarded(dev, return_loans, regions);
 }

@@ -20,6 +20,7 @@
 #include "hw/qdev-core.h"
 #include "virtio-gpu-blob-compat.h"
 #include "virtio-gpu-blob-decision.h"
+#include "virtio-gpu-blob-loss.h"
 #include "virtio-gpu-blob-place.h"
 
 typedef struct VirtIOGPUBlobRegion VirtIOGPUBlobRegion;
@@ -34,6 +35,18 @@ typedef struct VirtIOGPUBlobLoan VirtIOGPUBlobLoan;
 typedef void VirtIOGPUBlobReturned(void *opaque);
 
 /**
+ * VirtIOGPUBlobCover - put something harmless where a page is gone
+ * @opaque: as given to virtio_gpu_blob_regions_init()
+ * @at: page aligned
+ * @len: bytes, a multiple of the host's page
+ *
+ * Called in a signal handler, on any thread.
+ *
+ * Returns: false if the kernel has no memory
+ */
+typedef bool VirtIOGPUBlobCover(void *opaque, void *at, uint64_t len);
+
+/**
  * VirtIOGPUBlobRegions - a device's regions
  * @container: the host-visible region
  * @shown: the places where they are
@@ -41,6 +54,9 @@ typedef void VirtIOGPUBlobReturned(void *opaque);
  * @leaving: those hidden whose loan is not returned
  * @slots_look: KVM looks at the mappings that it makes a slot over
  * @returned: called for each loan
+ * @losses: the device's
+ * @cover: called for each region that has lost a page
+ * @opaque: for @cover
  * @ended: loans that nobody looks at any more, for @ended_bh
  * @ended_bh: gives them back to the renderer
  */
@@ -51,6 +67,9 @@ typedef struct VirtIOGPUBlobRegions {
     unsigned leaving;
     bool slots_look;
     VirtIOGPUBlobReturned *returned;
+    VirtIOGPUBlobLosses *losses;
+    VirtIOGPUBlobCover *cover;
+    void *opaque;
     QSLIST_HEAD(, VirtIOGPUBlobLoan) ended;
     QEMUBH *ended_bh;
 } VirtIOGPUBlobRegions;
@@ -61,10 +80,15 @@ typedef struct VirtIOGPUBlobRegions {
  * @dev: the device
  * @container: the host-visible region
  * @returned: what to call when a loan is returned
+ * @losses: the device's; must outlive them
+ * @cover: what to call when a region has lost a page
+ * @opaque: for @cover
  */
 void virtio_gpu_blob_regions_init(VirtIOGPUBlobRegions *regions,
                                   DeviceState *dev, MemoryRegion *container,
-                                  VirtIOGPUBlobReturned *returned);
+                                  VirtIOGPUBlobReturned *returned,
+                                  VirtIOGPUBlobLosses *losses,
+                                  VirtIOGPUBlobCover *cover, void *opaque);
 
 /**
  * virtio_gpu_blob_regions_destroy() - undo virtio_gpu_blob_regions_init()
@@ -112,6 +136,15 @@ virtio_gpu_blob_region_show_loan(VirtIOGPUBlobRegions *regions,
                                  uint32_t resource_id, uint64_t size,
                                  VirtIOGPUBlobPlace *place, void *opaque,
                                  VirtIOGPUBlobRegion **shown);
+
+/**
+ * virtio_gpu_blob_region_touch() - find out if it has lost pages
+ * @region: the region, shown
+ *
+ * Its place is lost afterwards if it has.  Any thread that takes SIGBUS, BQL
+ * held.
+ */
+void virtio_gpu_blob_region_touch(VirtIOGPUBlobRegion *region);
 
 /**
  * virtio_gpu_blob_region_hide() - the guest sees the memory no more

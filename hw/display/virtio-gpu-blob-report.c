@@ -7,6 +7,7 @@
 #include "qemu/osdep.h"
 #include "qobject/qdict.h"
 #include "qobject/qlist.h"
+#include "qemu/atomic.h"
 #include "qemu/error-report.h"
 #include "qemu/timer.h"
 #include "trace.h"
@@ -202,6 +203,19 @@ void virtio_gpu_blob_log_assumed(const VirtIOGPUBlobSubject *s)
                 exporter_name(s->facts));
 }
 
+void virtio_gpu_blob_log_lost(const VirtIOGPUBlobMapping *m)
+{
+    warn_report("virtio-gpu: blob resource %" PRIu32 " (context %" PRIu32
+                ", %" PRIu64 " bytes, offset 0x%" PRIx64 ", backing %s, "
+                "exporter \"%s\") has lost its memory: the guest finds other "
+                "pages there; usually the GPU's driver took it back (evicted, "
+                "purged, the GPU is gone), or its file was truncated",
+                m->resource_id, m->ctx_id,
+                virtio_gpu_blob_place_len(&m->place),
+                virtio_gpu_blob_place_offset(&m->place),
+                backing_names[m->backing], *m->exporter ? m->exporter : "-");
+}
+
 void virtio_gpu_blob_trace_decision(const VirtIOGPUBlobSubject *s,
                                     const VirtIOGPUBlobVerdict *verdict)
 {
@@ -237,6 +251,7 @@ static QDict *map_entry(const VirtIOGPUBlobMapping *m)
     qdict_put_str(entry, "map-type", type_names[m->verdict.map_info]);
     qdict_put_str(entry, "voucher", voucher_names[m->verdict.voucher]);
     qdict_put_str(entry, "path", m->region ? "region" : "window");
+    qdict_put_bool(entry, "lost", qatomic_read(&m->place.lost));
     return entry;
 }
 
@@ -269,6 +284,7 @@ QDict *virtio_gpu_blob_list_stats(const VirtIOGPUBlobMappings *mappings,
     qdict_put_int(dict, "live",
                   virtio_gpu_blob_mappings_live(mappings));
     qdict_put_int(dict, "high-water", mappings->high_water);
+    qdict_put_int(dict, "lost", qatomic_read(&mappings->losses.count));
     qdict_put_int(dict, "last-map-ms", mappings->last_map_ms);
     qdict_put_int(dict, "last-refusal-ms", refusals->last_ms);
     qdict_put(dict, "refused", refused);

@@ -96,6 +96,12 @@ void virtio_gpu_blob_log_refusal(const VirtIOGPUBlobSubject *subject,
 void virtio_gpu_blob_log_assumed(const VirtIOGPUBlobSubject *subject);
 
 /**
+ * virtio_gpu_blob_log_lost() - tell that a buffer has lost its pages
+ * @m: its mapping
+ */
+void virtio_gpu_blob_log_lost(const VirtIOGPUBlobMapping *m);
+
+/**
  * virtio_gpu_blob_trace_decision() - the decision's trace event
  * @subject: what was decided on
  * @verdict: the decision

@@ -124,6 +124,32 @@ bool virtio_gpu_blob_window_unmap(VirtIOGPUBlobWindow *w,
     return true;
 }
 
+/*
+ * Buffers that lose their pages
+ */
+
+void virtio_gpu_blob_window_touch(VirtIOGPUBlobWindow *w,
+                                  VirtIOGPUBlobPlace *place, bool write)
+{
+    virtio_gpu_blob_touch(w->holes.base + virtio_gpu_blob_place_offset(place),
+                          virtio_gpu_blob_place_len(place), write,
+                          &place->lost);
+}
+
+void virtio_gpu_blob_window_lost(VirtIOGPUBlobWindow *w,
+                                 VirtIOGPUBlobPlace *place)
+{
+    virtio_gpu_blob_aside_drop(&w->aside, place);
+    virtio_gpu_blob_rdm_discard(w->rdm, place);
+    virtio_gpu_blob_rdm_end(w->rdm);
+}
+
+bool virtio_gpu_blob_window_cover(const VirtIOGPUBlobWindow *w, void *at,
+                                  uint64_t len)
+{
+    return virtio_gpu_blob_holes_show(&w->holes, at, len);
+}
+
 void virtio_gpu_blob_window_trim(VirtIOGPUBlobWindow *w)
 {
     virtio_gpu_blob_holes_trim(&w->holes);
@@ -173,7 +199,9 @@ static bool check_mappings(uint64_t size, uint64_t max, Error **errp)
 
 VirtIOGPUBlobWindow *virtio_gpu_blob_window_new(Object *owner,
                                                 MemoryRegion *container,
-                                                uint64_t size, Error **errp)
+                                                uint64_t size,
+                                                VirtIOGPUBlobLosses *losses,
+                                                Error **errp)
 {
     ERRP_GUARD();
     Object *obj = object_new(TYPE_VIRTIO_GPU_BLOB_WINDOW);
@@ -185,7 +213,7 @@ VirtIOGPUBlobWindow *virtio_gpu_blob_window_new(Object *owner,
         !check_mappings(size, w->mappings_max, errp) ||
         !virtio_gpu_blob_holes_init(&w->holes, size,
                                     machine_dump_guest_core(current_machine),
-                                    errp)) {
+                                    losses, errp)) {
         object_unref(obj);
         return NULL;
     }

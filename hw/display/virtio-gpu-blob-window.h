@@ -15,6 +15,7 @@
 #define HW_DISPLAY_VIRTIO_GPU_BLOB_WINDOW_H
 
 #include "virtio-gpu-blob-compat.h"
+#include "virtio-gpu-blob-loss.h"
 #include "virtio-gpu-blob-place.h"
 #include "qom/object.h"
 
@@ -26,6 +27,7 @@ OBJECT_DECLARE_SIMPLE_TYPE(VirtIOGPUBlobWindow, VIRTIO_GPU_BLOB_WINDOW)
  * @owner: the device; the window becomes its child
  * @container: the host-visible region, as large as the window
  * @size: bytes, a power of two and a multiple of the host's page
+ * @losses: the device's; must outlive the window
  * @errp: set when the address space cannot be had
  *
  * Where nothing is mapped, a small memfd shows again and again: the guest
@@ -35,7 +37,9 @@ OBJECT_DECLARE_SIMPLE_TYPE(VirtIOGPUBlobWindow, VIRTIO_GPU_BLOB_WINDOW)
  */
 VirtIOGPUBlobWindow *virtio_gpu_blob_window_new(Object *owner,
                                                 MemoryRegion *container,
-                                                uint64_t size, Error **errp);
+                                                uint64_t size,
+                                                VirtIOGPUBlobLosses *losses,
+                                                Error **errp);
 
 /**
  * virtio_gpu_blob_window_delete() - take the window out of the guest's memory
@@ -83,6 +87,39 @@ int virtio_gpu_blob_window_map(VirtIOGPUBlobWindow *w, int fd, bool shm,
  */
 bool virtio_gpu_blob_window_unmap(VirtIOGPUBlobWindow *w,
                                   VirtIOGPUBlobPlace *place, bool final);
+
+/**
+ * virtio_gpu_blob_window_touch() - find out if a buffer has lost pages
+ * @w: the window
+ * @place: as mapped; lost afterwards if it has
+ * @write: look for pages that cannot be written to, too
+ *
+ * Any thread that takes SIGBUS, BQL held.
+ */
+void virtio_gpu_blob_window_touch(VirtIOGPUBlobWindow *w,
+                                  VirtIOGPUBlobPlace *place, bool write);
+
+/**
+ * virtio_gpu_blob_window_lost() - a buffer has lost its pages
+ * @w: the window
+ * @place: as mapped; it shows a hole, and whoever was told of the buffer is
+ *         told that it is gone
+ */
+void virtio_gpu_blob_window_lost(VirtIOGPUBlobWindow *w,
+                                 VirtIOGPUBlobPlace *place);
+
+/**
+ * virtio_gpu_blob_window_cover() - show a hole outside of the window
+ * @w: the window
+ * @at: page aligned; what is there goes
+ * @len: bytes, a multiple of the host's page
+ *
+ * Any thread, a signal handler too.
+ *
+ * Returns: false if the kernel has no memory
+ */
+bool virtio_gpu_blob_window_cover(const VirtIOGPUBlobWindow *w, void *at,
+                                  uint64_t len);
 
 /**
  * virtio_gpu_blob_window_trim() - give the memory behind the holes back

@@ -42,6 +42,7 @@ enum kind {
     KIND_UDMABUF_SHORT,
     KIND_MEMFD_SHORT,
     KIND_VGEM_SHORT,
+    KIND_MEMFD_LOOSE,
 };
 
 /* With an index of test_kinds in the bits below: of the test exporter's */
@@ -97,20 +98,25 @@ static int vgem = -1;
  * The kernel's buffers
  */
 
-static int make_memfd(uint64_t size)
+static int make_sealed_memfd(uint64_t size, int seals)
 {
     int fd = memfd_create("real-buffer", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
     if (fd < 0) {
         return -errno;
     }
-    if (ftruncate(fd, size) || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK)) {
+    if (ftruncate(fd, size) || fcntl(fd, F_ADD_SEALS, seals)) {
         int err = errno;
 
         close(fd);
         return -err;
     }
     return fd;
+}
+
+static int make_memfd(uint64_t size)
+{
+    return make_sealed_memfd(size, F_SEAL_SHRINK);
 }
 
 static int make_read_only_memfd(uint64_t size)
@@ -280,6 +286,9 @@ static int make_buffer(uint64_t blob_id, uint64_t size)
         return make_memfd(half);
     case KIND_VGEM_SHORT:
         return make_vgem(half, DRM_RDWR);
+    case KIND_MEMFD_LOOSE:
+        /* It may shrink, and nobody can forbid it any more. */
+        return make_sealed_memfd(size, F_SEAL_SEAL);
     }
     return -EINVAL;
 }
@@ -290,6 +299,7 @@ static uint32_t type_of(enum kind kind)
     case KIND_MEMFD:
     case KIND_MEMFD_READ_ONLY:
     case KIND_MEMFD_SHORT:
+    case KIND_MEMFD_LOOSE:
         return VIRGL_RENDERER_BLOB_FD_TYPE_SHM;
     default:
         return VIRGL_RENDERER_BLOB_FD_TYPE_DMABUF;

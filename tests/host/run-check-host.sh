@@ -8,7 +8,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/env.sh"
 
 HERE=$TOP/tests/host
-STEPS=(patched distribution debian12 newest kvm buffers stock vulkan vfio guests gap)
+STEPS=(patched distribution debian12 newest kvm buffers lost stock vulkan vfio guests gap)
 
 usage()
 {
@@ -22,7 +22,8 @@ Runs these steps, each in a machine of its own and bounded in time:
   newest        the same with the newest kernel of the backports suite, and KVM
   kvm           a guest under KVM with 2000 blobs at once
   buffers       a guest under KVM with dma-bufs of every kind it may map
-  stock         the same guest on QEMU without our change
+  lost          a guest under KVM, and one without, whose buffers lose their pages
+  stock         the guest of kvm on QEMU without our change
   vulkan        Vulkan programs in a guest, through Venus
   vfio          what a device given to the guest can reach of the window
   guests        other guests: kernels and tests that others wrote
@@ -257,13 +258,14 @@ step_newest()
     other_host newest trixie-backports
 }
 
-# A guest under KVM, in one line
+# guest_line MODULES OPTIONS [CHECK PROGRAM]: a guest under KVM, in one line
 guest_line()
 {
+    local check=${3:-check-guest.py} program=${4:-many-blobs}
     echo "{ kernel=\$(ls /boot/vmlinuz-* | sort -V | tail -1);" \
         "./make-initramfs.sh /run/guest.img guest-init \"\${kernel##*/vmlinuz-}\"" \
-        "virtio_pci virtio-gpu -- $(quote "$TOOLS_DIR/many-blobs") &&" \
-        "QEMU_MODULE_DIR=$(quote "$1") python3 check-guest.py $2 --kernel \"\$kernel\"" \
+        "virtio_pci virtio-gpu -- $(quote "$TOOLS_DIR/$program") &&" \
+        "QEMU_MODULE_DIR=$(quote "$1") python3 $check $2 --kernel \"\$kernel\"" \
         "--initramfs /run/guest.img --run-dir /run/t -- $(quote "${QEMU[@]}"); }"
 }
 
@@ -282,6 +284,18 @@ step_buffers()
 {
     machine buffers 240 --kernel="$KERNEL/bzImage" \
         < <(blobs "$OUR_DIR" "--name=buffers --blobs=999 --toggles=100 --renderer=$(quote "$TOOLS_DIR/libreal-buffers.so")")
+}
+
+step_lost()
+{
+    local real
+    real=$(quote "$TOOLS_DIR/libreal-buffers.so")
+    machine lost 240 --kernel="$KERNEL/bzImage" \
+        < <(echo "$(guest_line "$OUR_DIR" "--exporter --renderer=$real" check-lost.py lose-blobs)" \
+                 ">/run/out/result.log 2>&1")
+    cd "$HERE"
+    guest lost-tcg / "$OUR_DIR" check-lost.py lose-blobs \
+        --renderer="$TOOLS_DIR/libreal-buffers.so"
 }
 
 step_stock()
@@ -355,27 +369,28 @@ step_vfio()
                  "-- $(quote "${QEMU[@]}") >/run/out/result.log 2>&1")
 }
 
-# guest NAME ROOT MODULES OPTION...: a guest with the kernel of that root
+# guest NAME ROOT MODULES CHECK PROGRAM OPTION...: a guest with the kernel of
+# that root, without KVM
 guest()
 {
-    local name=$1 root=$2 modules=$3 dir=$OUT/guest-$1
-    shift 3
+    local name=$1 root=$2 modules=$3 check=$4 program=$5 dir=$OUT/guest-$1
+    shift 5
     rm -rf "$dir"
     mkdir -p "$dir"
     say "check-host: guest $name"
     # shellcheck disable=SC2016
     run "$TOP/scripts/in-root.sh" timeout --kill-after=10 150 bash -c '
         set -e
-        root=$1 tool=$2 dir=$3
-        shift 3
+        root=$1 tool=$2 dir=$3 check=$4
+        shift 4
         kernel=$(ls "$root"/boot/vmlinuz-* | sort -V | tail -1)
         MODULES_ROOT=$root ./make-initramfs.sh "$dir/guest.img" guest-init \
             "${kernel##*/vmlinuz-}" virtio_pci virtio-gpu -- "$tool"
         echo "guest: ${kernel##*/}"
-        exec python3 check-guest.py --kernel "$kernel" \
+        exec python3 "$check" --kernel "$kernel" \
             --initramfs "$dir/guest.img" --run-dir "$dir" "$@"' \
-        guest "$root" "$TOOLS_DIR/many-blobs" "$(inside "$dir")" \
-        --name="$name" --accel=tcg --blobs=64 --timeout=60 "$@" \
+        guest "$root" "$TOOLS_DIR/$program" "$(inside "$dir")" "$check" \
+        --name="$name" --accel=tcg --timeout=60 "$@" \
         -- env "QEMU_MODULE_DIR=$modules" "${QEMU[@]}" \
         >"$dir/result.log" 2>&1 || :
     grep -Ev '^(ok - |[0-9]+ passed)' "$dir/result.log" || :
@@ -385,12 +400,13 @@ guest()
 
 step_guests()
 {
+    local many=(check-guest.py many-blobs --blobs=64)
     cd "$HERE"
-    guest debian13 / "$OUR_DIR"
-    guest debian13-stock / "$STOCK_DIR" --stock
+    guest debian13 / "$OUR_DIR" "${many[@]}"
+    guest debian13-stock / "$STOCK_DIR" "${many[@]}" --stock
     if suite_kernel bookworm; then
-        guest debian12 "$TREE" "$OUR_DIR"
-        guest debian12-stock "$TREE" "$STOCK_DIR" --stock
+        guest debian12 "$TREE" "$OUR_DIR" "${many[@]}"
+        guest debian12-stock "$TREE" "$STOCK_DIR" "${many[@]}" --stock
     else
         skip "guest debian12" "its kernel could not be had: $(tail -n 1 "$CACHE/kernel-bookworm.log" 2>/dev/null)"
     fi
@@ -475,7 +491,7 @@ main()
 
     for step in "${STEPS[@]}"; do
         case $step in
-        patched|kvm|buffers|stock|vfio)
+        patched|kvm|buffers|lost|stock|vfio)
             if ! our_kernel; then
                 skip "$step" "there is no kernel for it"
                 continue

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Buffers of the test exporter (exporter/) through our QEMU.
 
-Each kind with each statement under each policy; buffers that fail to map; and
-buffers that move while they are mapped.
+Each kind with each statement under each policy; buffers that fail to map;
+buffers that move while they are mapped; and buffers that go away.
 """
 
 import errno
@@ -21,7 +21,7 @@ SIZE = PAGES * PAGE
 MAKE = 0x402054D0
 ACT = 0xC02054D1
 ACT_LAYOUT = "<iIIIQQ"
-MOVE, FAIL, FAIL_LATE, LOOK = 1, 4, 5, 6
+MOVE, REVOKE, PURGE, FAIL, FAIL_LATE, LOOK = 1, 2, 3, 4, 5, 6
 RAM, BAR = 0, 1
 PFN = 1
 
@@ -96,6 +96,8 @@ FAILURES = [
 ]
 FAILING = ["test pages", "test pfn", "test mixed", "test BAR write-combined"]
 ACTIONS = {"at once": FAIL, "late": FAIL_LATE}
+
+ENDS = {"revoked": REVOKE, "purged": PURGE}
 
 # Where the blob is that is mapped while others fail: no other comes there
 NEIGHBOUR = 8 * SIZE
@@ -330,6 +332,53 @@ class Checks:
         self.finish(name, kind, blob, decision, statement)
 
 
+    #
+    # Buffers that go away
+    #
+
+    def check_lost(self, name, fd, offset, end):
+        self.guest_writes(offset)
+        self.device.act(fd, ENDS[end])
+        # each page is read and written; the first that is gone takes all
+        self.guest_reads(offset)
+        self.tally.equal(self.guest_writes(offset), self.guest_reads(offset),
+                         name + ": the guest finds other pages")
+        self.run.check_shared(name + ": neighbour", self.view, NEIGHBOUR)
+
+    def check_told(self, name, res):
+        self.tally.check("virtio_gpu_blob_lost resource %d " % res in
+                         self.machine.log_text(),
+                         name + ": the operator is told",
+                         self.machine.log_tail())
+
+    def loss(self, kind, end):
+        name = "%s, %s, policy %s" % (kind, end, self.run.policy)
+        statement, word, decision = best(self.run, kind)
+        blob = self.run.create(name, kind, word, STATEMENTS[statement] << 16)
+        if not blob:
+            return
+        res, offset, fd = blob
+        if decision == "nobody-vouches":
+            self.check_refused(name, res, offset, UNVOUCHED)
+        else:
+            self.tally.equal(self.gpu.map_blob(res, offset)[0],
+                             vgpu.OK_MAP_INFO, name + ": granted")
+            self.check_lost(name, fd, offset, end)
+            self.check_told(name, res)
+            self.tally.equal(self.gpu.unmap_blob(res), vgpu.OK_NODATA,
+                             name + ": unmapped")
+        self.finish(name, kind, blob, decision, statement)
+
+    def losses(self):
+        res, self.view = self.neighbour()
+        for kind in filter(self.has, FAILING):
+            for end in ENDS:
+                self.loss(kind, end)
+        self.view.close()
+        self.tally.equal(self.gpu.unref(res), vgpu.OK_NODATA,
+                         "the neighbour goes, policy " + self.run.policy)
+
+
 def check(run):
     """All of it, under the policy of this QEMU."""
     if "test" in run.args.without:
@@ -344,5 +393,6 @@ def check(run):
         for kind in ("test movable", "test movable mixed"):
             if checks.has(kind):
                 checks.moves(kind)
+        checks.losses()
     finally:
         device.close()

@@ -53,6 +53,14 @@ void gpu_buffer_write(GPU *gpu, uint32_t id, uint64_t offset, uint64_t value)
     close(fd);
 }
 
+void gpu_buffer_truncate(GPU *gpu, uint32_t id, uint64_t length)
+{
+    int fd = open_buffer(gpu, id);
+
+    g_assert_cmpint(ftruncate(fd, length), ==, 0);
+    close(fd);
+}
+
 void gpu_watch(GPU *gpu, uint32_t order, uint64_t offset)
 {
     gpu->shared->address = gpu->window + offset;

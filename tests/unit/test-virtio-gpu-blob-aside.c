@@ -74,7 +74,12 @@ void qemu_cpu_kick(CPUState *cpu)
     world.kicks++;
 }
 
+static void ignore_loss(void *opaque)
+{
+}
+
 typedef struct Fixture {
+    VirtIOGPUBlobLosses losses;
     VirtIOGPUBlobHoles holes;
     VirtIOGPUBlobAside aside;
     VirtIOGPUBlobPlace places[BUFFERS];
@@ -90,8 +95,9 @@ static void set_up(Fixture *f)
     memset(&world, 0, sizeof(world));
     world.listeners = g_ptr_array_new();
     f->page = qemu_real_host_page_size();
+    virtio_gpu_blob_losses_init(&f->losses, ignore_loss, NULL);
     g_assert_true(virtio_gpu_blob_holes_init(&f->holes, WINDOW, true,
-                                             &error_abort));
+                                             &f->losses, &error_abort));
     virtio_gpu_blob_aside_init(&f->aside, &window, &f->holes);
     for (i = 0; i < 2; i++) {
         f->cpus[i] = g_new0(CPUState, 1);
@@ -325,8 +331,35 @@ static void test_cannot_come_back(void)
     g_assert_cmpuint(shows(&f, "test-dmabuf"), ==, 2 * f.page);
     *word(&f, 0) = 5;
     g_assert_cmpuint(*word(&f, 1), ==, 1001);
+    g_assert_true(virtio_gpu_blob_losses_take(&f.losses) == &f.places[0]);
     make_slot(&f, &window, 1);
     g_assert_cmpuint(f.aside.lost, ==, 0);
+    g_assert_null(virtio_gpu_blob_losses_take(&f.losses));
+    drop(&f, 0);
+    drop(&f, 1);
+    tear_down(&f);
+}
+
+/* One that has lost its pages does not come back: they are gone still. */
+static void test_lost(void)
+{
+    Fixture f = { };
+
+    set_up(&f);
+    add(&f, 0, 8, 2, false);
+    add(&f, 1, 16, 2, false);
+    g_assert_cmpint(ftruncate(f.places[0].kept, 0), ==, 0);
+    qatomic_set(word(&f, 0), 5);
+    g_assert_true(qatomic_read(&f.places[0].lost));
+    make_slot(&f, &window, 1);
+    g_assert_cmpuint(qatomic_read(word(&f, 0)), ==, 5);
+    g_assert_cmpuint(*word(&f, 1), ==, 1001);
+    /* ... nor does one that loses them while it is away. */
+    tell(&window, true, false);
+    g_assert_cmpint(ftruncate(f.places[1].kept, 0), ==, 0);
+    tell(NULL, false, true);
+    qatomic_set(word(&f, 1), 6);
+    g_assert_true(qatomic_read(&f.places[1].lost));
     drop(&f, 0);
     drop(&f, 1);
     tear_down(&f);
@@ -475,6 +508,7 @@ int main(int argc, char **argv)
     g_test_add_func("/virtio-gpu-blob/aside/slot", test_slot);
     g_test_add_func("/virtio-gpu-blob/aside/no-need", test_no_need);
     g_test_add_func("/virtio-gpu-blob/aside/contents", test_contents);
+    g_test_add_func("/virtio-gpu-blob/aside/lost", test_lost);
     g_test_add_func("/virtio-gpu-blob/aside/cannot-come-back",
                     test_cannot_come_back);
     g_test_add_func("/virtio-gpu-blob/aside/no-fds", test_no_fds);

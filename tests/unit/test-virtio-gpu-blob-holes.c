@@ -30,16 +30,22 @@
 static bool keeps;
 
 typedef struct Fixture {
+    VirtIOGPUBlobLosses losses;
     VirtIOGPUBlobHoles holes;
     int fd;
     uint64_t page;
 } Fixture;
 
+static void ignore_loss(void *opaque)
+{
+}
+
 static void set_up(Fixture *f)
 {
     f->page = qemu_real_host_page_size();
+    virtio_gpu_blob_losses_init(&f->losses, ignore_loss, NULL);
     g_assert_true(virtio_gpu_blob_holes_init(&f->holes, WINDOW, true,
-                                             &error_abort));
+                                             &f->losses, &error_abort));
     f->holes.keeps = (VirtIOGPUBlobMmap) { .shm = keeps, .driver = keeps };
     f->fd = qemu_memfd_create("test", 64 * f->page, false, 0, 0, &error_abort);
 }
@@ -61,7 +67,8 @@ static int fill(Fixture *f, VirtIOGPUBlobPlace *place)
     return virtio_gpu_blob_holes_fill(&f->holes, f->fd, true, place);
 }
 
-static uint64_t *word(Fixture *f, uint64_t page)
+/* An access to it may be a signal handler's turn. */
+static volatile uint64_t *word(Fixture *f, uint64_t page)
 {
     return (uint64_t *)(f->holes.base + page * f->page);
 }
@@ -442,6 +449,154 @@ static void test_no_gap_driver(void)
     close(bad);
 }
 
+/*
+ * Buffers that lose their pages
+ */
+
+static int new_buffer(const Fixture *f, uint64_t n)
+{
+    return qemu_memfd_create("test", n * f->page, false, 0, 0, &error_abort);
+}
+
+/* All of the buffer is a hole then, and nothing else is. */
+static void test_lost(void)
+{
+    Fixture f = { };
+    VirtIOGPUBlobPlace place, before, behind;
+    int fd;
+
+    set_up(&f);
+    before = pages(&f, 2, 1);
+    place = pages(&f, 3, 4);
+    behind = pages(&f, 7, 1);
+    set_buffer(&f, 0, 5);
+    fd = new_buffer(&f, 4);
+    g_assert_cmpint(fill(&f, &before), ==, 0);
+    g_assert_cmpint(fill(&f, &behind), ==, 0);
+    g_assert_cmpint(virtio_gpu_blob_holes_fill(&f.holes, fd, true, &place), ==,
+                    0);
+    *word(&f, 3) = 1;
+    *word(&f, 6) = 2;
+    g_assert_cmpint(ftruncate(fd, 2 * f.page), ==, 0);
+    g_assert_cmpuint(*word(&f, 3), ==, 1);
+    g_assert_false(qatomic_read(&place.lost));
+    g_assert_cmpuint(*word(&f, 6), ==, 0);
+    g_assert_true(qatomic_read(&place.lost));
+    g_assert_cmpuint(*word(&f, 3), ==, 0);
+    *word(&f, 6) = 9;
+    g_assert_cmpuint(*word(&f, 6), ==, 9);
+    g_assert_cmpuint(*word(&f, 2), ==, 5);
+    g_assert_cmpuint(*word(&f, 7), ==, 5);
+    g_assert_cmpuint(f.losses.count, ==, 1);
+    g_assert_cmpuint(count_mappings(&f), <=,
+                     virtio_gpu_blob_holes_mappings(&f.holes));
+    g_assert_true(virtio_gpu_blob_losses_take(&f.losses) == &place);
+
+    /* It goes as any other, and its place can be used again. */
+    g_assert_true(virtio_gpu_blob_holes_leave(&f.holes, &place));
+    place = pages(&f, 3, 4);
+    set_buffer(&f, 3, 6);
+    g_assert_cmpint(fill(&f, &place), ==, 0);
+    g_assert_cmpuint(*word(&f, 6), ==, 6);
+    g_assert_false(qatomic_read(&place.lost));
+    virtio_gpu_blob_holes_close(&f.holes, &place);
+    close(fd);
+    tear_down(&f);
+}
+
+/* One that goes before anybody was told is not told of any more. */
+static void test_lost_and_gone(void)
+{
+    Fixture f = { };
+    VirtIOGPUBlobPlace place;
+    int fd;
+
+    set_up(&f);
+    place = pages(&f, 3, 4);
+    fd = new_buffer(&f, 4);
+    g_assert_cmpint(virtio_gpu_blob_holes_fill(&f.holes, fd, true, &place), ==,
+                    0);
+    g_assert_cmpint(ftruncate(fd, 0), ==, 0);
+    *word(&f, 3) = 1;
+    g_assert_true(qatomic_read(&place.lost));
+    virtio_gpu_blob_holes_close(&f.holes, &place);
+    g_assert_null(virtio_gpu_blob_losses_take(&f.losses));
+    close(fd);
+    tear_down(&f);
+}
+
+static void test_cover(void)
+{
+    Fixture f = { };
+    uint8_t *at;
+
+    set_up(&f);
+    at = mmap(NULL, 2 * WINDOW, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    g_assert_true(virtio_gpu_blob_holes_show(&f.holes, at, 2 * WINDOW));
+    at[2 * WINDOW - 1] = 7;
+    g_assert_cmpuint(at[f.holes.period - 1], ==, 7);
+    g_assert_cmpuint(f.holes.base[f.holes.period - 1], ==, 7);
+    munmap(at, 2 * WINDOW);
+    tear_down(&f);
+}
+
+/* A vCPU that reads and writes, wherever the guest may */
+static void *drive(void *opaque)
+{
+    Intruder *i = opaque;
+
+    while (!qatomic_read(i->stop)) {
+        volatile uint64_t *at = word((Fixture *)i->f, i->seed++ * 7 % 64);
+
+        qatomic_inc(at);
+        i->inside += qatomic_read(at) == UINT64_MAX;
+    }
+    return NULL;
+}
+
+/*
+ * Buffers lose their pages while four threads look; places are used again at
+ * once, so that a thread may be late with what it saw.
+ */
+static void test_lost_under_load(void)
+{
+    const unsigned n = g_test_slow() ? 200000 : 5000;
+    Intruder drivers[4];
+    Fixture f = { };
+    bool stop = false;
+    unsigned i, healthy_lost = 0;
+
+    set_up(&f);
+    for (i = 0; i < G_N_ELEMENTS(drivers); i++) {
+        drivers[i] = (Intruder) { .f = &f, .stop = &stop, .seed = i * 13 };
+        drivers[i].thread = g_thread_new("driver", drive, &drivers[i]);
+    }
+    for (i = 0; i < n; i++) {
+        VirtIOGPUBlobPlace place = pages(&f, i % 16 * 4, 4);
+        int fd = new_buffer(&f, 4);
+
+        g_assert_cmpint(virtio_gpu_blob_holes_fill(&f.holes, fd, true, &place),
+                        ==, 0);
+        if (i % 2) {
+            g_assert_cmpint(ftruncate(fd, i % 4 * f.page), ==, 0);
+        }
+        qatomic_inc(word(&f, i % 16 * 4 + i % 4));
+        healthy_lost += qatomic_read(&place.lost) && i % 2 == 0;
+        g_assert_true(virtio_gpu_blob_holes_leave(&f.holes, &place));
+        close(fd);
+    }
+    qatomic_set(&stop, true);
+    for (i = 0; i < G_N_ELEMENTS(drivers); i++) {
+        g_thread_join(drivers[i].thread);
+        g_assert_cmpuint(drivers[i].inside, ==, 0);
+    }
+    g_assert_cmpuint(f.losses.count, >, 0);
+    g_assert_cmpuint(healthy_lost, ==, 0);
+    virtio_gpu_blob_holes_tidy(&f.holes);
+    check_maps(&f);
+    tear_down(&f);
+}
+
 /* Whichever way, this kernel needs it or not. */
 static void test_over(gconstpointer data)
 {
@@ -502,6 +657,10 @@ int main(int argc, char **argv)
         { "failure", test_failure },
         { "vacancies", test_vacancies },
         { "count", test_count },
+        { "lost", test_lost },
+        { "lost-and-gone", test_lost_and_gone },
+        { "cover", test_cover },
+        { "lost-under-load", test_lost_under_load },
     };
     size_t i;
 

@@ -32,6 +32,8 @@ static struct {
     int mapped, shown;
     unsigned returned;
     void *last_returned;
+    uint8_t *host;
+    unsigned covered;
 } world;
 
 bool kvm_allowed;
@@ -70,6 +72,7 @@ void memory_region_init_ram_device_ptr(MemoryRegion *mr, Object *owner,
                                        void *ptr)
 {
     mr->owner = owner;
+    world.host = ptr;
 }
 
 void memory_region_add_subregion_overlap(MemoryRegion *mr, hwaddr offset,
@@ -98,7 +101,21 @@ static void on_return(void *opaque)
     world.last_returned = opaque;
 }
 
+static void ignore_loss(void *opaque)
+{
+}
+
+/* Zeroes, as a hole may show */
+static bool on_cover(void *opaque, void *at, uint64_t len)
+{
+    g_assert_true(opaque == &world);
+    world.covered++;
+    return mmap(at, len, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == at;
+}
+
 typedef struct Fixture {
+    VirtIOGPUBlobLosses losses;
     VirtIOGPUBlobRegions regions;
     MemoryRegion container;
     int fd;
@@ -113,7 +130,9 @@ static void set_up(Fixture *f)
     world.map_size = 2 * PAGE;
     kvm_allowed = false;
     f->fd = qemu_memfd_create("test", 2 * PAGE, false, 0, 0, &error_abort);
-    virtio_gpu_blob_regions_init(&f->regions, NULL, &f->container, on_return);
+    virtio_gpu_blob_losses_init(&f->losses, ignore_loss, NULL);
+    virtio_gpu_blob_regions_init(&f->regions, NULL, &f->container, on_return,
+                                 &f->losses, on_cover, &world);
 }
 
 static void tear_down(Fixture *f)
@@ -181,6 +200,54 @@ static void test_fd_fails(void)
                                                    &region), ==,
                     VIRTIO_GPU_BLOB_TOO_MANY_MAPPINGS);
     g_assert_cmpuint(f.regions.count, ==, 0);
+    tear_down(&f);
+}
+
+/* All of it shows something else then, and it ends as any other. */
+static void test_lost(void)
+{
+    VirtIOGPUBlobPlace place = virtio_gpu_blob_place(PAGE, 2 * PAGE);
+    VirtIOGPUBlobRegion *region;
+    Fixture f;
+
+    set_up(&f);
+    g_assert_cmpint(virtio_gpu_blob_region_show_fd(&f.regions, f.fd, &place,
+                                                   &region), ==,
+                    VIRTIO_GPU_BLOB_OK);
+    world.host[0] = 5;
+    virtio_gpu_blob_region_touch(region);
+    g_assert_false(place.lost);
+    g_assert_cmpint(ftruncate(f.fd, PAGE), ==, 0);
+    virtio_gpu_blob_region_touch(region);
+    g_assert_true(place.lost);
+    g_assert_cmpuint(world.covered, ==, 1);
+    g_assert_cmpuint(world.host[0], ==, 0);
+    g_assert_true(virtio_gpu_blob_losses_take(&f.losses) == &place);
+    g_assert_true(virtio_gpu_blob_region_hide(region, &place));
+    settle();
+    tear_down(&f);
+}
+
+/* Who still refers to a hidden one may find that its pages are gone. */
+static void test_lost_late(void)
+{
+    VirtIOGPUBlobPlace place = virtio_gpu_blob_place(PAGE, 2 * PAGE);
+    VirtIOGPUBlobRegion *region;
+    Fixture f;
+
+    set_up(&f);
+    g_assert_cmpint(virtio_gpu_blob_region_show_fd(&f.regions, f.fd, &place,
+                                                   &region), ==,
+                    VIRTIO_GPU_BLOB_OK);
+    object_ref(OBJECT(region));
+    g_assert_true(virtio_gpu_blob_region_hide(region, &place));
+    g_assert_cmpint(ftruncate(f.fd, 0), ==, 0);
+    world.host[0] = 5;
+    g_assert_cmpuint(world.covered, ==, 1);
+    g_assert_false(place.lost);
+    g_assert_null(virtio_gpu_blob_losses_take(&f.losses));
+    object_unref(OBJECT(region));
+    settle();
     tear_down(&f);
 }
 
@@ -425,6 +492,8 @@ int main(int argc, char **argv)
 
     g_test_add_func("/virtio-gpu-blob/region/fd", test_fd);
     g_test_add_func("/virtio-gpu-blob/region/fd-fails", test_fd_fails);
+    g_test_add_func("/virtio-gpu-blob/region/lost", test_lost);
+    g_test_add_func("/virtio-gpu-blob/region/lost-late", test_lost_late);
     g_test_add_func("/virtio-gpu-blob/region/loan", test_loan);
     g_test_add_func("/virtio-gpu-blob/region/bad-loan", test_bad_loan);
     g_test_add_func("/virtio-gpu-blob/region/slots", test_slots);

@@ -1,0 +1,326 @@
+/*
+ * Who gets a SIGBUS, and which places are lost: one test for each rule
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/memfd.h"
+#include "hw/display/virtio-gpu-blob-fault.h"
+#include "hw/display/virtio-gpu-blob-loss.h"
+
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+
+/* A page of a file that has none any more */
+typedef struct Page {
+    VirtIOGPUBlobWatch watch;
+    uint8_t *at;
+    size_t len;
+    int fd;
+    unsigned mended;
+    bool fails;
+} Page;
+
+/* What was there before ours, and what it was told */
+static sigjmp_buf jump;
+static siginfo_t told;
+static bool told_in_signal;
+static volatile unsigned others;
+
+static void other_handler(int sig, siginfo_t *info, void *context)
+{
+    others++;
+    told = *info;
+    told_in_signal = context;
+    if (info->si_code == BUS_ADRERR) {
+        siglongjmp(jump, 1);
+    }
+}
+
+/* In a handler, as the window does it */
+static bool mend(void *opaque, void *addr)
+{
+    Page *p = opaque;
+
+    g_assert_true((uint8_t *)addr >= p->at && (uint8_t *)addr < p->at + p->len);
+    if (p->fails) {
+        return false;
+    }
+    p->mended++;
+    return mmap(p->at, p->len, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == p->at;
+}
+
+static void new_page(Page *p)
+{
+    p->len = qemu_real_host_page_size();
+    p->fd = qemu_memfd_create("page", p->len, false, 0, 0, &error_abort);
+    p->at = mmap(NULL, p->len, PROT_READ | PROT_WRITE, MAP_SHARED, p->fd, 0);
+    g_assert_true(p->at != MAP_FAILED);
+    p->watch = (VirtIOGPUBlobWatch) {
+        .start = p->at, .len = p->len, .mend = mend, .opaque = p,
+    };
+    virtio_gpu_blob_watch(&p->watch);
+}
+
+static void lose_page(Page *p)
+{
+    g_assert_cmpint(ftruncate(p->fd, 0), ==, 0);
+}
+
+static void delete_page(Page *p)
+{
+    munmap(p->at, p->len);
+    close(p->fd);
+}
+
+static bool access_is_passed_on(uint8_t *at)
+{
+    unsigned before = others;
+
+    if (!sigsetjmp(jump, 1)) {
+        qatomic_set(at, 1);
+    }
+    return others != before;
+}
+
+/*
+ * SIGBUS
+ */
+
+static void test_mended(void)
+{
+    Page a = { }, b = { };
+
+    new_page(&a);
+    new_page(&b);
+    lose_page(&a);
+    lose_page(&b);
+    g_assert_false(access_is_passed_on(b.at + 8));
+    g_assert_false(access_is_passed_on(a.at));
+    g_assert_false(access_is_passed_on(a.at + a.len - 1));
+    g_assert_cmpuint(a.mended, ==, 1);
+    g_assert_cmpuint(b.mended, ==, 1);
+    g_assert_cmpuint(b.at[8], ==, 1);
+    virtio_gpu_blob_unwatch(&a.watch);
+    virtio_gpu_blob_unwatch(&b.watch);
+    delete_page(&a);
+    delete_page(&b);
+}
+
+static void test_passed_on(void)
+{
+    Page p = { };
+
+    new_page(&p);
+    lose_page(&p);
+    p.fails = true;
+    g_assert_true(access_is_passed_on(p.at));
+    g_assert_true(told.si_addr == p.at);
+    g_assert_true(told_in_signal);
+    p.fails = false;
+    virtio_gpu_blob_unwatch(&p.watch);
+    g_assert_true(access_is_passed_on(p.at));
+    g_assert_cmpuint(p.mended, ==, 0);
+    delete_page(&p);
+}
+
+/* What a memory error's signal looks like, sent to the main thread */
+static void send_memory_error(int code, void *addr)
+{
+    siginfo_t info = { .si_signo = SIGBUS, .si_code = code };
+
+    info.si_addr = addr;
+    g_assert_cmpint(syscall(__NR_rt_tgsigqueueinfo, getpid(), getpid(), SIGBUS,
+                            &info), ==, 0);
+}
+
+static bool is_blocked(void)
+{
+    sigset_t set;
+
+    pthread_sigmask(SIG_BLOCK, NULL, &set);
+    return sigismember(&set, SIGBUS);
+}
+
+/* As QEMU's main loop has one */
+static int new_signalfd(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGBUS);
+    return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+static void dispatch(const struct signalfd_siginfo *from)
+{
+    siginfo_t info = { .si_signo = SIGBUS, .si_code = from->ssi_code };
+    struct sigaction action;
+
+    info.si_addr = (void *)(uintptr_t)from->ssi_addr;
+    sigaction(SIGBUS, NULL, &action);
+    action.sa_sigaction(SIGBUS, &info, NULL);
+}
+
+/* A memory error that can wait is read by the main loop, address and all. */
+static void test_memory_error(void)
+{
+    struct signalfd_siginfo info;
+    int fd = new_signalfd();
+    Page p = { };
+
+    new_page(&p);
+    others = 0;
+    send_memory_error(BUS_MCEERR_AO, p.at);
+    g_assert_cmpuint(others, ==, 0);
+    g_assert_true(is_blocked());
+    g_assert_cmpint(read(fd, &info, sizeof(info)), ==, sizeof(info));
+    dispatch(&info);
+    g_assert_cmpuint(others, ==, 1);
+    g_assert_cmpint(told.si_code, ==, BUS_MCEERR_AO);
+    g_assert_true(told.si_addr == p.at);
+    g_assert_false(told_in_signal);
+    g_assert_false(is_blocked());
+    g_assert_cmpuint(p.mended, ==, 0);
+    /* From now on it works as before. */
+    lose_page(&p);
+    g_assert_false(access_is_passed_on(p.at));
+    virtio_gpu_blob_unwatch(&p.watch);
+    delete_page(&p);
+    close(fd);
+}
+
+/* One that cannot wait is its handler's, at once. */
+static void test_memory_error_now(void)
+{
+    others = 0;
+    send_memory_error(BUS_MCEERR_AR, NULL);
+    g_assert_cmpuint(others, ==, 1);
+    g_assert_cmpint(told.si_code, ==, BUS_MCEERR_AR);
+    g_assert_true(told_in_signal);
+    g_assert_false(is_blocked());
+}
+
+/* Without a handler before ours, what is nobody's ends the process. */
+static void test_default(void)
+{
+    if (g_test_subprocess()) {
+        Page p = { };
+
+        signal(SIGBUS, SIG_DFL);
+        new_page(&p);
+        lose_page(&p);
+        p.fails = true;
+        qatomic_set(p.at, 1);
+        exit(0);
+    }
+    g_test_trap_subprocess(NULL, 0, 0);
+    g_test_trap_assert_failed();
+}
+
+static void test_touch(void)
+{
+    bool stop = false, stopped = true;
+    Page p = { };
+
+    new_page(&p);
+    memset(p.at, 0xa5, p.len);
+    virtio_gpu_blob_touch(p.at, p.len, true, &stop);
+    g_assert_cmpuint(p.at[0], ==, 0xa5);
+    lose_page(&p);
+    virtio_gpu_blob_touch(p.at, p.len, false, &stopped);
+    g_assert_cmpuint(p.mended, ==, 0);
+    virtio_gpu_blob_touch(p.at, p.len, false, &stop);
+    g_assert_cmpuint(p.mended, ==, 1);
+    virtio_gpu_blob_unwatch(&p.watch);
+    delete_page(&p);
+
+    new_page(&p);
+    lose_page(&p);
+    virtio_gpu_blob_touch(p.at, p.len, true, &stop);
+    g_assert_cmpuint(p.mended, ==, 2);
+    virtio_gpu_blob_unwatch(&p.watch);
+    delete_page(&p);
+}
+
+/*
+ * Losses
+ */
+
+static unsigned notified;
+
+static void notify(void *opaque)
+{
+    g_assert_true(opaque == &notified);
+    notified++;
+}
+
+static void test_losses(void)
+{
+    VirtIOGPUBlobPlace a = { }, b = { }, c = { };
+    VirtIOGPUBlobLosses losses;
+
+    virtio_gpu_blob_losses_init(&losses, notify, &notified);
+    g_assert_null(virtio_gpu_blob_losses_take(&losses));
+    virtio_gpu_blob_losses_add(&losses, &a);
+    virtio_gpu_blob_losses_add(&losses, &b);
+    virtio_gpu_blob_losses_add(&losses, &c);
+    g_assert_cmpuint(notified, ==, 3);
+    g_assert_cmpuint(losses.count, ==, 3);
+    g_assert_true(a.lost && b.lost && c.lost);
+    virtio_gpu_blob_losses_forget(&losses, &b);
+    g_assert_true(virtio_gpu_blob_losses_take(&losses) == &a);
+    virtio_gpu_blob_losses_forget(&losses, &a);
+    g_assert_true(virtio_gpu_blob_losses_take(&losses) == &c);
+    g_assert_null(virtio_gpu_blob_losses_take(&losses));
+    g_assert_cmpuint(losses.count, ==, 3);
+}
+
+/* What can be read is tried again, but not for ever. */
+static void test_doubt(void)
+{
+    VirtIOGPUBlobPlace place = { };
+    Page p = { };
+    unsigned tries = 0;
+
+    new_page(&p);
+    g_assert_true(virtio_gpu_blob_losses_doubt(NULL, p.at + p.len - 1));
+    while (virtio_gpu_blob_losses_doubt(&place, p.at)) {
+        g_assert_cmpuint(tries++, <, 1000);
+    }
+    g_assert_cmpuint(tries, >, 0);
+    place.lost = true;
+    g_assert_true(virtio_gpu_blob_losses_doubt(&place, p.at));
+
+    lose_page(&p);
+    place = (VirtIOGPUBlobPlace) { };
+    g_assert_false(virtio_gpu_blob_losses_doubt(NULL, p.at));
+    g_assert_false(virtio_gpu_blob_losses_doubt(&place, p.at));
+    g_assert_cmpuint(p.mended, ==, 0);
+    virtio_gpu_blob_unwatch(&p.watch);
+    delete_page(&p);
+}
+
+int main(int argc, char **argv)
+{
+    struct sigaction action = {
+        .sa_sigaction = other_handler, .sa_flags = SA_SIGINFO,
+    };
+
+    g_test_init(&argc, &argv, NULL);
+    sigaction(SIGBUS, &action, NULL);
+    g_test_add_func("/virtio-gpu-blob/fault/mended", test_mended);
+    g_test_add_func("/virtio-gpu-blob/fault/passed-on", test_passed_on);
+    g_test_add_func("/virtio-gpu-blob/fault/memory-error", test_memory_error);
+    g_test_add_func("/virtio-gpu-blob/fault/memory-error-now",
+                    test_memory_error_now);
+    g_test_add_func("/virtio-gpu-blob/fault/default", test_default);
+    g_test_add_func("/virtio-gpu-blob/fault/touch", test_touch);
+    g_test_add_func("/virtio-gpu-blob/loss/losses", test_losses);
+    g_test_add_func("/virtio-gpu-blob/loss/doubt", test_doubt);
+
+    return g_test_run();
+}
