@@ -19,6 +19,48 @@ static unsigned put_staying(GPU *gpu, uint32_t id)
     return gpu_put_create(gpu, id, STAYS | SCRIPTED_ONE_BUFFER, GPU_PAGE);
 }
 
+/* It is there before it is announced, and goes after that was announced. */
+static void test_order(void)
+{
+    GPU *gpu = gpu_start_plain();
+    struct scripted_shared *s = gpu_shared(gpu);
+
+    gpu_watch(gpu, SCRIPTED_WATCH_ON, 0);
+    gpu_create(gpu, 1, STAYS, GPU_PAGE);
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
+    g_assert_cmpuint(s->populates, ==, 1);
+    g_assert_cmphex(s->saw, ==, scripted_stamp(1, 0));
+
+    /* One that cannot go is announced as gone, and as there again. */
+    s->saw = 0;
+    gpu_fail(gpu, SCRIPTED_MAP_OTHER, 0, 100);
+    g_assert_cmphex(gpu_unmap(gpu, 1), ==, NO_MEMORY);
+    gpu_fail(gpu, 0, 0, 0);
+    g_assert_cmpuint(s->discards, ==, 1);
+    g_assert_cmpuint(s->populates, ==, 2);
+    g_assert_cmphex(s->saw, ==, scripted_stamp(1, 0));
+
+    s->saw = 0;
+    g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
+    g_assert_cmpuint(s->discards, ==, 2);
+    g_assert_cmphex(s->saw, ==, scripted_stamp(1, 0));
+    g_assert_cmphex(gpu_read(gpu, 0), ==, 0);
+
+    /* So it is with a resource that goes, and with a reset. */
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
+    s->saw = 0;
+    gpu_unref(gpu, 1);
+    g_assert_cmphex(s->saw, ==, scripted_stamp(1, 0));
+    gpu_create(gpu, 2, STAYS, GPU_PAGE);
+    g_assert_cmphex(gpu_map(gpu, 2, 0, NULL), ==, GRANTED);
+    s->saw = 0;
+    gpu_reset(gpu);
+    g_assert_cmphex(s->saw, ==, scripted_stamp(2, 0));
+    g_assert_cmpuint(s->discards, ==, 4);
+    gpu_watch(gpu, SCRIPTED_WATCH_OFF, 0);
+    gpu_finish(gpu);
+}
+
 static void test_watcher(void)
 {
     struct scripted_shared *s;
@@ -254,6 +296,7 @@ static void test_dump(void)
 int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
+        { "order", test_order },
         { "watcher", test_watcher },
         { "watcher-refuses", test_watcher_refuses },
         { "unannounced", test_unannounced },

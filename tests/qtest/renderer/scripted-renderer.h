@@ -196,6 +196,7 @@ struct scripted_shared {
     uint64_t address;       /* guest-physical, from the test */
     uint64_t populates;
     uint64_t discards;
+    uint64_t saw;           /* the first word there, when last told */
     uint64_t watched;       /* bytes */
     uint64_t granularity;
     uint64_t populated;     /* bytes, by replaying */

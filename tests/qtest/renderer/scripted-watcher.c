@@ -69,6 +69,13 @@ static void set_pages(Watcher *w, const MemoryRegionSection *s,
     }
 }
 
+/* Who is told looks at the memory at that moment. */
+static uint64_t first_word(const MemoryRegionSection *s)
+{
+    return ldq_he_p(memory_region_get_ram_ptr(s->mr) +
+                    s->offset_within_region);
+}
+
 static int notify_populate(RamDiscardListener *rdl, MemoryRegionSection *s)
 {
     Watcher *w = container_of(rdl, Watcher, rdl);
@@ -76,6 +83,7 @@ static int notify_populate(RamDiscardListener *rdl, MemoryRegionSection *s)
     if (w->refuses) {
         return -ENOMEM;
     }
+    w->shared->saw = first_word(s);
     w->shared->populates++;
     set_pages(w, s, w->shared->populates);
     return 0;
@@ -85,6 +93,7 @@ static void notify_discard(RamDiscardListener *rdl, MemoryRegionSection *s)
 {
     Watcher *w = container_of(rdl, Watcher, rdl);
 
+    w->shared->saw = first_word(s);
     w->shared->discards++;
     set_pages(w, s, 0);
 }
