@@ -211,7 +211,7 @@ class Series:
         """The cover letter's words are the manual's."""
         text = read(os.path.join(self.args.overlaid, self.args.manual))
         intro = text.split('=\n', 1)[1].split('.. code-block', 1)[0]
-        policies = text.split('``map-policy``', 1)[1].split('\nHow the', 1)[0]
+        policies = text.split('``map-policy``', 1)[1].split('\n``guest-pat``', 1)[0]
         plain = [re.sub(r'[`*]+', '', part) for part in (intro, policies)]
         body = []
         for para in plain[0].strip().split('\n\n'):

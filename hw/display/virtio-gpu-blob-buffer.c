@@ -174,7 +174,8 @@ void virtio_gpu_blob_buffer_open(VirtIOGPUBlobBuffer *buf,
     buf->fd = -1;
     buf->facts = (VirtIOGPUBlobFacts) {
         .confidential_guest = host->confidential_guest,
-        .guest_type_honoured = host->guest_type_honoured,
+        .guest_type_honoured =
+            host->guest_type == VIRTIO_GPU_BLOB_TYPE_HONOURED,
         .host_x86 = host->x86,
     };
     if (host->confidential_guest) {

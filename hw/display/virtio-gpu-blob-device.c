@@ -18,26 +18,26 @@
  * Properties
  */
 
-static void get_policy(Object *obj, Visitor *v, const char *name,
+static void get_choice(Object *obj, Visitor *v, const char *name,
                        void *opaque, Error **errp)
 {
     const Property *prop = opaque;
 
     visit_type_enum(v, name, object_field_prop_ptr(obj, prop),
-                    &virtio_gpu_blob_policies, errp);
+                    prop->info->enum_table, errp);
 }
 
-static void set_policy(Object *obj, Visitor *v, const char *name,
+static void set_choice(Object *obj, Visitor *v, const char *name,
                        void *opaque, Error **errp)
 {
     /* Visiting is reading or writing, as the visitor has it. */
-    get_policy(obj, v, name, opaque, errp);
+    get_choice(obj, v, name, opaque, errp);
 }
 
-static void set_default_policy(ObjectProperty *op, const Property *prop)
+static void set_default_choice(ObjectProperty *op, const Property *prop)
 {
     object_property_set_default_str(op,
-        qapi_enum_lookup(&virtio_gpu_blob_policies, prop->defval.i));
+        qapi_enum_lookup(prop->info->enum_table, prop->defval.i));
 }
 
 const PropertyInfo qdev_prop_virtio_gpu_map_policy = {
@@ -46,9 +46,25 @@ const PropertyInfo qdev_prop_virtio_gpu_map_policy = {
                    "safe (the exporter, else the renderer), strict (only who "
                    "can vouch for it) or renderer (the renderer)",
     .enum_table = &virtio_gpu_blob_policies,
-    .get = get_policy,
-    .set = set_policy,
-    .set_default_value = set_default_policy,
+    .get = get_choice,
+    .set = set_choice,
+    .set_default_value = set_default_choice,
+};
+
+static const QEnumLookup auto_off = {
+    .array = (const char *const[]) { "auto", "off" },
+    .size = 2,
+};
+
+const PropertyInfo qdev_prop_virtio_gpu_guest_pat = {
+    .type = "VirtIOGPUAutoOff",
+    .description = "whether KVM may be told to honour the guest's cache types "
+                   "in all of its memory: auto (where map-policy depends on "
+                   "it) or off",
+    .enum_table = &auto_off,
+    .get = get_choice,
+    .set = set_choice,
+    .set_default_value = set_default_choice,
 };
 
 /* Before the device is realized there is nothing. */
@@ -121,8 +137,21 @@ static void on_lost(VirtIOGPUBlobMapping *m)
  * Life
  */
 
-static bool open_window(VirtIOGPUBlobs *blobs, VirtIOGPUBase *b, Error **errp)
+/* Policy renderer maps the same whether the guest's type counts or not. */
+static VirtIOGPUBlobSwitch guest_pat(const VirtIOGPUGL *gl)
 {
+    if (gl->map_policy == VIRTIO_GPU_MAP_POLICY_RENDERER) {
+        return VIRTIO_GPU_BLOB_SWITCH_NOT_NEEDED;
+    }
+    return gl->guest_pat == VIRTIO_GPU_OFF ? VIRTIO_GPU_BLOB_SWITCH_DECLINED
+                                           : VIRTIO_GPU_BLOB_SWITCH_WANTED;
+}
+
+static bool open_window(VirtIOGPUGL *gl, Error **errp)
+{
+    VirtIOGPUBase *b = VIRTIO_GPU_BASE(gl);
+    VirtIOGPUBlobs *blobs = gl->blobs;
+
     if (!virtio_gpu_blob_enabled(b->conf) ||
         !virtio_gpu_hostmem_enabled(b->conf)) {
         return true;
@@ -132,7 +161,7 @@ static bool open_window(VirtIOGPUBlobs *blobs, VirtIOGPUBase *b, Error **errp)
                    "virtio-gpu-gl-pci or virtio-vga-gl");
         return false;
     }
-    virtio_gpu_blob_host_init(&blobs->host);
+    virtio_gpu_blob_host_init(&blobs->host, guest_pat(gl));
     return blobs->host.confidential_guest ||
            virtio_gpu_blob_mappings_open(&blobs->mappings, errp);
 }
@@ -144,7 +173,7 @@ bool virtio_gpu_blob_realize(VirtIOGPUGL *gl, Error **errp)
                                   on_lost);
     virtio_gpu_blob_vcpus_init(&gl->blobs->vcpus, &gl->blobs->mappings);
     virtio_gpu_blob_names_open(&gl->blobs->names);
-    if (!open_window(gl->blobs, VIRTIO_GPU_BASE(gl), errp)) {
+    if (!open_window(gl, errp)) {
         virtio_gpu_blob_unrealize(gl);
         return false;
     }

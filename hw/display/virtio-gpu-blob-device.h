@@ -80,12 +80,28 @@ bool virtio_gpu_blob_draining(const VirtIOGPUGL *gl);
  */
 void virtio_gpu_blob_trim(VirtIOGPUGL *gl);
 
+/**
+ * VirtIOGPUAutoOff - a property for what is done where it makes sense
+ * @AUTO: do it there
+ * @OFF: never do it
+ */
+typedef enum VirtIOGPUAutoOff {
+    VIRTIO_GPU_AUTO,
+    VIRTIO_GPU_OFF,
+} VirtIOGPUAutoOff;
+
 extern const PropertyInfo qdev_prop_virtio_gpu_map_policy;
+extern const PropertyInfo qdev_prop_virtio_gpu_guest_pat;
 
 /* map-policy: a VirtIOGPUMapPolicy in an int */
 #define DEFINE_PROP_VIRTIO_GPU_MAP_POLICY(_n, _s, _f)                   \
     DEFINE_PROP_SIGNED(_n, _s, _f, VIRTIO_GPU_MAP_POLICY_SAFE,          \
                        qdev_prop_virtio_gpu_map_policy, int)
+
+/* guest-pat: a VirtIOGPUAutoOff in an int */
+#define DEFINE_PROP_VIRTIO_GPU_GUEST_PAT(_n, _s, _f)                    \
+    DEFINE_PROP_SIGNED(_n, _s, _f, VIRTIO_GPU_AUTO,                     \
+                       qdev_prop_virtio_gpu_guest_pat, int)
 
 #else /* an older virglrenderer maps no blobs */
 

@@ -20,5 +20,6 @@ int kvm_vm_ioctl(KVMState *s, unsigned long type, ...);
  */
 #pragma weak kvm_vm_ioctl
 #pragma weak kvm_add_memory_fault_notifier
+#pragma weak kvm_get_one_reg
 
 #endif /* HW_DISPLAY_VIRTIO_GPU_BLOB_KVM_H */

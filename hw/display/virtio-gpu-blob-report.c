@@ -120,11 +120,7 @@ static const ReasonText reasons[] = {
         "use a host kernel with DMA_BUF_IOCTL_INFO or a less strict "
         "map-policy" },
     [VIRTIO_GPU_BLOB_GUEST_TYPE_IGNORED] = {
-        "guest-type-ignored",
-        "it is not cached, and KVM ignores what the guest chooses",
-        "use a host kernel where KVM_CAP_DISABLE_QUIRKS2 offers "
-        "KVM_X86_QUIRK_IGNORE_GUEST_PAT (Linux 6.16), or "
-        "map-policy=renderer" },
+        "guest-type-ignored", "", "" }, /* see explain() */
     [VIRTIO_GPU_BLOB_MAP_FAILED] = {
         "map-failed", "the host cannot map it",
         "this is a limit of the exporter or the renderer" },
@@ -182,16 +178,31 @@ void virtio_gpu_blob_trace_refusal(const VirtIOGPUBlobSubject *subject,
                                   reasons[reason].name);
 }
 
+/* Why, and what to do about it: for some reasons, the host knows more. */
+static char *explain(const VirtIOGPUBlobSubject *s, VirtIOGPUBlobReason reason)
+{
+    const VirtIOGPUBlobGuestTypeText *host;
+
+    if (reason != VIRTIO_GPU_BLOB_GUEST_TYPE_IGNORED) {
+        return g_strdup_printf("%s; %s", reasons[reason].why,
+                               reasons[reason].remedy);
+    }
+    host = virtio_gpu_blob_guest_type_text(s->host->guest_type);
+    return g_strdup_printf("it is not cached, and %s; %s", host->why,
+                           host->remedy);
+}
+
 void virtio_gpu_blob_log_refusal(const VirtIOGPUBlobSubject *s,
                                  VirtIOGPUBlobReason reason)
 {
+    g_autofree char *why = explain(s, reason);
+
     warn_report("virtio-gpu: blob resource %" PRIu32 " (context %" PRIu32
                 ", %" PRIu64 " bytes, offset 0x%" PRIx64 ", backing %s, "
-                "exporter \"%s\") is not mapped (%s): %s; %s",
+                "exporter \"%s\") is not mapped (%s): %s",
                 s->resource_id, s->ctx_id, s->size, s->offset,
                 backing_names[s->facts->backing], exporter_name(s->facts),
-                reasons[reason].name, reasons[reason].why,
-                reasons[reason].remedy);
+                reasons[reason].name, why);
 }
 
 void virtio_gpu_blob_log_assumed(const VirtIOGPUBlobSubject *s)

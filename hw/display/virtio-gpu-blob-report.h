@@ -12,6 +12,7 @@
 #ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_REPORT_H
 #define HW_DISPLAY_VIRTIO_GPU_BLOB_REPORT_H
 
+#include "virtio-gpu-blob-host.h"
 #include "virtio-gpu-blob-mapping.h"
 
 /* An entry of blob-maps costs memory on the monitor's side */
@@ -46,6 +47,7 @@ typedef struct VirtIOGPUBlobLog {
  * @size: the blob's size in bytes
  * @offset: where the guest wants it
  * @policy: the operator's choice
+ * @host: what the host does with a guest's cache type
  * @facts: what is known of the buffer
  */
 typedef struct VirtIOGPUBlobSubject {
@@ -54,6 +56,7 @@ typedef struct VirtIOGPUBlobSubject {
     uint64_t size;
     uint64_t offset;
     VirtIOGPUMapPolicy policy;
+    const VirtIOGPUBlobHost *host;
     const VirtIOGPUBlobFacts *facts;
 } VirtIOGPUBlobSubject;
 

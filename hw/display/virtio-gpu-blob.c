@@ -171,13 +171,15 @@ static void report_refusal(MapRequest *req, VirtIOGPUBlobReason reason)
 
 void virtio_gpu_blob_cmd_map(VirtIOGPU *g, struct virtio_gpu_ctrl_command *cmd)
 {
+    VirtIOGPUBlobs *blobs = VIRTIO_GPU_GL(g)->blobs;
     struct virtio_gpu_resp_map_info resp = {
         .hdr.type = VIRTIO_GPU_SHM_MAP_INFO,
     };
     MapRequest req = {
         .g = g,
-        .blobs = VIRTIO_GPU_GL(g)->blobs,
+        .blobs = blobs,
         .subject.policy = VIRTIO_GPU_GL(g)->map_policy,
+        .subject.host = &blobs->host,
         .subject.facts = &req.buf.facts,
     };
     VirtIOGPUBlobReason reason = map(&req, cmd);

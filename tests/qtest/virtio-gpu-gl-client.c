@@ -144,6 +144,7 @@ static GPU *new_gpu(const GPUConfig *config)
     gpu->shared->magic = SCRIPTED_MAGIC;
     gpu->shared->fail = config->fail;
     gpu->shared->kvm = config->kvm;
+    gpu->shared->cpu = config->cpu;
     gpu->shared->watch = config->watch;
     gpu->shared->kernel = config->kernel;
     return gpu;

@@ -57,6 +57,7 @@
  * @log: a file that QEMU's messages are appended to, or NULL
  * @fail: system calls that fail from the start
  * @kvm: what the accelerator pretends to be, SCRIPTED_KVM_*
+ * @cpu: what the host pretends to be, SCRIPTED_CPU_*
  * @watch: SCRIPTED_WATCH_* while the device is realized
  * @kernel: what the host's kernel pretends to be, SCRIPTED_KERNEL_*
  * @vcpu: a vCPU runs, and does what gpu_vcpu_reset() says; time does not
@@ -72,6 +73,7 @@ typedef struct GPUConfig {
     const char *log;
     struct scripted_fail fail;
     uint32_t kvm;
+    uint32_t cpu;
     uint32_t watch;
     uint32_t kernel;
     bool vcpu;

@@ -30,7 +30,6 @@ static const char *const policies[] = { "safe", "strict", "renderer" };
 #define FAILED "exporter-query-failed"
 #define DISAGREES "renderer-disagrees"
 #define NOBODY "nobody-vouches"
-#define IGNORED "guest-type-ignored"
 #define NO_MAPPING "too-many-mappings"
 #define MAP_FAILED_ "map-failed"
 
@@ -431,58 +430,6 @@ static void test_late(void)
  * The VM
  */
 
-typedef struct KVMCase {
-    uint32_t kvm;
-    bool honoured_by_vmx;
-} KVMCase;
-
-static bool host_is_amd(void)
-{
-    g_autofree char *text = NULL;
-
-    return g_file_get_contents("/proc/cpuinfo", &text, NULL, NULL) &&
-           (strstr(text, "AuthenticAMD") || strstr(text, "HygonGenuine"));
-}
-
-static void check_kvm(const KVMCase *c, const char *policy)
-{
-    GPU *gpu = gpu_start(&(GPUConfig) {
-        .hostmem = WINDOW, .policy = policy, .kvm = c->kvm,
-    });
-    bool honoured = c->honoured_by_vmx || host_is_amd();
-    bool kept = honoured || !strcmp(policy, "renderer");
-    const Case wc = { "wc", DMABUF(WC) };
-    const Case uncached = { "uncached", SCRIPTED_NONE | W_UNCACHED };
-    const Case cached = { "cached", DMABUF(CACHED) };
-
-    g_test_message("kvm %u, map-policy=%s", c->kvm, policy);
-    check_case(gpu, 1, &wc, kept ? WC : IGNORED);
-    check_case(gpu, 2, &cached, CACHED);
-    if (strcmp(policy, "strict")) {
-        check_case(gpu, 3, &uncached, kept ? UNCACHED : IGNORED);
-    }
-    g_assert_cmpuint(gpu_shared(gpu)->kvm_enables, ==,
-                     c->kvm == SCRIPTED_KVM_QUIRK && !host_is_amd());
-    gpu_finish(gpu);
-}
-
-static void test_kvm(void)
-{
-    static const KVMCase cases[] = {
-        { SCRIPTED_KVM_PLAIN, false },
-        { SCRIPTED_KVM_QUIRK, true },
-        { SCRIPTED_KVM_STUCK, false },
-        { SCRIPTED_KVM_OTHER, false },
-    };
-    size_t i;
-
-    for (i = 0; i < G_N_ELEMENTS(cases); i++) {
-        check_kvm(&cases[i], "safe");
-    }
-    check_kvm(&cases[0], "strict");
-    check_kvm(&cases[0], "renderer");
-}
-
 static void test_confidential(void)
 {
     size_t p;
@@ -514,7 +461,6 @@ int main(int argc, char **argv)
         { "backing", test_backing },
         { "effort", test_effort },
         { "late", test_late },
-        { "kvm", test_kvm },
         { "confidential", test_confidential },
     };
 

@@ -74,6 +74,31 @@ void scripted_kvm_end(void);
  */
 bool scripted_kvm_ioctl(unsigned long request, void *arg, int *ret);
 
+/**
+ * scripted_kvm_open() - open() of KVM's device
+ * @path: what is opened
+ *
+ * Returns: an fd if it is for us, or -1
+ */
+int scripted_kvm_open(const char *path);
+
+/**
+ * scripted_host_open() - open() of a file that tells of the host
+ * @path: what is opened
+ *
+ * Returns: an fd; -1 with errno ENOENT if there is no such file, and with
+ * errno 0 if it is not for us
+ */
+int scripted_host_open(const char *path);
+
+/**
+ * scripted_text_open() - a file to read
+ * @text: what is in it
+ *
+ * Returns: an fd, or -1
+ */
+int scripted_text_open(const char *text);
+
 /* The C library's, for open() with two arguments where it is checked */
 int __open_2(const char *path, int flags);
 int __open64_2(const char *path, int flags);

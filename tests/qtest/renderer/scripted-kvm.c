@@ -11,13 +11,40 @@
 #include <errno.h>
 #include <linux/kvm.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "scripted-internal.h"
 
 /* linux/kvm.h of before 6.16 has no name for it */
 #define QUIRK_IGNORE_GUEST_PAT (1 << 9)
+/* ... and of before 6.17 for this one; the next are one architecture's */
+#define CAP_ARM_CACHEABLE_PFNMAP 243
+#define ARM_VCPU_INIT 0x4020aeaeul
+#define ARM_PREFERRED_TARGET 0x8020aeaful
+#define ARM_MMFR2 0x603000000013c03aull
+#define ARM_FWB (1ull << 40)
+#define RISCV_SVPBMT 0x8030000007000007ull
 
 static bool active;
+static void *vcpus;
+
+static unsigned kvm_answer(void)
+{
+    return scripted_shared()->kvm & SCRIPTED_KVM_ANSWER;
+}
+
+/* The head of QEMU's list of vCPUs */
+static void hide_vcpus(bool hide)
+{
+    void **first = dlsym(RTLD_DEFAULT, "cpus_queue");
+
+    if (first && scripted_shared()->kvm & SCRIPTED_KVM_NO_VCPU) {
+        if (hide) {
+            vcpus = *first;
+        }
+        *first = hide ? NULL : vcpus;
+    }
+}
 
 static void set_kvm(void *state)
 {
@@ -28,6 +55,7 @@ static void set_kvm(void *state)
         active = state;
         *allowed = state;
         *kvm_state = state;
+        hide_vcpus(active);
     }
 }
 
@@ -46,7 +74,7 @@ void scripted_kvm_begin(void)
     /* QEMU's KVMState; only its fd is used, which is not looked at here. */
     static uint8_t state[65536];
 
-    if (scripted_shared()->kvm) {
+    if (scripted_shared()->kvm && !active) {
         init_blocker();
         set_kvm(state);
     }
@@ -59,17 +87,32 @@ void scripted_kvm_end(void)
     }
 }
 
+static int fail(int error)
+{
+    errno = error;
+    return -1;
+}
+
 static int check_extension(uintptr_t cap)
 {
-    if (cap != KVM_CAP_DISABLE_QUIRKS2) {
-        return 0;
-    }
-    switch (scripted_shared()->kvm) {
-    case SCRIPTED_KVM_QUIRK:
-    case SCRIPTED_KVM_STUCK:
-        return QUIRK_IGNORE_GUEST_PAT | 1;
-    case SCRIPTED_KVM_OTHER:
-        return 1;
+    switch (cap) {
+    case KVM_CAP_DISABLE_QUIRKS2:
+        switch (kvm_answer()) {
+        case SCRIPTED_KVM_QUIRK:
+        case SCRIPTED_KVM_STUCK:
+            return QUIRK_IGNORE_GUEST_PAT | 1;
+        case SCRIPTED_KVM_OTHER:
+            return 1;
+        case SCRIPTED_KVM_BROKEN:
+            return fail(EINVAL);
+        default:
+            return 0;
+        }
+    case CAP_ARM_CACHEABLE_PFNMAP:
+        return kvm_answer() == SCRIPTED_KVM_FWB_DIC ||
+               kvm_answer() == SCRIPTED_KVM_LIAR;
+    case KVM_CAP_ARM_VM_IPA_SIZE:
+        return 40;
     default:
         return 0;
     }
@@ -77,14 +120,47 @@ static int check_extension(uintptr_t cap)
 
 static int enable_cap(const struct kvm_enable_cap *cap)
 {
-    if (scripted_shared()->kvm != SCRIPTED_KVM_QUIRK ||
+    if (kvm_answer() != SCRIPTED_KVM_QUIRK ||
         cap->cap != KVM_CAP_DISABLE_QUIRKS2 ||
         cap->args[0] != QUIRK_IGNORE_GUEST_PAT || cap->flags) {
-        errno = EINVAL;
-        return -1;
+        return fail(EINVAL);
     }
     scripted_shared()->kvm_enables++;
     return 0;
+}
+
+static int get_register(const struct kvm_one_reg *reg)
+{
+    uint64_t *value = (void *)(uintptr_t)reg->addr;
+    unsigned kvm = kvm_answer();
+
+    if (reg->id == ARM_MMFR2 && kvm >= SCRIPTED_KVM_FWB &&
+        kvm <= SCRIPTED_KVM_LIAR) {
+        *value = 1 | (kvm <= SCRIPTED_KVM_FWB_DIC ? ARM_FWB : 0);
+        return 0;
+    }
+    if (reg->id == RISCV_SVPBMT && (kvm == SCRIPTED_KVM_SVPBMT ||
+                                    kvm == SCRIPTED_KVM_NO_SVPBMT)) {
+        *value = kvm == SCRIPTED_KVM_SVPBMT;
+        return 0;
+    }
+    return fail(ENOENT);
+}
+
+/* Anything with an fd stands in for a VM or a vCPU. */
+static int new_vm(void)
+{
+    if (scripted_shared()->kvm & SCRIPTED_KVM_NO_EL2) {
+        return fail(EINVAL);
+    }
+    scripted_shared()->kvm_vms++;
+    return scripted_buffer_new("scripted-vm", 0, false);
+}
+
+int scripted_kvm_open(const char *path)
+{
+    return active && !strcmp(path, "/dev/kvm")
+           ? scripted_buffer_new("scripted-kvm", 0, false) : -1;
 }
 
 bool scripted_kvm_ioctl(unsigned long request, void *arg, int *ret)
@@ -98,6 +174,17 @@ bool scripted_kvm_ioctl(unsigned long request, void *arg, int *ret)
         return true;
     case KVM_ENABLE_CAP:
         *ret = enable_cap(arg);
+        return true;
+    case KVM_GET_ONE_REG:
+        *ret = get_register(arg);
+        return true;
+    case KVM_CREATE_VM:
+    case KVM_CREATE_VCPU:
+        *ret = new_vm();
+        return true;
+    case ARM_PREFERRED_TARGET:
+    case ARM_VCPU_INIT:
+        *ret = 0;
         return true;
     default:
         return false;

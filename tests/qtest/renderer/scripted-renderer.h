@@ -120,6 +120,28 @@
 #define SCRIPTED_KVM_QUIRK      2  /* the one for guest PAT can */
 #define SCRIPTED_KVM_STUCK      3  /* it is offered, but stays on */
 #define SCRIPTED_KVM_OTHER      4  /* others can */
+#define SCRIPTED_KVM_BROKEN     5  /* asking for them fails */
+#define SCRIPTED_KVM_FWB        6  /* FEAT_S2FWB, no cacheable PFNMAP */
+#define SCRIPTED_KVM_FWB_DIC    7  /* both */
+#define SCRIPTED_KVM_NO_FWB     8  /* neither */
+#define SCRIPTED_KVM_LIAR       9  /* the latter, it says, but not the first */
+#define SCRIPTED_KVM_NO_REGS    10 /* no register can be read */
+#define SCRIPTED_KVM_SVPBMT     11
+#define SCRIPTED_KVM_NO_SVPBMT  12
+#define SCRIPTED_KVM_ANSWER     15
+#define SCRIPTED_KVM_NO_VCPU    16 /* QEMU has none yet */
+#define SCRIPTED_KVM_NO_EL2     32 /* nor can there be one */
+
+/* What the host pretends to be, in uname(), /proc and /sys */
+#define SCRIPTED_CPU_AMD        1  /* KVM with nested paging */
+#define SCRIPTED_CPU_AMD_NO_NPT 2  /* without */
+#define SCRIPTED_CPU_INTEL      3
+#define SCRIPTED_CPU_ARM64      4
+#define SCRIPTED_CPU_RISCV64    5
+#define SCRIPTED_CPU_S390X      6
+#define SCRIPTED_CPU_NO_NAME    7  /* uname() fails */
+#define SCRIPTED_CPU_NO_PROC    8  /* x86 without files that tell more */
+#define SCRIPTED_CPU__MAX       9
 
 struct scripted_fail {
     uint32_t kinds;
@@ -130,8 +152,8 @@ struct scripted_fail {
 
 /*
  * Orders to the watcher, who looks at the window as VFIO does; each is
- * carried out once, at the next command.  SCRIPTED_WATCH_CONFIDENTIAL is for
- * the time when a device is realized.
+ * carried out once, at the next command.  The last ones are for the time when
+ * a device is realized.
  */
 #define SCRIPTED_WATCH_ON       1
 #define SCRIPTED_WATCH_HALF     2  /* on, for the window's second half */
@@ -149,6 +171,11 @@ struct scripted_fail {
 #define SCRIPTED_WATCH_VCPU_RESET 14 /* from a vCPU, when told to release */
 #define SCRIPTED_WATCH_SLOTS    15 /* like KVM where it looks at mappings */
 #define SCRIPTED_WATCH_VCPU_RENEW 16 /* so too, and the queue is set up anew */
+#define SCRIPTED_WATCH_STRANGE  20 /* the accelerator is another */
+#define SCRIPTED_WATCH_PAT_OFF  21 /* it has a property honor-guest-pat */
+#define SCRIPTED_WATCH_PAT_ON   22
+#define SCRIPTED_WATCH_PAT_AUTO 23
+#define SCRIPTED_WATCH_PAT_BLIND 24 /* it cannot be read */
 
 /* What an mmap(MAP_FIXED) that fails in the driver leaves of what was there */
 #define SCRIPTED_KERNEL_NOW     0  /* all of it if it is shared memory's */
@@ -166,6 +193,7 @@ struct scripted_shared {
     uint32_t armed;
     uint32_t mute_query;    /* answer ENOTTY without a system call */
     uint32_t kvm;           /* SCRIPTED_KVM_* */
+    uint32_t cpu;           /* SCRIPTED_CPU_* */
     uint32_t watch;         /* SCRIPTED_WATCH_* */
     uint32_t kernel;        /* SCRIPTED_KERNEL_* */
 
@@ -191,6 +219,7 @@ struct scripted_shared {
     uint64_t cleanups;
     uint64_t kvm_enables;   /* of the right quirk */
     uint64_t dontneeds;     /* madvise(): ranges whose contents may go */
+    uint64_t kvm_vms;       /* made beside the guest's */
 
     /* What the watcher was told, and sees */
     uint64_t address;       /* guest-physical, from the test */

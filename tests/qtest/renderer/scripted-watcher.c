@@ -8,6 +8,8 @@
  */
 
 #include "qemu/osdep.h"
+#include "qapi/visitor.h"
+#include "qemu/accel.h"
 #include "qemu/main-loop.h"
 #include "hw/boards.h"
 #include "hw/core/cpu.h"
@@ -340,6 +342,54 @@ static void watch_slots(struct scripted_shared *shared)
     memory_listener_register(&slots->listener, &address_space_memory);
 }
 
+/* An accelerator that is built, and does not run the guest */
+static void be_strange(void)
+{
+    current_machine->accelerator = ACCEL(object_new(ACCEL_CLASS_NAME("kvm")));
+}
+
+static void get_pat(Object *obj, Visitor *v, const char *name, void *opaque,
+                    Error **errp)
+{
+    char *word = opaque;
+
+    visit_type_str(v, name, &word, errp);
+}
+
+/* As QEMU 11 has it */
+static void add_pat(const char *word)
+{
+    object_property_add(OBJECT(current_machine->accelerator),
+                        "honor-guest-pat", "OnOffAuto",
+                        word ? get_pat : NULL, NULL, NULL, (void *)word);
+}
+
+static bool watch_realize(uint32_t order)
+{
+    switch (order) {
+    case SCRIPTED_WATCH_CONFIDENTIAL:
+        current_machine->cgs->ready = true;
+        return true;
+    case SCRIPTED_WATCH_STRANGE:
+        be_strange();
+        return true;
+    case SCRIPTED_WATCH_PAT_OFF:
+        add_pat("off");
+        return true;
+    case SCRIPTED_WATCH_PAT_ON:
+        add_pat("on");
+        return true;
+    case SCRIPTED_WATCH_PAT_AUTO:
+        add_pat("auto");
+        return true;
+    case SCRIPTED_WATCH_PAT_BLIND:
+        add_pat(NULL);
+        return true;
+    default:
+        return false;
+    }
+}
+
 void scripted_watch(struct scripted_shared *shared)
 {
     static Watcher *first, *last;
@@ -382,10 +432,9 @@ void scripted_watch(struct scripted_shared *shared)
     case SCRIPTED_WATCH_SLOTS:
         watch_slots(shared);
         break;
-    case SCRIPTED_WATCH_CONFIDENTIAL:
-        current_machine->cgs->ready = true;
-        break;
     default:
-        abort();
+        if (!watch_realize(shared->watch)) {
+            abort();
+        }
     }
 }

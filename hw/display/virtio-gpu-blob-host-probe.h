@@ -1,0 +1,45 @@
+/*
+ * virtio-gpu blob mappings: what the host tells about itself
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The probes of the processor and of KVM, for the rule in
+ * virtio-gpu-blob-host-rule.h.  They know nothing of QEMU: who runs a virtual
+ * machine says how to reach it, who runs none has one made for the purpose.
+ * Any thread, no lock; files of /proc and /sys are read, and nothing blocks.
+ */
+
+#ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_HOST_PROBE_H
+#define HW_DISPLAY_VIRTIO_GPU_BLOB_HOST_PROBE_H
+
+#include "virtio-gpu-blob-host-rule.h"
+
+/**
+ * VirtIOGPUBlobKVM - how to ask KVM about a virtual machine
+ * @check_extension: KVM_CHECK_EXTENSION of the VM; negative on failure
+ * @get_register: KVM_GET_ONE_REG of a vCPU, 64 bits; returns 0 or a negative
+ *                errno.  NULL if there is no vCPU: where it will do, one of a
+ *                VM that is made for the purpose is asked instead
+ */
+typedef struct VirtIOGPUBlobKVM {
+    int (*check_extension)(unsigned cap);
+    int (*get_register)(uint64_t id, uint64_t *value);
+} VirtIOGPUBlobKVM;
+
+/**
+ * virtio_gpu_blob_probe_cpu() - which processor is this?
+ *
+ * Returns: its kind
+ */
+VirtIOGPUBlobCPU virtio_gpu_blob_probe_cpu(void);
+
+/**
+ * virtio_gpu_blob_probe_kvm() - ask KVM what the rule wants to know
+ * @probes: @cpu is known, the answers are filled in: quirks, nested_paging,
+ *          forced_write_back, cacheable_pfnmap, svpbmt
+ * @kvm: how to ask
+ */
+void virtio_gpu_blob_probe_kvm(VirtIOGPUBlobProbes *probes,
+                               const VirtIOGPUBlobKVM *kvm);
+
+#endif /* HW_DISPLAY_VIRTIO_GPU_BLOB_HOST_PROBE_H */

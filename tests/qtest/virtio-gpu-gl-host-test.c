@@ -1,0 +1,322 @@
+/*
+ * qtest for virtio-gpu-gl: hosts that honour a guest's cache type, or do not
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The host's kernel, its processor and KVM answer as told.
+ */
+
+#include "qemu/osdep.h"
+#include "virtio-gpu-gl-client.h"
+
+#define OFFSET (16 * GPU_PAGE)
+
+#define WC_BUF (SCRIPTED_DMABUF | SCRIPTED_WC)
+#define UNCACHED_PTR (SCRIPTED_NONE | SCRIPTED_WORD_UNCACHED)
+
+typedef struct HostCase {
+    const char *name;
+    uint32_t cpu;
+    uint32_t kvm;       /* 0: the accelerator is what it is */
+    uint32_t watch;
+    const char *props;
+    const char *why;    /* of a refusal; NULL if the type is honoured */
+    const char *warned; /* when the device is realized */
+    uint32_t enables;   /* of KVM's switch */
+} HostCase;
+
+#define SWITCHED "honours the guest's cache types from now on"
+#define NO_SWITCH "KVM_X86_QUIRK_IGNORE_GUEST_PAT (Linux 6.16)"
+#define NO_NPT "npt=1"
+#define FWB "FEAT_S2FWB), whatever the guest chooses"
+#define NOT_KNOWN "it cannot be found out whether"
+
+static const HostCase cases[] = {
+    { "qtest", .cpu = SCRIPTED_CPU_INTEL },
+    { "qtest, unknown host", .cpu = SCRIPTED_CPU_NO_NAME },
+    { "strange accelerator", .watch = SCRIPTED_WATCH_STRANGE,
+      .why = "the accelerator does with the guest's choice is not known" },
+
+    { "amd", SCRIPTED_CPU_AMD, SCRIPTED_KVM_PLAIN },
+    { "amd, new kernel", SCRIPTED_CPU_AMD, SCRIPTED_KVM_QUIRK },
+    { "amd, broken", SCRIPTED_CPU_AMD, SCRIPTED_KVM_BROKEN },
+    { "amd, npt=0", SCRIPTED_CPU_AMD_NO_NPT, SCRIPTED_KVM_PLAIN,
+      .why = NO_NPT },
+    { "amd, npt=0, others", SCRIPTED_CPU_AMD_NO_NPT, SCRIPTED_KVM_OTHER,
+      .why = NO_NPT },
+    { "amd, npt=0 but the bit", SCRIPTED_CPU_AMD_NO_NPT, SCRIPTED_KVM_QUIRK },
+
+    { "intel, old kernel", SCRIPTED_CPU_INTEL, SCRIPTED_KVM_PLAIN,
+      .why = NO_SWITCH },
+    { "intel", SCRIPTED_CPU_INTEL, SCRIPTED_KVM_QUIRK, .warned = SWITCHED,
+      .enables = 1 },
+    { "intel, stuck", SCRIPTED_CPU_INTEL, SCRIPTED_KVM_STUCK,
+      .why = "refuses to do so", .warned = "refuses to do so" },
+    { "intel, others", SCRIPTED_CPU_INTEL, SCRIPTED_KVM_OTHER,
+      .why = NO_SWITCH },
+    { "intel, broken", SCRIPTED_CPU_INTEL, SCRIPTED_KVM_BROKEN,
+      .why = NO_SWITCH },
+    { "x86 of nobody", SCRIPTED_CPU_NO_PROC, SCRIPTED_KVM_PLAIN,
+      .why = NO_SWITCH },
+
+    { "intel, guest-pat=off", SCRIPTED_CPU_INTEL, SCRIPTED_KVM_QUIRK,
+      .props = ",guest-pat=off", .why = "use guest-pat=auto" },
+    { "intel, guest-pat=auto", SCRIPTED_CPU_INTEL, SCRIPTED_KVM_QUIRK,
+      .props = ",guest-pat=auto", .warned = SWITCHED, .enables = 1 },
+    { "amd, guest-pat=off", SCRIPTED_CPU_AMD, SCRIPTED_KVM_PLAIN,
+      .props = ",guest-pat=off" },
+    { "intel, honor-guest-pat=off", SCRIPTED_CPU_INTEL, SCRIPTED_KVM_QUIRK,
+      SCRIPTED_WATCH_PAT_OFF, .why = "honor-guest-pat=off" },
+    { "amd, honor-guest-pat=off", SCRIPTED_CPU_AMD, SCRIPTED_KVM_QUIRK,
+      SCRIPTED_WATCH_PAT_OFF, .why = "honor-guest-pat=off" },
+    { "intel, honor-guest-pat=on", SCRIPTED_CPU_INTEL, SCRIPTED_KVM_QUIRK,
+      SCRIPTED_WATCH_PAT_ON },
+    { "intel, honor-guest-pat=on, old", SCRIPTED_CPU_INTEL,
+      SCRIPTED_KVM_PLAIN, SCRIPTED_WATCH_PAT_ON, .why = NO_SWITCH },
+    { "intel, honor-guest-pat=auto", SCRIPTED_CPU_INTEL, SCRIPTED_KVM_QUIRK,
+      SCRIPTED_WATCH_PAT_AUTO, .warned = SWITCHED, .enables = 1 },
+    { "intel, honor-guest-pat unreadable", SCRIPTED_CPU_INTEL,
+      SCRIPTED_KVM_QUIRK, SCRIPTED_WATCH_PAT_BLIND,
+      .why = "honor-guest-pat=off" },
+
+    { "arm64", SCRIPTED_CPU_ARM64, SCRIPTED_KVM_NO_FWB },
+    { "arm64, FWB", SCRIPTED_CPU_ARM64, SCRIPTED_KVM_FWB, .why = FWB },
+    { "arm64, FWB and DIC", SCRIPTED_CPU_ARM64, SCRIPTED_KVM_FWB_DIC,
+      .why = FWB },
+    { "arm64, a cap that lies", SCRIPTED_CPU_ARM64, SCRIPTED_KVM_LIAR,
+      .why = FWB },
+    { "arm64, no register", SCRIPTED_CPU_ARM64, SCRIPTED_KVM_NO_REGS,
+      .why = NOT_KNOWN, .warned = NOT_KNOWN },
+    { "arm64, no vCPU", SCRIPTED_CPU_ARM64,
+      SCRIPTED_KVM_NO_FWB | SCRIPTED_KVM_NO_VCPU },
+    { "arm64, no vCPU, FWB", SCRIPTED_CPU_ARM64,
+      SCRIPTED_KVM_FWB | SCRIPTED_KVM_NO_VCPU, .why = FWB },
+    { "arm64, no vCPU, no EL2", SCRIPTED_CPU_ARM64,
+      SCRIPTED_KVM_NO_FWB | SCRIPTED_KVM_NO_VCPU | SCRIPTED_KVM_NO_EL2,
+      .why = NOT_KNOWN, .warned = NOT_KNOWN },
+    { "arm64, no vCPU, no register", SCRIPTED_CPU_ARM64,
+      SCRIPTED_KVM_NO_REGS | SCRIPTED_KVM_NO_VCPU,
+      .why = NOT_KNOWN, .warned = NOT_KNOWN },
+
+    { "riscv64, Svpbmt", SCRIPTED_CPU_RISCV64, SCRIPTED_KVM_SVPBMT },
+    { "riscv64", SCRIPTED_CPU_RISCV64, SCRIPTED_KVM_NO_SVPBMT,
+      .why = "the vCPU has no cache types (Svpbmt)" },
+    { "riscv64, no register", SCRIPTED_CPU_RISCV64, SCRIPTED_KVM_NO_REGS,
+      .why = NOT_KNOWN, .warned = NOT_KNOWN },
+    { "riscv64, no vCPU", SCRIPTED_CPU_RISCV64,
+      SCRIPTED_KVM_SVPBMT | SCRIPTED_KVM_NO_VCPU,
+      .why = NOT_KNOWN, .warned = NOT_KNOWN },
+
+    { "s390x", SCRIPTED_CPU_S390X, SCRIPTED_KVM_QUIRK,
+      .why = "KVM on this architecture ignores" },
+    { "no name", SCRIPTED_CPU_NO_NAME, SCRIPTED_KVM_QUIRK,
+      .why = "KVM on this architecture ignores" },
+};
+
+static char *read_log(const char *path)
+{
+    char *text = NULL;
+
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    return text;
+}
+
+static unsigned count(const char *text, const char *what)
+{
+    unsigned n = 0;
+
+    while ((text = strstr(text, what))) {
+        text += strlen(what);
+        n++;
+    }
+    return n;
+}
+
+/* A blob is mapped with its type, or refused on the host's account. */
+static void check_blob(GPU *gpu, uint64_t blob_id, uint32_t type, bool kept)
+{
+    uint64_t before = gpu_refused(gpu, "guest-type-ignored");
+    uint32_t map_info;
+
+    gpu_create(gpu, 1, blob_id, GPU_PAGE);
+    g_assert_cmphex(gpu_map(gpu, 1, OFFSET, &map_info), ==,
+                    kept ? GRANTED : UNSPEC);
+    g_assert_cmpuint(map_info, ==, kept ? type : 0);
+    g_assert_cmpuint(gpu_refused(gpu, "guest-type-ignored"), ==,
+                     before + !kept);
+    gpu_unref(gpu, 1);
+}
+
+/* What is said when the device is realized is said once. */
+static void check_log(const HostCase *c, const char *log, bool depends)
+{
+    static const char *const words[] = {
+        SWITCHED, NOT_KNOWN, "refuses to do so",
+    };
+    g_autofree char *text = read_log(log);
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(words); i++) {
+        bool due = depends && c->warned && !strcmp(c->warned, words[i]);
+
+        g_assert_cmpuint(count(text, words[i]), >=, due);
+    }
+    g_assert_cmpuint(count(text, "will not be mapped"), ==,
+                     depends && c->warned && c->why);
+    g_assert_cmpuint(count(text, SWITCHED), ==, depends && c->enables);
+    if (c->why && depends) {
+        g_assert_nonnull(strstr(text, "it is not cached, and "));
+        g_assert_nonnull(strstr(text, c->why));
+    }
+}
+
+static void check_host(const HostCase *c, const char *policy)
+{
+    g_autofree char *log = NULL;
+    bool depends = strcmp(policy, "renderer"), kept = !c->why || !depends;
+    GPU *gpu;
+
+    close(g_file_open_tmp("virtio-gpu-gl-XXXXXX.log", &log, NULL));
+    gpu = gpu_start(&(GPUConfig) {
+        .hostmem = WINDOW, .policy = policy, .props = c->props, .log = log,
+        .kvm = c->kvm, .cpu = c->cpu, .watch = c->watch,
+    });
+    g_test_message("%s, map-policy=%s", c->name, policy);
+    g_assert_cmpuint(gpu_shared(gpu)->kvm_enables, ==,
+                     depends ? c->enables : 0);
+    check_blob(gpu, WC_BUF, VIRTIO_GPU_MAP_CACHE_WC, kept);
+    check_blob(gpu, CACHED_BUF, VIRTIO_GPU_MAP_CACHE_CACHED, true);
+    if (strcmp(policy, "strict")) {
+        check_blob(gpu, UNCACHED_PTR, VIRTIO_GPU_MAP_CACHE_UNCACHED, kept);
+    }
+    gpu_finish(gpu);
+    check_log(c, log, depends);
+    unlink(log);
+}
+
+static void check_hosts(uint32_t first, uint32_t last)
+{
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(cases); i++) {
+        if (cases[i].cpu >= first && cases[i].cpu <= last) {
+            check_host(&cases[i], "safe");
+        }
+    }
+}
+
+static void test_amd(void)
+{
+    check_hosts(SCRIPTED_CPU_AMD, SCRIPTED_CPU_AMD_NO_NPT);
+}
+
+static void test_intel(void)
+{
+    check_hosts(SCRIPTED_CPU_INTEL, SCRIPTED_CPU_INTEL);
+}
+
+static void test_arm64(void)
+{
+    check_hosts(SCRIPTED_CPU_ARM64, SCRIPTED_CPU_ARM64);
+}
+
+static void test_others(void)
+{
+    check_hosts(0, SCRIPTED_CPU_AMD - 1);
+    check_hosts(SCRIPTED_CPU_ARM64 + 1, SCRIPTED_CPU__MAX);
+}
+
+/* strict depends on the host as safe does; renderer does not. */
+static void test_policies(void)
+{
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(cases); i++) {
+        if (!strcmp(cases[i].name, "intel") ||
+            !strcmp(cases[i].name, "intel, stuck") ||
+            !strcmp(cases[i].name, "intel, guest-pat=off") ||
+            !strcmp(cases[i].name, "arm64, FWB") ||
+            !strcmp(cases[i].name, "arm64, no register")) {
+            check_host(&cases[i], "strict");
+            check_host(&cases[i], "renderer");
+        }
+    }
+}
+
+/* A VM of our own is made only where there is none to ask. */
+static void test_scratch(void)
+{
+    static const uint32_t kvms[] = {
+        SCRIPTED_KVM_NO_FWB, SCRIPTED_KVM_NO_FWB | SCRIPTED_KVM_NO_VCPU,
+    };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(kvms); i++) {
+        GPU *gpu = gpu_start(&(GPUConfig) {
+            .hostmem = WINDOW, .cpu = SCRIPTED_CPU_ARM64, .kvm = kvms[i],
+        });
+
+        g_assert_cmpuint(gpu_shared(gpu)->kvm_vms, ==, i * 2);
+        g_assert_cmpuint(gpu_count_fds(gpu, "scripted-kvm"), ==, 0);
+        g_assert_cmpuint(gpu_count_fds(gpu, "scripted-vm"), ==, 0);
+        gpu_finish(gpu);
+    }
+}
+
+/* Without a window nothing depends on the host. */
+static void test_no_window(void)
+{
+    GPU *gpu = gpu_start(&(GPUConfig) {
+        .cpu = SCRIPTED_CPU_INTEL, .kvm = SCRIPTED_KVM_QUIRK,
+    });
+
+    g_assert_cmpuint(gpu_shared(gpu)->kvm_enables, ==, 0);
+    gpu_finish(gpu);
+}
+
+static void check_property(const char *device, const char *value, bool good)
+{
+    g_autofree char *text = NULL, *props = NULL;
+    int status;
+
+    props = g_strdup_printf(",guest-pat=%s", value);
+    status = gpu_try(&(GPUConfig) {
+        .device = device, .props = props, .hostmem = WINDOW,
+    }, &text);
+    g_test_message("%s%s: %d", device, props, status);
+    g_assert_cmpint(status, ==, !good);
+    if (!good) {
+        g_assert_nonnull(strstr(text, "guest-pat"));
+    }
+}
+
+static void test_property(void)
+{
+    static const char *const devices[] = {
+        "virtio-gpu-gl-pci", "virtio-vga-gl",
+    };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(devices); i++) {
+        check_property(devices[i], "auto", true);
+        check_property(devices[i], "off", true);
+        check_property(devices[i], "on", false);
+        check_property(devices[i], "safe", false);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const GPUTest tests[] = {
+        { "amd", test_amd },
+        { "intel", test_intel },
+        { "arm64", test_arm64 },
+        { "others", test_others },
+        { "policies", test_policies },
+        { "scratch", test_scratch },
+        { "no-window", test_no_window },
+        { "property", test_property },
+    };
+
+    return gpu_run_tests(argc, argv, "host", tests, G_N_ELEMENTS(tests));
+}
