@@ -177,6 +177,7 @@ void virtio_gpu_blob_buffer_open(VirtIOGPUBlobBuffer *buf,
         .guest_type_honoured =
             host->guest_type == VIRTIO_GPU_BLOB_TYPE_HONOURED,
         .host_x86 = host->x86,
+        .host_vram = host->vram,
     };
     if (host->confidential_guest) {
         return;

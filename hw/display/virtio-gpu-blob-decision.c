@@ -97,6 +97,20 @@ static VirtIOGPUBlobVerdict decide_unvouched(const VirtIOGPUBlobFacts *facts,
     return refuse(VIRTIO_GPU_BLOB_NOBODY_VOUCHES);
 }
 
+/* The exporter cannot be asked. */
+static VirtIOGPUBlobVerdict decide_silent(const VirtIOGPUBlobFacts *facts,
+                                          VirtIOGPUMapPolicy policy)
+{
+    if (facts->host_vram) {
+        return refuse(VIRTIO_GPU_BLOB_POSSIBLE_VRAM);
+    }
+    if (exporter_is_coherent(facts)) {
+        return grant(VIRTIO_GPU_MAP_CACHE_CACHED,
+                     VIRTIO_GPU_BLOB_VOUCHER_EXPORTER_NAME);
+    }
+    return decide_unvouched(facts, policy);
+}
+
 static VirtIOGPUBlobVerdict decide_dmabuf(const VirtIOGPUBlobFacts *facts,
                                           VirtIOGPUMapPolicy policy)
 {
@@ -110,11 +124,7 @@ static VirtIOGPUBlobVerdict decide_dmabuf(const VirtIOGPUBlobFacts *facts,
     case VIRTIO_GPU_EXPORTER_OTHER:
         return refuse(VIRTIO_GPU_BLOB_EXPORTER_UNKNOWN_ANSWER);
     case VIRTIO_GPU_EXPORTER_UNSUPPORTED:
-        if (exporter_is_coherent(facts)) {
-            return grant(VIRTIO_GPU_MAP_CACHE_CACHED,
-                         VIRTIO_GPU_BLOB_VOUCHER_EXPORTER_NAME);
-        }
-        return decide_unvouched(facts, policy);
+        return decide_silent(facts, policy);
     default:
         return refuse(VIRTIO_GPU_BLOB_EXPORTER_QUERY_FAILED);
     }
@@ -184,7 +194,7 @@ bool virtio_gpu_blob_needs_exporter_name(const VirtIOGPUBlobFacts *facts,
 {
     if (facts->backing != VIRTIO_GPU_BLOB_BACKING_DMABUF ||
         facts->answer != VIRTIO_GPU_EXPORTER_UNSUPPORTED ||
-        check_buffer(facts)) {
+        facts->host_vram || check_buffer(facts)) {
         return false;
     }
     switch (policy) {

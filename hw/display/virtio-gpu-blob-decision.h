@@ -94,6 +94,7 @@ typedef enum VirtIOGPUBlobReason {
     VIRTIO_GPU_BLOB_CONFIDENTIAL_GUEST,
     VIRTIO_GPU_BLOB_BUFFER_TOO_SHORT,
     VIRTIO_GPU_BLOB_BUFFER_NOT_READ_WRITE,
+    VIRTIO_GPU_BLOB_POSSIBLE_VRAM,
     VIRTIO_GPU_BLOB_EXPORTER_INCOHERENT,
     VIRTIO_GPU_BLOB_EXPORTER_UNKNOWN_ANSWER,
     VIRTIO_GPU_BLOB_EXPORTER_QUERY_FAILED,
@@ -132,6 +133,8 @@ typedef struct VirtIOGPUBlobRequest {
  * @confidential_guest: the host cannot, or must not, see the guest's memory
  * @guest_type_honoured: the accelerator lets the guest choose WC or UNCACHED
  * @host_x86: the host's CPU is x86
+ * @host_vram: KVM here cannot map a GPU's own memory safely, and a dma-buf may
+ *             be some
  * @no_fds_left: what follows could not be found out for want of fds
  * @backing: what kind of buffer it is
  * @fd_too_short: the fd ends before the blob does
@@ -145,6 +148,7 @@ typedef struct VirtIOGPUBlobFacts {
     bool confidential_guest;
     bool guest_type_honoured;
     bool host_x86;
+    bool host_vram;
     bool no_fds_left;
     VirtIOGPUBlobBacking backing;
     bool fd_too_short;
@@ -206,8 +210,9 @@ bool virtio_gpu_blob_is_assumed(const VirtIOGPUBlobVerdict *verdict);
  * Reading the name costs more than the rest of a mapping.
  *
  * Returns: true for a usable dma-buf whose exporter does not answer, unless
- * the renderer's word settles it: any type under policy renderer; cached,
- * which a known name would also mean, under safe
+ * it is refused whoever exported it, or the renderer's word settles it: any
+ * type under policy renderer; cached, which a known name would also mean, under
+ * safe
  */
 bool virtio_gpu_blob_needs_exporter_name(const VirtIOGPUBlobFacts *facts,
                                          VirtIOGPUMapPolicy policy);

@@ -176,3 +176,57 @@ void virtio_gpu_blob_probe_kvm(VirtIOGPUBlobProbes *probes,
         break;
     }
 }
+
+/*
+ * GPUs
+ */
+
+#define DRM "/sys/class/drm"
+
+static bool is_error(const GError *err, GFileError code)
+{
+    return g_error_matches(err, G_FILE_ERROR, code);
+}
+
+/* A connector, or a file, has no driver. */
+static bool hands_out_vram(const char *card)
+{
+    static const char *const drivers[] = {
+        "amdgpu", "nouveau", "radeon", "xe", NULL
+    };
+    g_autofree char *path = g_build_filename(DRM, card, "device/driver", NULL);
+    g_autoptr(GError) err = NULL;
+    g_autofree char *link = g_file_read_link(path, &err);
+    g_autofree char *driver = NULL;
+
+    if (!link) {
+        return !is_error(err, G_FILE_ERROR_NOENT) &&
+               !is_error(err, G_FILE_ERROR_NOTDIR);
+    }
+    driver = g_path_get_basename(link);
+    return g_strv_contains(drivers, driver);
+}
+
+/* A host without any GPU has no such folder, but the one above it. */
+static bool can_see_none(const GError *err)
+{
+    return is_error(err, G_FILE_ERROR_NOENT) &&
+           g_file_test("/sys/class", G_FILE_TEST_IS_DIR);
+}
+
+bool virtio_gpu_blob_probe_vram(void)
+{
+    g_autoptr(GError) err = NULL;
+    GDir *dir = g_dir_open(DRM, 0, &err);
+    const char *card;
+    bool found = false;
+
+    if (!dir) {
+        return !can_see_none(err);
+    }
+    while (!found && (card = g_dir_read_name(dir))) {
+        found = hands_out_vram(card);
+    }
+    g_dir_close(dir);
+    return found;
+}

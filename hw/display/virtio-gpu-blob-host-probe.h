@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The probes of the processor and of KVM, for the rule in
+ * The probes of the processor, of KVM and of the GPUs, for the rule in
  * virtio-gpu-blob-host-rule.h.  They know nothing of QEMU: who runs a virtual
  * machine says how to reach it, who runs none has one made for the purpose.
  * Any thread, no lock; files of /proc and /sys are read, and nothing blocks.
@@ -41,5 +41,16 @@ VirtIOGPUBlobCPU virtio_gpu_blob_probe_cpu(void);
  */
 void virtio_gpu_blob_probe_kvm(VirtIOGPUBlobProbes *probes,
                                const VirtIOGPUBlobKVM *kvm);
+
+/**
+ * virtio_gpu_blob_probe_vram() - may a dma-buf here be a GPU's own memory?
+ *
+ * amdgpu, nouveau, radeon and xe export RAM and memory of the GPU under one
+ * name, and both mapped as if cacheable (drivers/gpu/drm/ttm/ttm_bo_vm.c).
+ *
+ * Returns: true if a GPU of the host has one of these drivers, or if that
+ * cannot be seen
+ */
+bool virtio_gpu_blob_probe_vram(void);
 
 #endif /* HW_DISPLAY_VIRTIO_GPU_BLOB_HOST_PROBE_H */

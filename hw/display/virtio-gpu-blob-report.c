@@ -100,6 +100,11 @@ static const ReasonText reasons[] = {
         "buffer-not-read-write",
         "the buffer is not open for reading and writing",
         "this is a fault of the renderer" },
+    [VIRTIO_GPU_BLOB_POSSIBLE_VRAM] = {
+        "possible-vram", "it may be a GPU's own memory, which KVM on this host "
+        "cannot map safely, and its exporter cannot be asked",
+        "use a host kernel with DMA_BUF_IOCTL_INFO; map-policy=renderer maps "
+        "it if the renderer names a type" },
     [VIRTIO_GPU_BLOB_EXPORTER_INCOHERENT] = {
         "exporter-incoherent",
         "the exporter says that it needs explicit cache maintenance",

@@ -5,6 +5,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/cutils.h"
 #include "virtio-gpu-gl-client-internal.h"
 
 /*
@@ -145,6 +146,9 @@ static GPU *new_gpu(const GPUConfig *config)
     gpu->shared->fail = config->fail;
     gpu->shared->kvm = config->kvm;
     gpu->shared->cpu = config->cpu;
+    gpu->shared->drm = config->drm;
+    pstrcpy(gpu->shared->drm_folder, sizeof(gpu->shared->drm_folder),
+            config->drm_folder ? config->drm_folder : "");
     gpu->shared->watch = config->watch;
     gpu->shared->kernel = config->kernel;
     return gpu;

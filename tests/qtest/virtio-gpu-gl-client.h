@@ -58,6 +58,8 @@
  * @fail: system calls that fail from the start
  * @kvm: what the accelerator pretends to be, SCRIPTED_KVM_*
  * @cpu: what the host pretends to be, SCRIPTED_CPU_*
+ * @drm: what the host tells of its GPUs, SCRIPTED_DRM_*
+ * @drm_folder: with SCRIPTED_DRM_FOLDER, in place of /sys/class/drm
  * @watch: SCRIPTED_WATCH_* while the device is realized
  * @kernel: what the host's kernel pretends to be, SCRIPTED_KERNEL_*
  * @vcpu: a vCPU runs, and does what gpu_vcpu_reset() says; time does not
@@ -74,6 +76,8 @@ typedef struct GPUConfig {
     struct scripted_fail fail;
     uint32_t kvm;
     uint32_t cpu;
+    uint32_t drm;
+    const char *drm_folder;
     uint32_t watch;
     uint32_t kernel;
     bool vcpu;

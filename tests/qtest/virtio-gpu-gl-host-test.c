@@ -243,6 +243,137 @@ static void test_policies(void)
     }
 }
 
+/*
+ * GPUs whose own memory KVM on arm64 cannot map
+ */
+
+/* A folder as /sys/class/drm is: cards, their connectors, and a file */
+static char *new_drm(const char *const *drivers)
+{
+    g_autoptr(GError) err = NULL;
+    char *dir = g_dir_make_tmp("virtio-gpu-gl-drm-XXXXXX", &err);
+    g_autofree char *version = g_build_filename(dir, "version", NULL);
+    int i;
+
+    g_assert_no_error(err);
+    g_assert_true(g_file_set_contents(version, "drm 1.1.0", -1, NULL));
+    for (i = 0; drivers[i]; i++) {
+        g_autofree char *card = g_strdup_printf("%s/card%d/device", dir, i);
+        g_autofree char *connector = g_strdup_printf("%s/card%d-DP-1/device",
+                                                     dir, i);
+        g_autofree char *link = g_build_filename(card, "driver", NULL);
+        g_autofree char *driver = g_strdup_printf("../../bus/pci/drivers/%s",
+                                                  drivers[i]);
+
+        g_assert_cmpint(g_mkdir_with_parents(card, 0700), ==, 0);
+        g_assert_cmpint(g_mkdir_with_parents(connector, 0700), ==, 0);
+        if (*drivers[i]) {
+            g_assert_cmpint(symlink(driver, link), ==, 0);
+        }
+    }
+    return dir;
+}
+
+static void delete_drm(char *dir)
+{
+    const char *argv[] = { "rm", "-r", dir, NULL };
+
+    g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH,
+                               NULL, NULL, NULL, NULL, NULL, NULL));
+    g_free(dir);
+}
+
+typedef struct DRMCase {
+    const char *name;
+    uint32_t cpu;
+    uint32_t kvm;
+    uint32_t drm;
+    const char *drivers[4];
+    bool refused;
+} DRMCase;
+
+#define ARM SCRIPTED_CPU_ARM64
+#define NO_FWB SCRIPTED_KVM_NO_FWB
+#define FOLDER SCRIPTED_DRM_FOLDER
+
+static const DRMCase drm_cases[] = {
+    { "arm64", ARM, NO_FWB, FOLDER, { "panfrost", "rockchip" } },
+    { "arm64, amdgpu", ARM, NO_FWB, FOLDER, { "amdgpu" }, true },
+    { "arm64, radeon", ARM, NO_FWB, FOLDER, { "radeon" }, true },
+    { "arm64, nouveau", ARM, NO_FWB, FOLDER, { "nouveau" }, true },
+    { "arm64, xe", ARM, NO_FWB, FOLDER, { "xe" }, true },
+    { "arm64, several", ARM, NO_FWB, FOLDER, { "ast", "", "amdgpu" }, true },
+    { "arm64, others", ARM, NO_FWB, FOLDER, { "xen", "amdgpu2", "" } },
+    { "arm64, empty", ARM, NO_FWB, FOLDER, { } },
+    { "arm64, no such folder", ARM, NO_FWB, SCRIPTED_DRM_NONE },
+    { "arm64, hidden", ARM, NO_FWB, SCRIPTED_DRM_HIDDEN, .refused = true },
+    { "arm64, not KVM", SCRIPTED_CPU_ARM64, 0, FOLDER, { "amdgpu" } },
+    { "x86", SCRIPTED_CPU_AMD, SCRIPTED_KVM_PLAIN, FOLDER, { "amdgpu" } },
+    { "riscv64", SCRIPTED_CPU_RISCV64, SCRIPTED_KVM_SVPBMT, FOLDER,
+      { "amdgpu" } },
+};
+
+static void check_outcome(GPU *gpu, uint64_t blob_id, bool refused,
+                          uint32_t type)
+{
+    uint64_t before = gpu_refused(gpu, "possible-vram");
+    uint32_t map_info;
+
+    gpu_create(gpu, 1, blob_id, GPU_PAGE);
+    g_assert_cmphex(gpu_map(gpu, 1, OFFSET, &map_info), ==,
+                    refused ? UNSPEC : GRANTED);
+    g_assert_cmpuint(map_info, ==, refused ? 0 : type);
+    g_assert_cmpuint(gpu_refused(gpu, "possible-vram"), ==,
+                     before + refused);
+    gpu_unref(gpu, 1);
+}
+
+/* Only who does not answer, and only a dma-buf, may be such memory. */
+static void check_vram(const DRMCase *c, const char *policy)
+{
+    char *dir = new_drm(c->drivers);
+    bool renderer = !strcmp(policy, "renderer");
+    bool strict = !strcmp(policy, "strict");
+    GPU *gpu = gpu_start(&(GPUConfig) {
+        .hostmem = WINDOW, .policy = policy, .cpu = c->cpu, .kvm = c->kvm,
+        .drm = c->drm, .drm_folder = dir,
+    });
+
+    g_test_message("%s, map-policy=%s", c->name, policy);
+    if (!strict || c->refused) {
+        check_outcome(gpu, SCRIPTED_DMABUF | SCRIPTED_EXP_DRM |
+                      SCRIPTED_WORD_CACHED, c->refused && !renderer,
+                      VIRTIO_GPU_MAP_CACHE_CACHED);
+        check_outcome(gpu, SCRIPTED_DMABUF | SCRIPTED_EXP_DRM |
+                      SCRIPTED_WORD_WC, c->refused && !renderer,
+                      VIRTIO_GPU_MAP_CACHE_WC);
+    }
+    if (renderer || c->refused) {
+        check_outcome(gpu, SCRIPTED_DMABUF | SCRIPTED_EXP_UDMABUF, c->refused,
+                      VIRTIO_GPU_MAP_CACHE_CACHED);
+    }
+    check_outcome(gpu, CACHED_BUF, false, VIRTIO_GPU_MAP_CACHE_CACHED);
+    check_outcome(gpu, SCRIPTED_SHM, false, VIRTIO_GPU_MAP_CACHE_CACHED);
+    if (!strict) {
+        check_outcome(gpu, POINTER, false, VIRTIO_GPU_MAP_CACHE_CACHED);
+    }
+    gpu_finish(gpu);
+    delete_drm(dir);
+}
+
+static void test_vram(void)
+{
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(drm_cases); i++) {
+        check_vram(&drm_cases[i], "safe");
+    }
+    for (i = 0; i < 2; i++) {
+        check_vram(&drm_cases[i], "strict");
+        check_vram(&drm_cases[i], "renderer");
+    }
+}
+
 /* A VM of our own is made only where there is none to ask. */
 static void test_scratch(void)
 {
@@ -314,6 +445,7 @@ int main(int argc, char **argv)
         { "others", test_others },
         { "policies", test_policies },
         { "scratch", test_scratch },
+        { "vram", test_vram },
         { "no-window", test_no_window },
         { "property", test_property },
     };

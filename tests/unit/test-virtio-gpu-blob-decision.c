@@ -52,6 +52,7 @@ static unsigned for_each_case(CaseFunc check)
         facts.confidential_guest = take(&n, 2);
         facts.guest_type_honoured = take(&n, 2);
         facts.host_x86 = take(&n, 2);
+        facts.host_vram = take(&n, 2);
         facts.no_fds_left = take(&n, 2);
         facts.backing = take(&n, VIRTIO_GPU_BLOB_BACKING__MAX);
         facts.fd_too_short = take(&n, 2);
@@ -80,8 +81,9 @@ static bool bad_fd(const VirtIOGPUBlobFacts *facts)
 
 static bool known_by_name(const VirtIOGPUBlobFacts *facts)
 {
-    return facts->host_x86 && (g_strcmp0(facts->exporter, "udmabuf") == 0 ||
-                               g_strcmp0(facts->exporter, "system") == 0);
+    return facts->host_x86 && !facts->host_vram &&
+           (g_strcmp0(facts->exporter, "udmabuf") == 0 ||
+            g_strcmp0(facts->exporter, "system") == 0);
 }
 
 /*
@@ -96,6 +98,7 @@ typedef struct Row {
     int backing;           /* -1: any without an answer of its own */
     int answer;            /* -1: any */
     int by_name;           /* -1: either */
+    bool vram;             /* only where the host may hand out VRAM */
     int silent[3];         /* safe, strict, renderer */
     int named[3];
 } Row;
@@ -103,27 +106,29 @@ typedef struct Row {
 #define DMABUF VIRTIO_GPU_BLOB_BACKING_DMABUF
 
 static const Row table[] = {
-    { 5, VIRTIO_GPU_BLOB_BACKING_SHM, -1, -1,
+    { 4, DMABUF, VIRTIO_GPU_EXPORTER_UNSUPPORTED, -1, true,
+      { REFUSE, REFUSE, REFUSE }, { REFUSE, REFUSE, NAMED } },
+    { 5, VIRTIO_GPU_BLOB_BACKING_SHM, -1, -1, false,
       { CACHED, CACHED, CACHED }, { CACHED, CACHED, CACHED } },
-    { 6, DMABUF, VIRTIO_GPU_EXPORTER_COHERENT_CACHED, -1,
+    { 6, DMABUF, VIRTIO_GPU_EXPORTER_COHERENT_CACHED, -1, false,
       { CACHED, CACHED, CACHED }, { CACHED, AGREED, NAMED } },
-    { 7, DMABUF, VIRTIO_GPU_EXPORTER_COHERENT_WC, -1,
+    { 7, DMABUF, VIRTIO_GPU_EXPORTER_COHERENT_WC, -1, false,
       { WC, WC, WC }, { WC, AGREED, NAMED } },
-    { 8, DMABUF, VIRTIO_GPU_EXPORTER_INCOHERENT, -1,
+    { 8, DMABUF, VIRTIO_GPU_EXPORTER_INCOHERENT, -1, false,
       { REFUSE, REFUSE, REFUSE }, { REFUSE, REFUSE, NAMED } },
-    { 9, DMABUF, VIRTIO_GPU_EXPORTER_OTHER, -1,
+    { 9, DMABUF, VIRTIO_GPU_EXPORTER_OTHER, -1, false,
       { REFUSE, REFUSE, REFUSE }, { REFUSE, REFUSE, NAMED } },
-    { 9, DMABUF, VIRTIO_GPU_EXPORTER_FAILED, -1,
+    { 9, DMABUF, VIRTIO_GPU_EXPORTER_FAILED, -1, false,
       { REFUSE, REFUSE, REFUSE }, { REFUSE, REFUSE, NAMED } },
-    { 9, DMABUF, VIRTIO_GPU_EXPORTER_NOT_ASKED, -1,
+    { 9, DMABUF, VIRTIO_GPU_EXPORTER_NOT_ASKED, -1, false,
       { REFUSE, REFUSE, REFUSE }, { REFUSE, REFUSE, NAMED } },
-    { 10, DMABUF, VIRTIO_GPU_EXPORTER_UNSUPPORTED, 1,
+    { 10, DMABUF, VIRTIO_GPU_EXPORTER_UNSUPPORTED, 1, false,
       { CACHED, CACHED, CACHED }, { CACHED, CACHED, NAMED } },
-    { 11, DMABUF, VIRTIO_GPU_EXPORTER_UNSUPPORTED, 0,
+    { 11, DMABUF, VIRTIO_GPU_EXPORTER_UNSUPPORTED, 0, false,
       { REFUSE, REFUSE, CACHED }, { NAMED, REFUSE, NAMED } },
-    { 11, VIRTIO_GPU_BLOB_BACKING_OPAQUE, -1, -1,
+    { 11, VIRTIO_GPU_BLOB_BACKING_OPAQUE, -1, -1, false,
       { REFUSE, REFUSE, CACHED }, { NAMED, REFUSE, NAMED } },
-    { 11, VIRTIO_GPU_BLOB_BACKING_NONE, -1, -1,
+    { 11, VIRTIO_GPU_BLOB_BACKING_NONE, -1, -1, false,
       { REFUSE, REFUSE, CACHED }, { NAMED, REFUSE, NAMED } },
 };
 
@@ -134,6 +139,7 @@ static const Row *row_of(const VirtIOGPUBlobFacts *facts)
     for (row = table; row < table + G_N_ELEMENTS(table); row++) {
         if (row->backing == facts->backing &&
             (row->answer < 0 || row->answer == facts->answer) &&
+            (!row->vram || facts->host_vram) &&
             (row->by_name < 0 || row->by_name == known_by_name(facts))) {
             return row;
         }
@@ -177,7 +183,7 @@ static void check_table(const VirtIOGPUBlobFacts *facts,
 static void test_table(void)
 {
     g_assert_cmpuint(for_each_case(check_table), ==,
-                     64 * 4 * 7 * 8 * 4 * 3);
+                     128 * 4 * 7 * 8 * 4 * 3);
 }
 
 /* A verdict is a type or a reason, never both, never neither. */
@@ -217,6 +223,7 @@ static void check_voucher(const VirtIOGPUBlobFacts *facts,
                          WC : CACHED);
         break;
     case VIRTIO_GPU_BLOB_VOUCHER_EXPORTER_NAME:
+        g_assert_false(facts->host_vram);
         g_assert(known_by_name(facts));
         g_assert_cmpint(facts->answer, ==, VIRTIO_GPU_EXPORTER_UNSUPPORTED);
         break;
@@ -264,6 +271,11 @@ static void check_safety(const VirtIOGPUBlobFacts *facts,
     if (bad_fd(facts)) {
         g_assert_cmpint(verdict->reason, ==,
                         VIRTIO_GPU_BLOB_BUFFER_NOT_READ_WRITE);
+        return;
+    }
+    if (dmabuf && facts->answer == VIRTIO_GPU_EXPORTER_UNSUPPORTED &&
+        facts->host_vram && !(policy == RENDERER && facts->renderer)) {
+        g_assert_cmpint(verdict->reason, ==, VIRTIO_GPU_BLOB_POSSIBLE_VRAM);
         return;
     }
     if (policy == RENDERER) {
@@ -353,7 +365,7 @@ static void check_assumed(const VirtIOGPUBlobFacts *facts,
               facts->backing != VIRTIO_GPU_BLOB_BACKING_SHM &&
               (facts->backing != DMABUF ||
                (facts->answer == VIRTIO_GPU_EXPORTER_UNSUPPORTED &&
-                !known_by_name(facts)))));
+                !facts->host_vram && !known_by_name(facts)))));
 }
 
 static void test_assumed(void)
@@ -391,6 +403,9 @@ static void test_reasons(void)
     facts.renderer = 0;
     g_assert_cmpint(virtio_gpu_blob_decide(&facts, SAFE).reason, ==,
                     VIRTIO_GPU_BLOB_NOBODY_VOUCHES);
+    facts.host_vram = true;
+    g_assert_cmpint(virtio_gpu_blob_decide(&facts, RENDERER).reason, ==,
+                    VIRTIO_GPU_BLOB_POSSIBLE_VRAM);
 }
 
 static void test_names_type(void)

@@ -3,11 +3,18 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the C library and files of /proc and /sys tell of the processor.
+ * What the C library and files of /proc and /sys tell of processor and GPUs.
  */
 
+/* The names below are the very symbols that others link to. */
+#undef _FILE_OFFSET_BITS
+#undef _FORTIFY_SOURCE
+#include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -79,4 +86,52 @@ int scripted_host_open(const char *path)
     }
     errno = 0;
     return -1;
+}
+
+/*
+ * GPUs
+ */
+
+#define DRM "/sys/class/drm"
+
+/* -1 with errno; 0 if it is not ours; else @path where it really is */
+static int drm_path(const char *path, char *real, size_t len)
+{
+    struct scripted_shared *s = scripted_shared();
+
+    if (!s->drm || strncmp(path, DRM, sizeof(DRM) - 1)) {
+        return 0;
+    }
+    if (s->drm != SCRIPTED_DRM_FOLDER) {
+        errno = s->drm == SCRIPTED_DRM_NONE ? ENOENT : EACCES;
+        return -1;
+    }
+    snprintf(real, len, "%s%s", s->drm_folder, path + sizeof(DRM) - 1);
+    return 1;
+}
+
+EXPORT DIR *opendir(const char *path)
+{
+    static DIR *(*real_opendir)(const char *path);
+    char real[1024];
+    int ours = drm_path(path, real, sizeof(real));
+
+    if (ours < 0) {
+        return NULL;
+    }
+    if (!real_opendir) {
+        real_opendir = dlsym(RTLD_NEXT, "opendir");
+    }
+    return real_opendir(ours ? real : path);
+}
+
+EXPORT ssize_t readlink(const char *path, char *buf, size_t len)
+{
+    char real[1024];
+    int ours = drm_path(path, real, sizeof(real));
+
+    if (ours < 0) {
+        return -1;
+    }
+    return syscall(SYS_readlinkat, AT_FDCWD, ours ? real : path, buf, len);
 }

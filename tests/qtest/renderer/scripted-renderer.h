@@ -143,6 +143,11 @@
 #define SCRIPTED_CPU_NO_PROC    8  /* x86 without files that tell more */
 #define SCRIPTED_CPU__MAX       9
 
+/* What /sys/class/drm shows */
+#define SCRIPTED_DRM_FOLDER     1  /* what is in struct scripted_shared */
+#define SCRIPTED_DRM_NONE       2  /* no such folder */
+#define SCRIPTED_DRM_HIDDEN     3  /* it may not be read */
+
 struct scripted_fail {
     uint32_t kinds;
     uint32_t skip;   /* let this many pass first */
@@ -194,6 +199,8 @@ struct scripted_shared {
     uint32_t mute_query;    /* answer ENOTTY without a system call */
     uint32_t kvm;           /* SCRIPTED_KVM_* */
     uint32_t cpu;           /* SCRIPTED_CPU_* */
+    uint32_t drm;           /* SCRIPTED_DRM_* */
+    char drm_folder[256];   /* read in place of /sys/class/drm */
     uint32_t watch;         /* SCRIPTED_WATCH_* */
     uint32_t kernel;        /* SCRIPTED_KERNEL_* */
 
