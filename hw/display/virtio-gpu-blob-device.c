@@ -12,6 +12,7 @@
 #include "qobject/qdict.h"
 #include "qobject/qlist.h"
 #include "virtio-gpu-blob-buffer.h"
+#include "virtio-gpu-blob-alignment.h"
 #include "virtio-gpu-blob-device.h"
 
 /*
@@ -67,6 +68,16 @@ const PropertyInfo qdev_prop_virtio_gpu_guest_pat = {
     .set_default_value = set_default_choice,
 };
 
+const PropertyInfo qdev_prop_virtio_gpu_blob_alignment = {
+    .type = "VirtIOGPUAutoOff",
+    .description = "whether the guest is told to align its blobs to the host's "
+                   "page: auto (where that is larger than 4 KiB) or off",
+    .enum_table = &auto_off,
+    .get = get_choice,
+    .set = set_choice,
+    .set_default_value = set_default_choice,
+};
+
 /* Before the device is realized there is nothing. */
 static void get_maps(Object *obj, Visitor *v, const char *name,
                      void *opaque, Error **errp)
@@ -93,6 +104,7 @@ static void get_stats(Object *obj, Visitor *v, const char *name,
 
 void virtio_gpu_blob_class_init(ObjectClass *oc)
 {
+    virtio_gpu_blob_alignment_class_init(oc);
     object_class_property_add(oc, "blob-maps", "list", get_maps,
                               NULL, NULL, NULL);
     object_class_property_set_description(oc, "blob-maps",
@@ -178,6 +190,11 @@ bool virtio_gpu_blob_realize(VirtIOGPUGL *gl, Error **errp)
         return false;
     }
     return true;
+}
+
+void virtio_gpu_blob_realized(VirtIOGPUGL *gl)
+{
+    virtio_gpu_blob_alignment_realize(gl);
 }
 
 void virtio_gpu_blob_unrealize(VirtIOGPUGL *gl)

@@ -56,6 +56,12 @@ void virtio_gpu_blob_class_init(ObjectClass *oc);
 bool virtio_gpu_blob_realize(VirtIOGPUGL *gl, Error **errp);
 
 /**
+ * virtio_gpu_blob_realized() - what must wait until the device is realized
+ * @gl: the device, realized by its parent
+ */
+void virtio_gpu_blob_realized(VirtIOGPUGL *gl);
+
+/**
  * virtio_gpu_blob_unrealize() - undo virtio_gpu_blob_realize()
  * @gl: the device, without resources
  */
@@ -92,6 +98,7 @@ typedef enum VirtIOGPUAutoOff {
 
 extern const PropertyInfo qdev_prop_virtio_gpu_map_policy;
 extern const PropertyInfo qdev_prop_virtio_gpu_guest_pat;
+extern const PropertyInfo qdev_prop_virtio_gpu_blob_alignment;
 
 /* map-policy: a VirtIOGPUMapPolicy in an int */
 #define DEFINE_PROP_VIRTIO_GPU_MAP_POLICY(_n, _s, _f)                   \
@@ -103,6 +110,11 @@ extern const PropertyInfo qdev_prop_virtio_gpu_guest_pat;
     DEFINE_PROP_SIGNED(_n, _s, _f, VIRTIO_GPU_AUTO,                     \
                        qdev_prop_virtio_gpu_guest_pat, int)
 
+/* blob-alignment: a VirtIOGPUAutoOff in an int */
+#define DEFINE_PROP_VIRTIO_GPU_BLOB_ALIGNMENT(_n, _s, _f)               \
+    DEFINE_PROP_SIGNED(_n, _s, _f, VIRTIO_GPU_AUTO,                     \
+                       qdev_prop_virtio_gpu_blob_alignment, int)
+
 #else /* an older virglrenderer maps no blobs */
 
 static inline void virtio_gpu_blob_class_init(ObjectClass *oc)
@@ -112,6 +124,10 @@ static inline void virtio_gpu_blob_class_init(ObjectClass *oc)
 static inline bool virtio_gpu_blob_realize(VirtIOGPUGL *gl, Error **errp)
 {
     return true;
+}
+
+static inline void virtio_gpu_blob_realized(VirtIOGPUGL *gl)
+{
 }
 
 static inline void virtio_gpu_blob_unrealize(VirtIOGPUGL *gl)

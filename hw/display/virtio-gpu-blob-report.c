@@ -84,7 +84,9 @@ static const ReasonText reasons[] = {
         "bad-size", "its size is 0", GUEST_BUG },
     [VIRTIO_GPU_BLOB_MISALIGNED_OFFSET] = {
         "misaligned-offset", "the offset is no multiple of the host's page",
-        "use a guest kernel with pages as large as the host's" },
+        "use a guest kernel with pages as large as the host's, or one that "
+        "knows VIRTIO_GPU_F_BLOB_ALIGNMENT (Linux 7.2), and "
+        "blob-alignment=auto" },
     [VIRTIO_GPU_BLOB_OUTSIDE_WINDOW] = {
         "outside-window", "it does not fit into the window there",
         "raise hostmem if the guest needs more" },

@@ -39,6 +39,7 @@ struct GPU {
     uint32_t notify_multiplier;
     unsigned window_bar;
     unsigned config_cap; /* VIRTIO_PCI_CAP_PCI_CFG */
+    uint64_t config;
     uint64_t window;
     uint64_t window_length;
 

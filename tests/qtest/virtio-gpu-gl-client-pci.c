@@ -118,6 +118,9 @@ static void read_capability(GPU *gpu, unsigned cap)
     case VIRTIO_PCI_CAP_PCI_CFG:
         gpu->config_cap = cap;
         break;
+    case VIRTIO_PCI_CAP_DEVICE_CFG:
+        gpu->config = addr;
+        break;
     case SHM_CAP:
         g_assert_cmpuint(config_readb(gpu, cap + 5), ==,
                          VIRTIO_GPU_SHM_ID_HOST_VISIBLE);

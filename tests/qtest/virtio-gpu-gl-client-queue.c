@@ -75,6 +75,7 @@ void gpu_device_open(GPU *gpu)
     set_features(gpu, 0, 1u << VIRTIO_GPU_F_VIRGL |
                  1u << VIRTIO_GPU_F_RESOURCE_BLOB |
                  1u << VIRTIO_GPU_F_CONTEXT_INIT |
+                 1u << GPU_F_BLOB_ALIGNMENT |
                  1u << VIRTIO_RING_F_INDIRECT_DESC);
     set_features(gpu, 1, 1u << (VIRTIO_F_VERSION_1 - 32));
     set_status(gpu, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |

@@ -6,6 +6,7 @@
 
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
+#include "standard-headers/linux/virtio_pci.h"
 #include "virtio-gpu-gl-client-internal.h"
 
 /*
@@ -57,6 +58,22 @@ uint64_t gpu_window(GPU *gpu)
 uint64_t gpu_window_length(GPU *gpu)
 {
     return gpu->window_length;
+}
+
+uint32_t gpu_config(GPU *gpu, unsigned offset)
+{
+    return qtest_readl(gpu->qts, gpu->config + offset);
+}
+
+void gpu_config_write(GPU *gpu, unsigned offset, uint32_t value)
+{
+    qtest_writel(gpu->qts, gpu->config + offset, value);
+}
+
+uint32_t gpu_features(GPU *gpu)
+{
+    qtest_writel(gpu->qts, gpu->common + VIRTIO_PCI_COMMON_DFSELECT, 0);
+    return qtest_readl(gpu->qts, gpu->common + VIRTIO_PCI_COMMON_DF);
 }
 
 static char *device_line(const GPUConfig *c)
@@ -146,6 +163,7 @@ static GPU *new_gpu(const GPUConfig *config)
     gpu->shared->fail = config->fail;
     gpu->shared->kvm = config->kvm;
     gpu->shared->cpu = config->cpu;
+    gpu->shared->page_size = config->page_size;
     gpu->shared->drm = config->drm;
     pstrcpy(gpu->shared->drm_folder, sizeof(gpu->shared->drm_folder),
             config->drm_folder ? config->drm_folder : "");

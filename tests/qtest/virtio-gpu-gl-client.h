@@ -25,6 +25,9 @@
 #define GPU_MEMORY_TELLS 1
 #endif
 
+/* As in our header; written down again, so that it is checked too */
+#define GPU_F_BLOB_ALIGNMENT 5
+
 #define MAPPABLE VIRTIO_GPU_BLOB_FLAG_USE_MAPPABLE
 
 /* Answers */
@@ -58,6 +61,7 @@
  * @fail: system calls that fail from the start
  * @kvm: what the accelerator pretends to be, SCRIPTED_KVM_*
  * @cpu: what the host pretends to be, SCRIPTED_CPU_*
+ * @page_size: the host's page, a multiple of the real one's; 0 for that
  * @drm: what the host tells of its GPUs, SCRIPTED_DRM_*
  * @drm_folder: with SCRIPTED_DRM_FOLDER, in place of /sys/class/drm
  * @watch: SCRIPTED_WATCH_* while the device is realized
@@ -76,6 +80,7 @@ typedef struct GPUConfig {
     struct scripted_fail fail;
     uint32_t kvm;
     uint32_t cpu;
+    uint32_t page_size;
     uint32_t drm;
     const char *drm_folder;
     uint32_t watch;
@@ -111,6 +116,11 @@ struct scripted_shared *gpu_shared(GPU *gpu);
 /* The window in guest-physical memory, 0 if there is none, and its length */
 uint64_t gpu_window(GPU *gpu);
 uint64_t gpu_window_length(GPU *gpu);
+/* Four bytes of the device's configuration, all ones where it ends */
+uint32_t gpu_config(GPU *gpu, unsigned offset);
+void gpu_config_write(GPU *gpu, unsigned offset, uint32_t value);
+/* The first 32 features that it offers */
+uint32_t gpu_features(GPU *gpu);
 /* Guest memory below GPU_SCRATCH_END is free for the test */
 #define GPU_SCRATCH (32 * GPU_MIB)
 #define GPU_SCRATCH_END (64 * GPU_MIB)

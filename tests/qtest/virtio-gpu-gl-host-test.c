@@ -374,6 +374,94 @@ static void test_vram(void)
     }
 }
 
+/*
+ * Pages that are larger than the guest's
+ */
+
+typedef struct PageCase {
+    uint32_t page_size; /* the host's */
+    const char *props;
+    uint64_t hostmem;
+    bool offered;
+} PageCase;
+
+static const PageCase page_cases[] = {
+    { 16384, NULL, WINDOW, true },
+    { 65536, NULL, WINDOW, true },
+    { 16384, ",blob-alignment=auto", WINDOW, true },
+    { 16384, ",blob-alignment=off", WINDOW, false },
+    { 16384, ",blob=off", 0, false },
+    { 16384, NULL, 0, false },
+    { 4096, NULL, WINDOW, false },
+    { 4096, ",blob-alignment=auto", WINDOW, false },
+};
+
+/* What cannot be aligned is refused; what is, is mapped to its last page. */
+static void check_aligned(GPU *gpu, uint64_t page_size)
+{
+    const uint64_t size = 2 * page_size;
+
+    gpu_create(gpu, 1, BUFFER, size);
+    g_assert_cmphex(gpu_map(gpu, 1, page_size, NULL), ==, GRANTED);
+    g_assert_cmphex(gpu_read(gpu, page_size), ==, scripted_stamp(1, 0));
+    g_assert_cmphex(gpu_read(gpu, page_size + size - GPU_PAGE), ==,
+                    scripted_stamp(1, size / GPU_PAGE - 1));
+    gpu_unmap(gpu, 1);
+    if (page_size > GPU_PAGE) {
+        g_assert_cmphex(gpu_map(gpu, 1, GPU_PAGE, NULL), ==, BAD);
+        g_assert_cmpuint(gpu_refused(gpu, "misaligned-offset"), ==, 1);
+    }
+    gpu_unref(gpu, 1);
+}
+
+static void check_page(const PageCase *c)
+{
+    GPU *gpu = gpu_start(&(GPUConfig) {
+        .page_size = c->page_size, .props = c->props, .hostmem = c->hostmem,
+    });
+
+    g_test_message("pages of %u%s, hostmem=%" PRIu64, c->page_size,
+                   c->props ? c->props : "", c->hostmem);
+    g_assert(!!(gpu_features(gpu) & 1u << GPU_F_BLOB_ALIGNMENT) ==
+             c->offered);
+    /* num_scanouts, num_capsets, blob_alignment */
+    g_assert_cmpuint(gpu_config(gpu, 8), ==, 1);
+    g_assert_cmpuint(gpu_config(gpu, 12), ==, 2);
+    g_assert_cmphex(gpu_config(gpu, 16), ==,
+                    c->offered ? c->page_size : UINT32_MAX);
+    g_assert_cmphex(gpu_config(gpu, 20), ==, UINT32_MAX);
+    if (c->hostmem) {
+        check_aligned(gpu, c->page_size);
+    }
+    gpu_finish(gpu);
+}
+
+static void test_page_size(void)
+{
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(page_cases); i++) {
+        check_page(&page_cases[i]);
+    }
+}
+
+/* A reset, and what the guest writes, change nothing of it. */
+static void test_page_size_stays(void)
+{
+    GPU *gpu = gpu_start(&(GPUConfig) {
+        .page_size = 16384, .hostmem = WINDOW,
+    });
+
+    gpu_reset(gpu);
+    g_assert_cmpuint(gpu_config(gpu, 16), ==, 16384);
+    gpu_config_write(gpu, 16, 0);
+    gpu_config_write(gpu, 4, UINT32_MAX);
+    g_assert_cmpuint(gpu_config(gpu, 16), ==, 16384);
+    gpu_system_reset(gpu);
+    g_assert_cmpuint(gpu_config(gpu, 16), ==, 16384);
+    gpu_finish(gpu);
+}
+
 /* A VM of our own is made only where there is none to ask. */
 static void test_scratch(void)
 {
@@ -405,34 +493,38 @@ static void test_no_window(void)
     gpu_finish(gpu);
 }
 
-static void check_property(const char *device, const char *value, bool good)
+static void check_property(const char *device, const char *name,
+                           const char *value, bool good)
 {
     g_autofree char *text = NULL, *props = NULL;
     int status;
 
-    props = g_strdup_printf(",guest-pat=%s", value);
+    props = g_strdup_printf(",%s=%s", name, value);
     status = gpu_try(&(GPUConfig) {
         .device = device, .props = props, .hostmem = WINDOW,
     }, &text);
     g_test_message("%s%s: %d", device, props, status);
     g_assert_cmpint(status, ==, !good);
     if (!good) {
-        g_assert_nonnull(strstr(text, "guest-pat"));
+        g_assert_nonnull(strstr(text, name));
     }
 }
 
-static void test_property(void)
+static void test_properties(void)
 {
     static const char *const devices[] = {
         "virtio-gpu-gl-pci", "virtio-vga-gl",
     };
-    size_t i;
+    static const char *const names[] = { "guest-pat", "blob-alignment" };
+    size_t i, n;
 
     for (i = 0; i < G_N_ELEMENTS(devices); i++) {
-        check_property(devices[i], "auto", true);
-        check_property(devices[i], "off", true);
-        check_property(devices[i], "on", false);
-        check_property(devices[i], "safe", false);
+        for (n = 0; n < G_N_ELEMENTS(names); n++) {
+            check_property(devices[i], names[n], "auto", true);
+            check_property(devices[i], names[n], "off", true);
+            check_property(devices[i], names[n], "on", false);
+            check_property(devices[i], names[n], "0", false);
+        }
     }
 }
 
@@ -447,7 +539,9 @@ int main(int argc, char **argv)
         { "scratch", test_scratch },
         { "vram", test_vram },
         { "no-window", test_no_window },
-        { "property", test_property },
+        { "page-size", test_page_size },
+        { "page-size-stays", test_page_size_stays },
+        { "properties", test_properties },
     };
 
     return gpu_run_tests(argc, argv, "host", tests, G_N_ELEMENTS(tests));

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -64,6 +65,14 @@ EXPORT int uname(struct utsname *names)
     memset(names, 0, sizeof(*names));
     strcpy(names->machine, cpu()->machine);
     return 0;
+}
+
+/* A multiple of the real one can be used in its place. */
+EXPORT int getpagesize(void)
+{
+    uint32_t size = scripted_shared()->page_size;
+
+    return size ? size : getauxval(AT_PAGESZ);
 }
 
 static int open_text(const char *text)

@@ -199,6 +199,7 @@ struct scripted_shared {
     uint32_t mute_query;    /* answer ENOTTY without a system call */
     uint32_t kvm;           /* SCRIPTED_KVM_* */
     uint32_t cpu;           /* SCRIPTED_CPU_* */
+    uint32_t page_size;     /* the host's, in bytes; 0: as it is */
     uint32_t drm;           /* SCRIPTED_DRM_* */
     char drm_folder[256];   /* read in place of /sys/class/drm */
     uint32_t watch;         /* SCRIPTED_WATCH_* */
