@@ -172,6 +172,7 @@ void virtio_gpu_blob_buffer_open(VirtIOGPUBlobBuffer *buf,
     uint32_t fd_type;
 
     buf->fd = -1;
+    buf->exporter[0] = '\0';
     buf->facts = (VirtIOGPUBlobFacts) {
         .confidential_guest = host->confidential_guest,
         .guest_type_honoured =
@@ -201,7 +202,6 @@ static void find_exporter(VirtIOGPUBlobBuffer *buf, char *text)
 
         if (next && strstart(line, "exp_name:\t", &name)) {
             pstrcpy(buf->exporter, sizeof(buf->exporter), name);
-            buf->facts.exporter = buf->exporter;
             return;
         }
     }

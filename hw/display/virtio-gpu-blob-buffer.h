@@ -32,8 +32,8 @@ typedef struct VirtIOGPUBlobNames {
 /**
  * VirtIOGPUBlobBuffer - a resource's buffer, while it is being mapped
  * @fd: a handle of our own, or -1
- * @facts: what is known; facts.exporter points to @exporter or is NULL
- * @exporter: room for the exporter's name
+ * @facts: what is known; facts.exporter is NULL, or @exporter if that matters
+ * @exporter: the exporter's name, empty until it is read or if there is none
  */
 typedef struct VirtIOGPUBlobBuffer {
     int fd;
@@ -72,7 +72,7 @@ void virtio_gpu_blob_buffer_open(VirtIOGPUBlobBuffer *buf,
 
 /**
  * virtio_gpu_blob_buffer_read_exporter() - read the exporter's name
- * @buf: an open buffer; facts.exporter stays NULL where there is none
+ * @buf: an open buffer; @exporter stays empty where there is none
  * @names: the device's
  *
  * The first exp_name of /proc/self/fdinfo/FD: what follows it can be set by

@@ -11,8 +11,8 @@
 #include "qemu/cutils.h"
 #include "qobject/qdict.h"
 #include "qobject/qlist.h"
-#include "virtio-gpu-blob-buffer.h"
 #include "virtio-gpu-blob-alignment.h"
+#include "virtio-gpu-blob-buffer.h"
 #include "virtio-gpu-blob-device.h"
 
 /*
@@ -127,7 +127,7 @@ static void read_exporter(VirtIOGPUBlobs *blobs, VirtIOGPUBlobMapping *m)
     virtio_gpu_blob_buffer_open(&buf, &blobs->host, m->resource_id,
                                 virtio_gpu_blob_place_len(&m->place));
     virtio_gpu_blob_buffer_read_exporter(&buf, &blobs->names);
-    pstrcpy(m->exporter, sizeof(m->exporter), buf.facts.exporter ?: "");
+    pstrcpy(m->exporter, sizeof(m->exporter), buf.exporter);
     virtio_gpu_blob_buffer_close(&buf);
 }
 

@@ -9,6 +9,7 @@
 #include "qobject/qlist.h"
 #include "qemu/atomic.h"
 #include "qemu/error-report.h"
+#include "qemu/log.h"
 #include "qemu/timer.h"
 #include "trace.h"
 #include "virtio-gpu-blob-report.h"
@@ -63,25 +64,26 @@ typedef struct ReasonText {
     const char *remedy;
 } ReasonText;
 
-#define GUEST_BUG "this is a fault of the guest's driver"
+/* Also marks the reasons that are no affair of the operator's */
+static const char guest_bug[] = "this is a fault of the guest's driver";
 
 static const ReasonText reasons[] = {
     [VIRTIO_GPU_BLOB_OK] = { "ok", "", "" },
     [VIRTIO_GPU_BLOB_UNKNOWN_RESOURCE] = {
-        "unknown-resource", "there is no such resource", GUEST_BUG },
+        "unknown-resource", "there is no such resource", guest_bug },
     [VIRTIO_GPU_BLOB_BAD_COMMAND] = {
-        "bad-command", "the command is truncated", GUEST_BUG },
+        "bad-command", "the command is truncated", guest_bug },
     [VIRTIO_GPU_BLOB_SHORT_REPLY] = {
-        "short-reply", "the guest left no room for the answer", GUEST_BUG },
+        "short-reply", "the guest left no room for the answer", guest_bug },
     [VIRTIO_GPU_BLOB_NO_WINDOW] = {
         "no-window", "the device has no host-visible window",
         "give it one, such as hostmem=256M" },
     [VIRTIO_GPU_BLOB_NOT_MAPPABLE] = {
-        "not-mappable", "it was created without USE_MAPPABLE", GUEST_BUG },
+        "not-mappable", "it was created without USE_MAPPABLE", guest_bug },
     [VIRTIO_GPU_BLOB_ALREADY_MAPPED] = {
-        "already-mapped", "it is mapped already", GUEST_BUG },
+        "already-mapped", "it is mapped already", guest_bug },
     [VIRTIO_GPU_BLOB_BAD_SIZE] = {
-        "bad-size", "its size is 0", GUEST_BUG },
+        "bad-size", "its size is 0", guest_bug },
     [VIRTIO_GPU_BLOB_MISALIGNED_OFFSET] = {
         "misaligned-offset", "the offset is no multiple of the host's page",
         "use a guest kernel with pages as large as the host's, or one that "
@@ -89,9 +91,9 @@ static const ReasonText reasons[] = {
         "blob-alignment=auto" },
     [VIRTIO_GPU_BLOB_OUTSIDE_WINDOW] = {
         "outside-window", "it does not fit into the window there",
-        "raise hostmem if the guest needs more" },
+        guest_bug },
     [VIRTIO_GPU_BLOB_OVERLAP] = {
-        "overlap", "another blob is mapped there", GUEST_BUG },
+        "overlap", "another blob is mapped there", guest_bug },
     [VIRTIO_GPU_BLOB_CONFIDENTIAL_GUEST] = {
         "confidential-guest", "the guest is confidential",
         "run it without confidential-guest-support" },
@@ -173,9 +175,14 @@ bool virtio_gpu_blob_log_open(VirtIOGPUBlobLog *log)
     return true;
 }
 
-static const char *exporter_name(const VirtIOGPUBlobFacts *facts)
+static const char *exporter_name(const VirtIOGPUBlobSubject *s)
 {
-    return facts->exporter ? facts->exporter : "-";
+    return *s->exporter ? s->exporter : "-";
+}
+
+bool virtio_gpu_blob_reason_is_guests(VirtIOGPUBlobReason reason)
+{
+    return reasons[reason].remedy == guest_bug;
 }
 
 void virtio_gpu_blob_trace_refusal(const VirtIOGPUBlobSubject *subject,
@@ -199,17 +206,36 @@ static char *explain(const VirtIOGPUBlobSubject *s, VirtIOGPUBlobReason reason)
                            host->remedy);
 }
 
-void virtio_gpu_blob_log_refusal(const VirtIOGPUBlobSubject *s,
-                                 VirtIOGPUBlobReason reason)
+static char *refusal_line(const VirtIOGPUBlobSubject *s,
+                          VirtIOGPUBlobReason reason)
 {
     g_autofree char *why = explain(s, reason);
 
-    warn_report("virtio-gpu: blob resource %" PRIu32 " (context %" PRIu32
-                ", %" PRIu64 " bytes, offset 0x%" PRIx64 ", backing %s, "
-                "exporter \"%s\") is not mapped (%s): %s",
-                s->resource_id, s->ctx_id, s->size, s->offset,
-                backing_names[s->facts->backing], exporter_name(s->facts),
-                reasons[reason].name, why);
+    return g_strdup_printf("virtio-gpu: blob resource %" PRIu32 " (context %"
+                           PRIu32 ", %" PRIu64 " bytes, offset 0x%" PRIx64
+                           ", backing %s, exporter \"%s\") is not mapped "
+                           "(%s): %s", s->resource_id, s->ctx_id, s->size,
+                           s->offset, backing_names[s->facts->backing],
+                           exporter_name(s), reasons[reason].name, why);
+}
+
+void virtio_gpu_blob_log_guest_error(const VirtIOGPUBlobSubject *s,
+                                     VirtIOGPUBlobReason reason)
+{
+    g_autofree char *line = NULL;
+
+    if (qemu_loglevel_mask(LOG_GUEST_ERROR)) {
+        line = refusal_line(s, reason);
+        qemu_log("%s\n", line);
+    }
+}
+
+void virtio_gpu_blob_log_refusal(const VirtIOGPUBlobSubject *s,
+                                 VirtIOGPUBlobReason reason)
+{
+    g_autofree char *line = refusal_line(s, reason);
+
+    warn_report("%s", line);
 }
 
 void virtio_gpu_blob_log_assumed(const VirtIOGPUBlobSubject *s)
@@ -218,7 +244,7 @@ void virtio_gpu_blob_log_assumed(const VirtIOGPUBlobSubject *s)
                 ", backing %s, exporter \"%s\") is mapped cached on nobody's "
                 "word; map-policy=safe refuses it",
                 s->resource_id, s->ctx_id, backing_names[s->facts->backing],
-                exporter_name(s->facts));
+                exporter_name(s));
 }
 
 void virtio_gpu_blob_log_lost(const VirtIOGPUBlobMapping *m)
@@ -248,7 +274,7 @@ void virtio_gpu_blob_trace_decision(const VirtIOGPUBlobSubject *s,
     }
     trace_virtio_gpu_blob_decision(s->resource_id, s->ctx_id,
                                    backing_names[s->facts->backing],
-                                   exporter_name(s->facts),
+                                   exporter_name(s),
                                    answer_names[s->facts->answer],
                                    type_names[s->facts->renderer],
                                    policy_names[s->policy], result, detail);

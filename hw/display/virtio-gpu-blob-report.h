@@ -49,6 +49,7 @@ typedef struct VirtIOGPUBlobLog {
  * @policy: the operator's choice
  * @host: what the host does with a guest's cache type
  * @facts: what is known of the buffer
+ * @exporter: its exporter's name, for people; empty if there is none
  */
 typedef struct VirtIOGPUBlobSubject {
     uint32_t resource_id;
@@ -58,6 +59,7 @@ typedef struct VirtIOGPUBlobSubject {
     VirtIOGPUMapPolicy policy;
     const VirtIOGPUBlobHost *host;
     const VirtIOGPUBlobFacts *facts;
+    const char *exporter;
 } VirtIOGPUBlobSubject;
 
 /**
@@ -83,6 +85,22 @@ bool virtio_gpu_blob_log_open(VirtIOGPUBlobLog *log);
  */
 void virtio_gpu_blob_trace_refusal(const VirtIOGPUBlobSubject *subject,
                                    VirtIOGPUBlobReason reason);
+
+/**
+ * virtio_gpu_blob_reason_is_guests() - whose fault is a refusal?
+ * @reason: why
+ *
+ * Returns: true for what the guest's driver does wrong
+ */
+bool virtio_gpu_blob_reason_is_guests(VirtIOGPUBlobReason reason);
+
+/**
+ * virtio_gpu_blob_log_guest_error() - tell who debugs a guest (-d guest_errors)
+ * @subject: what was refused
+ * @reason: why; the guest's fault
+ */
+void virtio_gpu_blob_log_guest_error(const VirtIOGPUBlobSubject *subject,
+                                     VirtIOGPUBlobReason reason);
 
 /**
  * virtio_gpu_blob_log_refusal() - tell the operator why, and what to do

@@ -90,22 +90,25 @@ static bool is_traced(void)
 static void ask(MapRequest *req)
 {
     VirtIOGPUBlobFacts *facts = &req->buf.facts;
-    bool needed;
 
     virtio_gpu_blob_buffer_open(&req->buf, &req->blobs->host,
                                 req->subject.resource_id, req->subject.size);
-    needed = virtio_gpu_blob_needs_exporter_name(facts, req->subject.policy);
-    if ((needed || is_traced()) &&
-        !virtio_gpu_blob_buffer_read_exporter(&req->buf, &req->blobs->names)) {
-        facts->no_fds_left = facts->no_fds_left || needed;
+    if (!virtio_gpu_blob_needs_exporter_name(facts, req->subject.policy)) {
+        return;
     }
+    if (!virtio_gpu_blob_buffer_read_exporter(&req->buf, &req->blobs->names)) {
+        facts->no_fds_left = true;
+    }
+    facts->exporter = req->buf.exporter;
 }
 
-/* A log line names the exporter even where it did not matter. */
-static void prepare_log(MapRequest *req)
+/*
+ * For those who read it: people are told the name even where it did not
+ * matter.  It is no fact then, as nothing may depend on who reads.
+ */
+static void name_exporter(MapRequest *req)
 {
-    if (!req->verdict.voucher && !req->buf.facts.exporter &&
-        virtio_gpu_blob_log_has_room(&req->blobs->log)) {
+    if (!req->buf.exporter[0]) {
         virtio_gpu_blob_buffer_read_exporter(&req->buf, &req->blobs->names);
     }
 }
@@ -114,8 +117,10 @@ static VirtIOGPUBlobReason decide(MapRequest *req)
 {
     req->verdict = virtio_gpu_blob_decide(&req->buf.facts,
                                           req->subject.policy);
-    virtio_gpu_blob_trace_decision(&req->subject, &req->verdict);
-    prepare_log(req);
+    if (is_traced()) {
+        name_exporter(req);
+        virtio_gpu_blob_trace_decision(&req->subject, &req->verdict);
+    }
     if (virtio_gpu_blob_is_assumed(&req->verdict) &&
         virtio_gpu_blob_log_open(&req->blobs->log)) {
         virtio_gpu_blob_log_assumed(&req->subject);
@@ -138,6 +143,9 @@ static VirtIOGPUBlobReason ask_and_place(MapRequest *req)
     reason = decide(req);
     if (!reason) {
         reason = place(req);
+    }
+    if (reason && virtio_gpu_blob_log_has_room(&req->blobs->log)) {
+        name_exporter(req);
     }
     virtio_gpu_blob_buffer_close(&req->buf);
     return reason;
@@ -164,7 +172,9 @@ static void report_refusal(MapRequest *req, VirtIOGPUBlobReason reason)
     virtio_gpu_blob_trace_refusal(&req->subject, reason);
     refusals->by_reason[reason]++;
     refusals->last_ms = g_get_real_time() / 1000;
-    if (virtio_gpu_blob_log_open(&req->blobs->log)) {
+    if (virtio_gpu_blob_reason_is_guests(reason)) {
+        virtio_gpu_blob_log_guest_error(&req->subject, reason);
+    } else if (virtio_gpu_blob_log_open(&req->blobs->log)) {
         virtio_gpu_blob_log_refusal(&req->subject, reason);
     }
 }
@@ -181,6 +191,7 @@ void virtio_gpu_blob_cmd_map(VirtIOGPU *g, struct virtio_gpu_ctrl_command *cmd)
         .subject.policy = VIRTIO_GPU_GL(g)->map_policy,
         .subject.host = &blobs->host,
         .subject.facts = &req.buf.facts,
+        .subject.exporter = req.buf.exporter,
     };
     VirtIOGPUBlobReason reason = map(&req, cmd);
 

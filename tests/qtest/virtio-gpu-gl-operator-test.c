@@ -6,6 +6,7 @@
 
 #include "qemu/osdep.h"
 #include "qobject/qdict.h"
+#include "qobject/qjson.h"
 #include "virtio-gpu-gl-client.h"
 
 static char *read_file(const char *path)
@@ -194,13 +195,17 @@ static void test_bad_outputs(void)
  * Messages
  */
 
-static void refuse(GPU *gpu, unsigned n)
+/* A buffer that the host cannot map, and a guest that has no such thing */
+#define HOSTS_FAULT 5
+#define GUESTS_FAULT 4711
+
+static void refuse(GPU *gpu, uint32_t id, unsigned n)
 {
     unsigned i;
 
     for (i = 0; i < n; i++) {
-        g_assert_cmphex(gpu_map(gpu, 4711, 0, NULL), ==,
-                        VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID);
+        g_assert_cmphex(gpu_map(gpu, id, 0, NULL), ==,
+                        id == HOSTS_FAULT ? UNSPEC : BAD_ID);
     }
 }
 
@@ -212,25 +217,86 @@ static void test_log(void)
 
     gpu_create(gpu, 5, SCRIPTED_DMABUF | SCRIPTED_INCOHERENT |
                SCRIPTED_EXP_I915, GPU_PAGE);
-    gpu_map(gpu, 5, GPU_PAGE, NULL);
-    refuse(gpu, 100);
+    refuse(gpu, HOSTS_FAULT, 101);
     text = read_file(log);
     g_assert_nonnull(strstr(text, "resource 5 "));
     g_assert_nonnull(strstr(text, "i915"));
     g_assert_nonnull(strstr(text, "exporter-incoherent"));
     g_assert_nonnull(strstr(text, "map-policy=renderer"));
     g_assert_cmpuint(count(text, "not mapped"), ==, 10);
-    g_assert_cmpuint(gpu_refused(gpu, "unknown-resource"), ==, 100);
+    g_assert_cmpuint(gpu_refused(gpu, "exporter-incoherent"), ==, 101);
 
     /* After a while there is room again, and word of what was left out. */
     g_usleep(5200 * 1000);
-    refuse(gpu, 1);
+    refuse(gpu, HOSTS_FAULT, 1);
     more = read_file(log);
     g_assert_nonnull(strstr(more, "91 more messages"));
     g_assert_cmpuint(count(more, "not mapped"), ==, 11);
     gpu_unref(gpu, 5);
     gpu_stop(gpu);
     unlink(log);
+}
+
+/* What its driver does wrong is for who debugs the guest. */
+static void check_guest_errors(const char *args, unsigned lines)
+{
+    g_autofree char *log = new_log(), *text = NULL;
+    GPU *gpu = gpu_start(&(GPUConfig) {
+        .hostmem = WINDOW, .log = log, .args = args,
+    });
+
+    gpu_create(gpu, HOSTS_FAULT, SCRIPTED_DMABUF | SCRIPTED_INCOHERENT,
+               GPU_PAGE);
+    refuse(gpu, GUESTS_FAULT, 20);
+    refuse(gpu, HOSTS_FAULT, 1);
+    g_assert_cmpuint(gpu_refused(gpu, "unknown-resource"), ==, 20);
+    gpu_unref(gpu, HOSTS_FAULT);
+    gpu_finish(gpu);
+    text = read_file(log);
+    g_assert_cmpuint(count(text, "not mapped (unknown-resource)"), ==, lines);
+    g_assert_cmpuint(count(text, "warning: virtio-gpu: blob"), ==, 1);
+    g_assert_cmpuint(count(text, "not mapped (exporter-incoherent)"), ==, 1);
+    g_assert_null(strstr(text, "more messages"));
+    unlink(log);
+}
+
+static void test_guest_errors(void)
+{
+    check_guest_errors(NULL, 0);
+    check_guest_errors("-d guest_errors", 20);
+}
+
+/* Whatever becomes of it, a refusal says whose buffer it was. */
+static void test_exporter_named(void)
+{
+    static const struct {
+        uint64_t blob_id;
+        const char *reason;
+    } refusals[] = {
+        { CACHED_BUF | SCRIPTED_MMAP_EINVAL, "map-failed" },
+        { CACHED_BUF | SCRIPTED_MMAP_ENOMEM, "too-many-mappings" },
+        { CACHED_BUF | SCRIPTED_HALF, "buffer-too-short" },
+        { SCRIPTED_DMABUF | SCRIPTED_INCOHERENT, "exporter-incoherent" },
+        { SCRIPTED_DMABUF, "nobody-vouches" },
+    };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(refusals); i++) {
+        g_autofree char *log = new_log(), *text = NULL;
+        g_autofree char *why = g_strdup_printf("not mapped (%s)",
+                                               refusals[i].reason);
+        GPU *gpu = gpu_start(&(GPUConfig) { .hostmem = WINDOW, .log = log });
+
+        gpu_create(gpu, 1, refusals[i].blob_id | SCRIPTED_EXP_I915, GPU_PAGE);
+        gpu_map(gpu, 1, 0, NULL);
+        gpu_unref(gpu, 1);
+        gpu_finish(gpu);
+        text = read_file(log);
+        g_test_message("%s", text);
+        g_assert_nonnull(strstr(text, why));
+        g_assert_nonnull(strstr(text, "exporter \"i915\""));
+        unlink(log);
+    }
 }
 
 /* A guess is told, too, but not more often than that. */
@@ -289,6 +355,43 @@ static void test_trace(void)
     unlink(log);
 }
 
+/* What properties show does not depend on who looks on. */
+static char *maps_with(const char *args)
+{
+    static const uint64_t blobs[] = {
+        CACHED_BUF | SCRIPTED_EXP_I915,
+        SCRIPTED_DMABUF | SCRIPTED_EXP_UDMABUF,
+        SCRIPTED_DMABUF | SCRIPTED_EXP_UDMABUF | SCRIPTED_WORD_CACHED,
+        SCRIPTED_DMABUF | SCRIPTED_EXP_DRM | SCRIPTED_WORD_CACHED,
+        SCRIPTED_DMABUF | SCRIPTED_EXP_SYSTEM | SCRIPTED_WORD_WC,
+    };
+    GPU *gpu = gpu_start(&(GPUConfig) { .hostmem = WINDOW, .args = args });
+    QObject *maps;
+    GString *json;
+    uint32_t id;
+
+    for (id = 1; id <= G_N_ELEMENTS(blobs); id++) {
+        gpu_create(gpu, id, blobs[id - 1], GPU_PAGE);
+        g_assert_cmphex(gpu_map(gpu, id, id * GPU_PAGE, NULL), ==, GRANTED);
+    }
+    maps = gpu_property(gpu, "blob-maps");
+    json = qobject_to_json_pretty(maps, true);
+    qobject_unref(maps);
+    while (--id) {
+        gpu_unref(gpu, id);
+    }
+    gpu_finish(gpu);
+    return g_string_free(json, false);
+}
+
+static void test_trace_changes_nothing(void)
+{
+    g_autofree char *plain = maps_with(NULL);
+    g_autofree char *traced = maps_with("-trace virtio_gpu_blob_*");
+
+    g_assert_cmpstr(plain, ==, traced);
+}
+
 int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
@@ -302,8 +405,11 @@ int main(int argc, char **argv)
         { "no-address-space", test_no_address_space },
         { "bad-outputs", test_bad_outputs },
         { "log", test_log },
+        { "guest-errors", test_guest_errors },
+        { "exporter-named", test_exporter_named },
         { "assumed", test_assumed },
         { "trace", test_trace },
+        { "trace-changes-nothing", test_trace_changes_nothing },
     };
 
     return gpu_run_tests(argc, argv, "operator", tests, G_N_ELEMENTS(tests));
