@@ -90,15 +90,39 @@ static void get_maps(Object *obj, Visitor *v, const char *name,
     visit_type_any(v, name, &any, errp);
 }
 
+static uint64_t window_size(const VirtIOGPUGL *gl)
+{
+    return gl->blobs && gl->blobs->mappings.window
+           ? gl->parent_obj.parent_obj.conf.hostmem : 0;
+}
+
 static void get_stats(Object *obj, Visitor *v, const char *name,
                       void *opaque, Error **errp)
 {
-    const VirtIOGPUBlobs *blobs = VIRTIO_GPU_GL(obj)->blobs;
-    const VirtIOGPUBlobs none = { }, *b = blobs ? blobs : &none;
+    const VirtIOGPUGL *gl = VIRTIO_GPU_GL(obj);
+    const VirtIOGPUBlobs none = { }, *b = gl->blobs ? gl->blobs : &none;
     g_autoptr(QDict) dict = virtio_gpu_blob_list_stats(&b->mappings,
-                                                       &b->refusals);
+                                                       &b->refusals,
+                                                       window_size(gl));
     QObject *any = QOBJECT(dict);
 
+    visit_type_any(v, name, &any, errp);
+}
+
+static void get_host(Object *obj, Visitor *v, const char *name,
+                     void *opaque, Error **errp)
+{
+    const VirtIOGPUGL *gl = VIRTIO_GPU_GL(obj);
+    const VirtIOGPUBlobs none = { }, *b = gl->blobs ? gl->blobs : &none;
+    g_autoptr(QDict) dict = virtio_gpu_blob_list_host(&b->host, &b->mappings);
+    QObject *any = QOBJECT(dict);
+
+    qdict_put_int(dict, "window", window_size(gl));
+    qdict_put_str(dict, "map-policy",
+                  qapi_enum_lookup(&virtio_gpu_blob_policies, gl->map_policy));
+    qdict_put_bool(dict, "blob-alignment",
+                   virtio_host_has_feature(VIRTIO_DEVICE(obj),
+                                           VIRTIO_GPU_BLOB_F_ALIGNMENT));
     visit_type_any(v, name, &any, errp);
 }
 
@@ -109,6 +133,10 @@ void virtio_gpu_blob_class_init(ObjectClass *oc)
                               NULL, NULL, NULL);
     object_class_property_set_description(oc, "blob-maps",
         "mapped blobs: which buffer, where, how, on whose word");
+    object_class_property_add(oc, "blob-host", "struct", get_host,
+                              NULL, NULL, NULL);
+    object_class_property_set_description(oc, "blob-host",
+        "what the host and the operator allow blob mappings");
     object_class_property_add(oc, "blob-map-stats", "struct", get_stats,
                               NULL, NULL, NULL);
     object_class_property_set_description(oc, "blob-map-stats",

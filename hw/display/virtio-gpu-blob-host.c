@@ -5,6 +5,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/cutils.h"
 #include "qemu/error-report.h"
 #include "qapi/error.h"
 #include "hw/boards.h"
@@ -30,6 +31,16 @@ static VirtIOGPUBlobAccel probe_accel(void)
     return object_dynamic_cast(accel, ACCEL_CLASS_NAME("tcg")) ||
            object_dynamic_cast(accel, ACCEL_CLASS_NAME("qtest"))
            ? VIRTIO_GPU_BLOB_ACCEL_QEMU : VIRTIO_GPU_BLOB_ACCEL_OTHER;
+}
+
+/* kvm-accel is KVM's type. */
+static void name_accel(VirtIOGPUBlobHost *host)
+{
+    const char *type =
+        object_get_typename(OBJECT(current_machine->accelerator));
+
+    pstrcpy(host->accelerator, sizeof(host->accelerator), type);
+    *strchrnul(host->accelerator, '-') = '\0';
 }
 
 /* A word that is there and cannot be read may be a no. */
@@ -142,6 +153,7 @@ void virtio_gpu_blob_host_init(VirtIOGPUBlobHost *host,
 {
     VirtIOGPUBlobProbes probes = probe(guest_pat);
 
+    name_accel(host);
     host->x86 = virtio_gpu_blob_cpu_is_x86(probes.cpu);
     host->confidential_guest = current_machine->cgs != NULL;
     host->vram = has_unsafe_vram(&probes);

@@ -15,12 +15,14 @@
 
 /**
  * VirtIOGPUBlobHost - what a decision depends on, for the device's life
+ * @accelerator: its name; empty if the host was never looked at
  * @x86: the host's processor is x86
  * @confidential_guest: a confidential guest, of any kind
  * @vram: KVM here cannot map a GPU's own memory safely, and there may be some
  * @guest_type: the guest's choice of WC or UNCACHED is HONOURED, or why not
  */
 typedef struct VirtIOGPUBlobHost {
+    char accelerator[16];
     bool x86;
     bool confidential_guest;
     bool vram;

@@ -283,6 +283,48 @@ static void returned(void *opaque)
  * All of them
  */
 
+static gint by_offset(gconstpointer a, gconstpointer b)
+{
+    const VirtIOGPUBlobPlace *const *p = a, *const *q = b;
+
+    return virtio_gpu_blob_place_offset(*p) < virtio_gpu_blob_place_offset(*q)
+           ? -1 : 1;
+}
+
+/* Those in the window and those with regions, as the guest finds them */
+static GPtrArray *places_in_order(const VirtIOGPUBlobMappings *mappings)
+{
+    GPtrArray *places = g_ptr_array_new();
+    VirtIOGPUBlobMapping *m;
+
+    QTAILQ_FOREACH(m, &mappings->shown, next) {
+        g_ptr_array_add(places, &m->place);
+    }
+    g_ptr_array_sort(places, by_offset);
+    return places;
+}
+
+VirtIOGPUBlobRoom
+virtio_gpu_blob_mappings_room(const VirtIOGPUBlobMappings *mappings,
+                              uint64_t size)
+{
+    g_autoptr(GPtrArray) places = places_in_order(mappings);
+    VirtIOGPUBlobRoom room = { };
+    uint64_t end = 0;
+    unsigned i;
+
+    for (i = 0; i < places->len; i++) {
+        const VirtIOGPUBlobPlace *place = places->pdata[i];
+        uint64_t start = virtio_gpu_blob_place_offset(place);
+
+        room.largest_hole = MAX(room.largest_hole, start - end);
+        room.mapped += virtio_gpu_blob_place_len(place);
+        end = start + virtio_gpu_blob_place_len(place);
+    }
+    room.largest_hole = MAX(room.largest_hole, size - end);
+    return room;
+}
+
 uint64_t virtio_gpu_blob_mappings_live(const VirtIOGPUBlobMappings *mappings)
 {
     return mappings->maps - mappings->unmaps;

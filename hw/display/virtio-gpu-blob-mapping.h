@@ -141,6 +141,29 @@ bool virtio_gpu_blob_mappings_open(VirtIOGPUBlobMappings *mappings,
 void virtio_gpu_blob_mappings_destroy(VirtIOGPUBlobMappings *mappings);
 
 /**
+ * VirtIOGPUBlobRoom - how the window is used
+ * @mapped: bytes that show blobs
+ * @largest_hole: the longest range without any, in bytes
+ */
+typedef struct VirtIOGPUBlobRoom {
+    uint64_t mapped;
+    uint64_t largest_hole;
+} VirtIOGPUBlobRoom;
+
+/**
+ * virtio_gpu_blob_mappings_room() - how is the window used?
+ * @mappings: the device's
+ * @size: the window's, in bytes
+ *
+ * Takes as long as it takes to sort all mappings.
+ *
+ * Returns: that, by value
+ */
+VirtIOGPUBlobRoom
+virtio_gpu_blob_mappings_room(const VirtIOGPUBlobMappings *mappings,
+                              uint64_t size);
+
+/**
  * virtio_gpu_blob_mappings_live() - how many does the guest see?
  * @mappings: the device's
  *

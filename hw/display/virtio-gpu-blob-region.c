@@ -15,14 +15,6 @@
 #include <virglrenderer.h>
 
 /*
- * Each region costs two sections of a flat view, of which the memory core
- * can have 4096 in all (physmem.c, phys_section_add()), and a map's cost
- * grows with the regions that are there.  With 256 the first limit is far,
- * and a map takes less than a millisecond.
- */
-#define REGIONS_MAX 256
-
-/*
  * A region within the window makes three slots of one: what comes before,
  * itself, and what comes after.
  */
@@ -101,7 +93,7 @@ static bool has_slots(unsigned needed)
 
 static VirtIOGPUBlobReason check_room(const VirtIOGPUBlobRegions *regions)
 {
-    if (regions->count >= REGIONS_MAX) {
+    if (regions->count >= VIRTIO_GPU_BLOB_REGIONS_MAX) {
         return VIRTIO_GPU_BLOB_REGION_LIMIT;
     }
     return has_slots((regions->count + 1) * SLOTS_NEEDED)

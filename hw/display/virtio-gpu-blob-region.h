@@ -26,6 +26,14 @@
 typedef struct VirtIOGPUBlobRegion VirtIOGPUBlobRegion;
 typedef struct VirtIOGPUBlobLoan VirtIOGPUBlobLoan;
 
+/*
+ * Each region costs two sections of a flat view, of which the memory core
+ * can have 4096 in all (physmem.c, phys_section_add()), and a map's cost
+ * grows with the regions that are there.  With 256 the first limit is far,
+ * and a map takes less than a millisecond.
+ */
+#define VIRTIO_GPU_BLOB_REGIONS_MAX 256
+
 /**
  * VirtIOGPUBlobReturned - nobody looks at the renderer's memory any more
  * @opaque: as given to virtio_gpu_blob_region_show_loan()

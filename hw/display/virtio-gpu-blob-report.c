@@ -14,6 +14,8 @@
 #include "trace.h"
 #include "virtio-gpu-blob-report.h"
 
+#include <sys/resource.h>
+
 #define LOG_INTERVAL_MS 5000
 #define LOG_LINES_MAX 10
 
@@ -314,9 +316,21 @@ QList *virtio_gpu_blob_list_maps(const VirtIOGPUBlobMappings *mappings)
     return list;
 }
 
-QDict *virtio_gpu_blob_list_stats(const VirtIOGPUBlobMappings *mappings,
-                                  const VirtIOGPUBlobRefusals *refusals)
+/* What a larger window, or fewer blobs, would have avoided */
+static uint64_t refused_for_room(const VirtIOGPUBlobRefusals *refusals)
 {
+    return refusals->by_reason[VIRTIO_GPU_BLOB_OUTSIDE_WINDOW] +
+           refusals->by_reason[VIRTIO_GPU_BLOB_TOO_MANY_MAPPINGS] +
+           refusals->by_reason[VIRTIO_GPU_BLOB_REGION_LIMIT] +
+           refusals->by_reason[VIRTIO_GPU_BLOB_NO_MEMORY_SLOT];
+}
+
+QDict *virtio_gpu_blob_list_stats(const VirtIOGPUBlobMappings *mappings,
+                                  const VirtIOGPUBlobRefusals *refusals,
+                                  uint64_t window_size)
+{
+    VirtIOGPUBlobRoom room = virtio_gpu_blob_mappings_room(mappings,
+                                                           window_size);
     QDict *dict = qdict_new(), *refused = qdict_new();
     int i;
 
@@ -331,6 +345,45 @@ QDict *virtio_gpu_blob_list_stats(const VirtIOGPUBlobMappings *mappings,
     qdict_put_int(dict, "lost", qatomic_read(&mappings->losses.count));
     qdict_put_int(dict, "last-map-ms", mappings->last_map_ms);
     qdict_put_int(dict, "last-refusal-ms", refusals->last_ms);
+    qdict_put_int(dict, "mapped-bytes", room.mapped);
+    qdict_put_int(dict, "largest-hole", room.largest_hole);
+    qdict_put_int(dict, "refused-for-room", refused_for_room(refusals));
     qdict_put(dict, "refused", refused);
+    return dict;
+}
+
+static void add_limits(QDict *dict, const VirtIOGPUBlobMappings *mappings)
+{
+    struct rlimit files;
+    uint64_t max;
+
+    if (mappings->window) {
+        qdict_put_int(dict, "mappings",
+                      virtio_gpu_blob_window_mappings(mappings->window, &max));
+        qdict_put_int(dict, "mappings-limit", max);
+        qdict_put_int(dict, "regions-limit", VIRTIO_GPU_BLOB_REGIONS_MAX);
+    }
+    if (!getrlimit(RLIMIT_NOFILE, &files)) {
+        qdict_put_int(dict, "files-limit", files.rlim_cur);
+    }
+}
+
+QDict *virtio_gpu_blob_list_host(const VirtIOGPUBlobHost *host,
+                                 const VirtIOGPUBlobMappings *mappings)
+{
+    const VirtIOGPUBlobGuestTypeText *text =
+        virtio_gpu_blob_guest_type_text(host->guest_type);
+    QDict *dict = qdict_new();
+
+    qdict_put_int(dict, "page-size", mappings->page_size);
+    add_limits(dict, mappings);
+    if (*host->accelerator) {
+        qdict_put_str(dict, "accelerator", host->accelerator);
+        qdict_put_bool(dict, "confidential-guest", host->confidential_guest);
+        qdict_put_bool(dict, "possible-vram", host->vram);
+        qdict_put_str(dict, "guest-type", text->name);
+        qdict_put_str(dict, "guest-type-why", text->why);
+        qdict_put_str(dict, "guest-type-remedy", text->remedy);
+    }
     return dict;
 }

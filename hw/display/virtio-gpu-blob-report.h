@@ -142,11 +142,23 @@ QList *virtio_gpu_blob_list_maps(const VirtIOGPUBlobMappings *mappings);
  * virtio_gpu_blob_list_stats() - the blob-map-stats property
  * @mappings: the device's
  * @refusals: the device's
+ * @window_size: bytes, 0 if there is no window
  *
  * Returns: a dictionary, owned by the caller
  */
 QDict *virtio_gpu_blob_list_stats(const VirtIOGPUBlobMappings *mappings,
-                                  const VirtIOGPUBlobRefusals *refusals);
+                                  const VirtIOGPUBlobRefusals *refusals,
+                                  uint64_t window_size);
+
+/**
+ * virtio_gpu_blob_list_host() - what the property blob-host tells of the host
+ * @host: the host
+ * @mappings: the device's
+ *
+ * Returns: a dictionary, owned by the caller
+ */
+QDict *virtio_gpu_blob_list_host(const VirtIOGPUBlobHost *host,
+                                 const VirtIOGPUBlobMappings *mappings);
 
 /* The names of enum VirtIOGPUMapPolicy, for the property map-policy */
 extern const QEnumLookup virtio_gpu_blob_policies;

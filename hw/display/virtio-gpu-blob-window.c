@@ -150,6 +150,13 @@ bool virtio_gpu_blob_window_cover(const VirtIOGPUBlobWindow *w, void *at,
     return virtio_gpu_blob_holes_show(&w->holes, at, len);
 }
 
+uint64_t virtio_gpu_blob_window_mappings(const VirtIOGPUBlobWindow *w,
+                                         uint64_t *max)
+{
+    *max = w->mappings_max;
+    return virtio_gpu_blob_holes_mappings(&w->holes);
+}
+
 void virtio_gpu_blob_window_trim(VirtIOGPUBlobWindow *w)
 {
     virtio_gpu_blob_holes_trim(&w->holes);

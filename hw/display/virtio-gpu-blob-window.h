@@ -122,6 +122,16 @@ bool virtio_gpu_blob_window_cover(const VirtIOGPUBlobWindow *w, void *at,
                                   uint64_t len);
 
 /**
+ * virtio_gpu_blob_window_mappings() - the kernel's mappings
+ * @w: the window
+ * @max: set to how many it may take
+ *
+ * Returns: how many it takes now, at most
+ */
+uint64_t virtio_gpu_blob_window_mappings(const VirtIOGPUBlobWindow *w,
+                                         uint64_t *max);
+
+/**
  * virtio_gpu_blob_window_trim() - give the memory behind the holes back
  * @w: the window
  */

@@ -392,6 +392,100 @@ static void test_trace_changes_nothing(void)
     g_assert_cmpstr(plain, ==, traced);
 }
 
+/*
+ * Properties
+ */
+
+static const char *host_text(QDict *host, const char *name)
+{
+    return qdict_get_str(host, name);
+}
+
+static void test_host(void)
+{
+    GPU *gpu = gpu_start(&(GPUConfig) {
+        .hostmem = WINDOW, .policy = "strict", .cpu = SCRIPTED_CPU_ARM64,
+        .kvm = SCRIPTED_KVM_FWB, .page_size = 16384,
+        .drm = SCRIPTED_DRM_HIDDEN,
+    });
+    QDict *host = qobject_to(QDict, gpu_property(gpu, "blob-host"));
+
+    g_assert_cmpstr(host_text(host, "guest-type"), ==, "forced-write-back");
+    g_assert_nonnull(strstr(host_text(host, "guest-type-why"), "FEAT_S2FWB"));
+    g_assert_nonnull(strstr(host_text(host, "guest-type-remedy"),
+                            "map-policy=renderer"));
+    g_assert_cmpstr(host_text(host, "accelerator"), ==, "qtest");
+    g_assert_cmpstr(host_text(host, "map-policy"), ==, "strict");
+    g_assert_true(qdict_get_bool(host, "possible-vram"));
+    g_assert_false(qdict_get_bool(host, "confidential-guest"));
+    g_assert_true(qdict_get_bool(host, "blob-alignment"));
+    g_assert_cmpint(qdict_get_int(host, "page-size"), ==, 16384);
+    g_assert_cmpint(qdict_get_int(host, "window"), ==, WINDOW);
+    g_assert_cmpint(qdict_get_int(host, "mappings"), >, 0);
+    g_assert_cmpint(qdict_get_int(host, "mappings"), <,
+                    qdict_get_int(host, "mappings-limit"));
+    g_assert_cmpint(qdict_get_int(host, "regions-limit"), ==, 256);
+    g_assert_cmpint(qdict_get_int(host, "files-limit"), >, 0);
+    qobject_unref(host);
+    gpu_finish(gpu);
+}
+
+/* What was not looked at is not told. */
+static void test_host_no_window(void)
+{
+    GPU *gpu = gpu_start(&(GPUConfig) { .policy = "safe" });
+    QDict *host = qobject_to(QDict, gpu_property(gpu, "blob-host"));
+
+    g_assert_false(qdict_haskey(host, "guest-type"));
+    g_assert_false(qdict_haskey(host, "mappings"));
+    g_assert_cmpint(qdict_get_int(host, "window"), ==, 0);
+    g_assert_cmpstr(host_text(host, "map-policy"), ==, "safe");
+    g_assert_cmpint(gpu_stat(gpu, "largest-hole"), ==, 0);
+    qobject_unref(host);
+    gpu_finish(gpu);
+}
+
+static void check_room(GPU *gpu, uint64_t mapped, uint64_t hole)
+{
+    g_assert_cmpuint(gpu_stat(gpu, "mapped-bytes"), ==, mapped);
+    g_assert_cmpuint(gpu_stat(gpu, "largest-hole"), ==, hole);
+}
+
+static void test_room(void)
+{
+    const uint64_t page = GPU_PAGE;
+    GPU *gpu = gpu_start_plain();
+
+    check_room(gpu, 0, WINDOW);
+    gpu_create(gpu, 1, BUFFER, page);
+    gpu_map(gpu, 1, WINDOW / 2, NULL);
+    check_room(gpu, page, WINDOW / 2);
+    gpu_create(gpu, 2, POINTER, 2 * page);
+    gpu_map(gpu, 2, WINDOW / 4, NULL);
+    check_room(gpu, 3 * page, WINDOW / 2 - page);
+    gpu_create(gpu, 3, BUFFER, page - 1);
+    gpu_map(gpu, 3, WINDOW - page, NULL);
+    gpu_create(gpu, 4, BUFFER, page);
+    gpu_map(gpu, 4, WINDOW / 4 * 3, NULL);
+    gpu_create(gpu, 5, BUFFER, page);
+    gpu_map(gpu, 5, 0, NULL);
+    check_room(gpu, 6 * page, WINDOW / 4 - page);
+    g_assert_cmpuint(gpu_stat(gpu, "refused-for-room"), ==, 0);
+    gpu_create(gpu, 6, BUFFER, WINDOW);
+    gpu_map(gpu, 6, page, NULL);
+    g_assert_cmpuint(gpu_stat(gpu, "refused-for-room"), ==, 1);
+    gpu_map(gpu, 6, 1, NULL);
+    g_assert_cmpuint(gpu_stat(gpu, "refused-for-room"), ==, 1);
+    gpu_reset(gpu);
+    gpu_wait_live(gpu, 0);
+    check_room(gpu, 0, WINDOW);
+    gpu_create(gpu, 1, BUFFER, WINDOW);
+    gpu_map(gpu, 1, 0, NULL);
+    check_room(gpu, WINDOW, 0);
+    gpu_unref(gpu, 1);
+    gpu_finish(gpu);
+}
+
 int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
@@ -409,6 +503,9 @@ int main(int argc, char **argv)
         { "exporter-named", test_exporter_named },
         { "assumed", test_assumed },
         { "trace", test_trace },
+        { "host", test_host },
+        { "host-no-window", test_host_no_window },
+        { "room", test_room },
         { "trace-changes-nothing", test_trace_changes_nothing },
     };
 
