@@ -218,14 +218,21 @@ static int discard_run(MemoryRegionSection *run, void *opaque)
     return 0;
 }
 
-/* A listener that fails, or cannot have all, is told of what comes. */
+/*
+ * A listener that fails, or cannot have all, is told of what comes.  Its
+ * section may name the flat view of before it was there (memory.c,
+ * MEMORY_LISTENER_UPDATE_REGION): that is not held, for a region in it would
+ * never end.
+ */
 static void rdm_register_listener(RamDiscardManager *manager,
                                   RamDiscardListener *rdl,
                                   MemoryRegionSection *s)
 {
     VirtIOGPUBlobRDM *rdm = VIRTIO_GPU_BLOB_RDM(manager);
+    MemoryRegionSection section = *s;
 
-    rdl->section = memory_region_section_new_copy(s);
+    section.fv = NULL;
+    rdl->section = memory_region_section_new_copy(&section);
     QLIST_INSERT_HEAD(&rdm->listeners, rdl, next);
     if (rdm->announced > VIRTIO_GPU_BLOB_LISTENED_MAX ||
         visit_populated(rdm, rdl->section, populate_run, rdl)) {

@@ -16,6 +16,8 @@
 /* The memory core's, without its reference counts */
 MemoryRegionSection *memory_region_section_new_copy(MemoryRegionSection *s)
 {
+    /* A flat view that is held keeps the regions in it. */
+    g_assert_null(s->fv);
     return g_memdup2(s, sizeof(*s));
 }
 
@@ -85,7 +87,10 @@ static void on_discard(RamDiscardListener *rdl, MemoryRegionSection *s)
 
 static MemoryRegionSection section(uint64_t page, uint64_t pages)
 {
+    static int view;
+
     return (MemoryRegionSection) {
+        .fv = (FlatView *)&view,
         .offset_within_region = page * PAGE,
         .offset_within_address_space = BASE + page * PAGE,
         .size = int128_make64(pages * PAGE),
