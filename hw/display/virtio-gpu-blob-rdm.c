@@ -161,15 +161,16 @@ static uint64_t rdm_get_min_granularity(const RamDiscardManager *rdm,
     return VIRTIO_GPU_BLOB_RDM(rdm)->size;
 }
 
-static int stop_at_run(MemoryRegionSection *run, void *opaque)
-{
-    return 1;
-}
-
+/*
+ * Who asks does not listen, and cannot be told that a buffer goes: where a
+ * guest has an IOMMU, VFIO and vhost-vdpa ask when it maps there, and pin
+ * what they are told is there for as long as the guest likes
+ * (memory_get_xlat_addr(), memory_translate_iotlb()).
+ */
 static bool rdm_is_populated(const RamDiscardManager *rdm,
                              const MemoryRegionSection *s)
 {
-    return !visit_discarded(VIRTIO_GPU_BLOB_RDM(rdm), s, stop_at_run, NULL);
+    return false;
 }
 
 static int rdm_replay_populated(const RamDiscardManager *rdm,

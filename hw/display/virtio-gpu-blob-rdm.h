@@ -32,7 +32,7 @@ OBJECT_DECLARE_SIMPLE_TYPE(VirtIOGPUBlobRDM, VIRTIO_GPU_BLOB_RDM)
 
 /**
  * virtio_gpu_blob_rdm_new() - nothing is there, nobody listens
- * @size: the window's size in bytes
+ * @size: the region's size in bytes, or more: a power of two
  * @filled: the places where buffers are; must outlive the manager
  *
  * Returns: the manager, end with object_unref()
@@ -43,13 +43,13 @@ VirtIOGPUBlobRDM *virtio_gpu_blob_rdm_new(uint64_t size,
 /**
  * virtio_gpu_blob_rdm_attach() - answer for a region
  * @rdm: the manager
- * @mr: the window's region, not yet seen by anyone
+ * @mr: the region, not yet seen by anyone
  */
 void virtio_gpu_blob_rdm_attach(VirtIOGPUBlobRDM *rdm, MemoryRegion *mr);
 
 /**
  * virtio_gpu_blob_rdm_detach() - answer for it no more
- * @mr: the window's region, not seen by anyone any more
+ * @mr: the region, not seen by anyone any more
  */
 void virtio_gpu_blob_rdm_detach(MemoryRegion *mr);
 

@@ -10,6 +10,7 @@
 #include "hw/virtio/virtio.h"
 #include "system/kvm.h"
 #include "virtio-gpu-blob-fault.h"
+#include "virtio-gpu-blob-rdm.h"
 #include "virtio-gpu-blob-region.h"
 
 #include <virglrenderer.h>
@@ -62,6 +63,8 @@ struct VirtIOGPUBlobLoan {
  * @place: where it is shown; NULL once it is hidden, under the losses' lock
  * @covered: a page of it was lost, and others show now
  * @loan: if it is the renderer's, or NULL if we mapped it
+ * @nothing: what those who look at guest memory are told is there
+ * @rdm: tells them
  */
 struct VirtIOGPUBlobRegion {
     Object parent_obj;
@@ -73,6 +76,8 @@ struct VirtIOGPUBlobRegion {
     VirtIOGPUBlobPlace *place;
     bool covered;
     VirtIOGPUBlobLoan *loan;
+    IntervalTreeRoot nothing;
+    VirtIOGPUBlobRDM *rdm;
 };
 
 /*
@@ -171,6 +176,29 @@ static void watch(VirtIOGPUBlobRegion *region, void *host, uint64_t len)
  * Show
  */
 
+/*
+ * Nobody can say whether this memory stays where it is, and VFIO would let
+ * devices write to it all the same: it is told that nothing is there.  Who
+ * needs all memory pinned, vhost-vdpa, does not listen; it is kept away, or if
+ * it is there already, passes over the RAM of a device.
+ */
+static void init_memory(VirtIOGPUBlobRegion *region)
+{
+    const VirtIOGPUBlobWatch *shown = &region->watch;
+    const char *name = "virtio-gpu-blob-region";
+
+    region->rdm = virtio_gpu_blob_rdm_new(pow2ceil(shown->len),
+                                          &region->nothing);
+    if (virtio_gpu_blob_rdm_begin(region->rdm, false)) {
+        memory_region_init_ram_ptr(&region->mr, OBJECT(region), name,
+                                   shown->len, shown->start);
+        virtio_gpu_blob_rdm_attach(region->rdm, &region->mr);
+    } else {
+        memory_region_init_ram_device_ptr(&region->mr, OBJECT(region), name,
+                                          shown->len, shown->start);
+    }
+}
+
 static VirtIOGPUBlobRegion *show(VirtIOGPUBlobRegions *regions, void *host,
                                  VirtIOGPUBlobPlace *place)
 {
@@ -183,12 +211,7 @@ static VirtIOGPUBlobRegion *show(VirtIOGPUBlobRegions *regions, void *host,
     watch(region, host, len);
     regions->count++;
     interval_tree_insert(&place->node, &regions->shown);
-    /*
-     * Not plain RAM: VFIO gives up on RAM that it cannot pin, and a GPU's
-     * pages often are such.
-     */
-    memory_region_init_ram_device_ptr(&region->mr, obj,
-                                      "virtio-gpu-blob-region", len, host);
+    init_memory(region);
     memory_region_add_subregion_overlap(regions->container,
                                         virtio_gpu_blob_place_offset(place),
                                         &region->mr, 1);
@@ -343,6 +366,8 @@ static void region_finalize(Object *obj)
     } else {
         munmap(region->watch.start, region->watch.len);
     }
+    virtio_gpu_blob_rdm_end(region->rdm);
+    object_unref(region->rdm);
 }
 
 static void return_loan(VirtIOGPUBlobRegions *regions, VirtIOGPUBlobLoan *loan)

@@ -43,6 +43,7 @@ enum kind {
     KIND_MEMFD_SHORT,
     KIND_VGEM_SHORT,
     KIND_MEMFD_LOOSE,
+    KIND_POINTER, /* the renderer's own memory, without an fd */
 };
 
 /* With an index of test_kinds in the bits below: of the test exporter's */
@@ -74,8 +75,10 @@ static const struct dma_buf_test_make test_kinds[] = {
 struct buffer {
     uint32_t id;
     uint32_t word;
-    uint32_t type;
+    uint32_t type; /* 0 if there is no fd for others */
     int fd;
+    void *map;
+    uint64_t map_size;
     struct buffer *next;
 };
 
@@ -289,6 +292,8 @@ static int make_buffer(uint64_t blob_id, uint64_t size)
     case KIND_MEMFD_LOOSE:
         /* It may shrink, and nobody can forbid it any more. */
         return make_sealed_memfd(size, F_SEAL_SEAL);
+    case KIND_POINTER:
+        return make_memfd(size);
     }
     return -EINVAL;
 }
@@ -301,6 +306,8 @@ static uint32_t type_of(enum kind kind)
     case KIND_MEMFD_SHORT:
     case KIND_MEMFD_LOOSE:
         return VIRGL_RENDERER_BLOB_FD_TYPE_SHM;
+    case KIND_POINTER:
+        return 0;
     default:
         return VIRGL_RENDERER_BLOB_FD_TYPE_DMABUF;
     }
@@ -352,7 +359,7 @@ int virgl_renderer_resource_export_blob(uint32_t id, uint32_t *fd_type, int *fd)
 {
     struct buffer *b = find(id);
 
-    if (!b) {
+    if (!b || !b->type) {
         return -EINVAL;
     }
     *fd = fcntl(b->fd, F_DUPFD_CLOEXEC, 0);
@@ -388,15 +395,21 @@ int virgl_renderer_resource_map(uint32_t id, void **map, uint64_t *size)
     if (p == MAP_FAILED) {
         return -errno;
     }
-    *map = p;
-    *size = len;
+    *map = b->map = p;
+    *size = b->map_size = len;
     return 0;
 }
 
 int virgl_renderer_resource_unmap(uint32_t id)
 {
-    /* Only stock devices come here, for one mapping a process: let it be. */
-    return find(id) ? 0 : -EINVAL;
+    struct buffer *b = find(id);
+
+    if (!b || !b->map) {
+        return -EINVAL;
+    }
+    munmap(b->map, b->map_size);
+    b->map = NULL;
+    return 0;
 }
 
 int virgl_renderer_resource_get_info(int id,

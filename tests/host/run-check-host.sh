@@ -362,8 +362,8 @@ step_vulkan()
 
 step_vfio()
 {
-    machine vfio 180 --kernel="$KERNEL/bzImage" --append=intel_iommu=on \
-        -- -device intel-iommu,intremap=on -device edu,addr=0x10 \
+    machine vfio 400 --kernel="$KERNEL/bzImage" --append=intel_iommu=on \
+        -- -device intel-iommu,intremap=on -device edu,addr=0x10,dma_mask=0xffffffffffff \
         < <(echo "python3 check-vfio.py --device 0000:00:10.0 --run-dir /run/t" \
                  "--renderer $(quote "$TOOLS_DIR/libreal-buffers.so")" \
                  "-- $(quote "${QEMU[@]}") >/run/out/result.log 2>&1")

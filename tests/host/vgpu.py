@@ -35,11 +35,23 @@ RAM_DESC = 0x100000
 RAM_AVAIL = 0x101000
 RAM_USED = 0x102000
 RAM_BUF = 0x110000
+# From here on it is the test's, up to the end of 64 MiB
+RAM_FREE = 0x300000
 QUEUE_SIZE = 64
 
 
 class Failure(Exception):
     """The device or QEMU did something that no test expects."""
+
+
+def config(machine, devfn, reg, value=None):
+    """A word of a device's configuration space, on bus 0: read or written."""
+    machine.ask("outl", "0xcf8",
+                hex(0x80000000 | devfn << 8 | (reg & 0xFC)))
+    if value is None:
+        return int(machine.ask("inl", "0xcfc")[0], 0)
+    machine.ask("outl", "0xcfc", hex(value))
+    return None
 
 
 class Machine:
@@ -146,12 +158,7 @@ class Gpu:
         self._start()
 
     def config(self, reg, value=None):
-        self.m.ask("outl", "0xcf8",
-                   hex(0x80000000 | self.devfn << 8 | (reg & 0xFC)))
-        if value is None:
-            return int(self.m.ask("inl", "0xcfc")[0], 0)
-        self.m.ask("outl", "0xcfc", hex(value))
-        return None
+        return config(self.m, self.devfn, reg, value)
 
     def config_byte(self, reg):
         return self.config(reg) >> (reg & 3) * 8 & 0xFF

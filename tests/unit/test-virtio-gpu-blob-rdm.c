@@ -183,17 +183,28 @@ static RamDiscardManagerClass *class_of(const Window *w)
     return RAM_DISCARD_MANAGER_GET_CLASS(w->mr.rdm);
 }
 
-static bool is_populated_section(const Window *w,
-                                 const MemoryRegionSection *s)
+static int add_length(MemoryRegionSection *run, void *opaque)
 {
-    return class_of(w)->is_populated(w->mr.rdm, s);
+    uint64_t *len = opaque;
+
+    *len += int128_get64(run->size);
+    return 0;
 }
 
-static bool is_populated(const Window *w, uint64_t page, uint64_t n)
+/* All of it */
+static bool is_announced_section(const Window *w, MemoryRegionSection *s)
+{
+    uint64_t len = 0;
+
+    class_of(w)->replay_populated(w->mr.rdm, s, add_length, &len);
+    return len == int128_get64(s->size);
+}
+
+static bool is_announced(const Window *w, uint64_t page, uint64_t n)
 {
     MemoryRegionSection s = section(page, n);
 
-    return is_populated_section(w, &s);
+    return is_announced_section(w, &s);
 }
 
 static void enlist(Window *w, Recorder *r, uint64_t page, uint64_t n)
@@ -222,19 +233,19 @@ static void test_populated(void)
     Window w;
 
     window_init(&w);
-    g_assert_false(is_populated(&w, 0, 1));
+    g_assert_false(is_announced(&w, 0, 1));
     g_assert_true(populate(&w, 10, 4));
-    g_assert_true(is_populated(&w, 10, 4));
-    g_assert_true(is_populated(&w, 13, 1));
-    g_assert_false(is_populated(&w, 9, 1));
-    g_assert_false(is_populated(&w, 14, 1));
-    g_assert_false(is_populated(&w, 9, 5));
-    g_assert_false(is_populated(&w, 10, 5));
+    g_assert_true(is_announced(&w, 10, 4));
+    g_assert_true(is_announced(&w, 13, 1));
+    g_assert_false(is_announced(&w, 9, 1));
+    g_assert_false(is_announced(&w, 14, 1));
+    g_assert_false(is_announced(&w, 9, 5));
+    g_assert_false(is_announced(&w, 10, 5));
     g_assert_true(populate(&w, 14, 1));
-    g_assert_true(is_populated(&w, 10, 5));
+    g_assert_true(is_announced(&w, 10, 5));
     discard(&w, 10);
-    g_assert_false(is_populated(&w, 10, 1));
-    g_assert_true(is_populated(&w, 14, 1));
+    g_assert_false(is_announced(&w, 10, 1));
+    g_assert_true(is_announced(&w, 14, 1));
     window_destroy(&w);
 }
 
@@ -250,9 +261,21 @@ static void test_partial_page(void)
 
     window_init(&w);
     populate(&w, 10, 1);
-    g_assert_false(is_populated_section(&w, &s));
+    g_assert_false(is_announced_section(&w, &s));
     populate(&w, 11, 1);
-    g_assert_true(is_populated_section(&w, &s));
+    g_assert_true(is_announced_section(&w, &s));
+    window_destroy(&w);
+}
+
+/* Who asks cannot be told later that the buffer goes. */
+static void test_asked(void)
+{
+    MemoryRegionSection s = section(10, 4);
+    Window w;
+
+    window_init(&w);
+    populate(&w, 10, 4);
+    g_assert_false(class_of(&w)->is_populated(w.mr.rdm, &s));
     window_destroy(&w);
 }
 
@@ -350,7 +373,7 @@ static void test_rollback(void)
     heard(&first, "+5+3 -5+3 ");
     heard(&second, "+5+3 ");
     heard(&third, "");
-    g_assert_false(is_populated(&w, 5, 1));
+    g_assert_false(is_announced(&w, 5, 1));
     g_assert_cmpint(kept_away, ==, 0);
     second.fail = 0;
     g_assert_true(populate(&w, 5, 3));
@@ -378,7 +401,7 @@ static void test_listen_fails(void)
     window_destroy(&w);
 }
 
-/* What is there but was not announced is a hole to those who ask. */
+/* What is there but was not announced is a hole to those who listen. */
 static void test_silent(void)
 {
     VirtIOGPUBlobPlace silent = virtio_gpu_blob_place(4 * PAGE, 4 * PAGE);
@@ -389,7 +412,7 @@ static void test_silent(void)
     populate(&w, 0, 4);
     populate(&w, 8, 4);
     interval_tree_insert(&silent.node, &w.filled);
-    g_assert_false(is_populated(&w, 4, 1));
+    g_assert_false(is_announced(&w, 4, 1));
     join(&w, &r, 0, 100);
     heard(&r, "+0+4 +8+4 ");
     virtio_gpu_blob_rdm_discard(w.rdm, &silent);
@@ -486,7 +509,7 @@ static void test_discard_twice(void)
     populate(&w, 4, 4);
     virtio_gpu_blob_rdm_discard(w.rdm, place_at(&w, 4));
     heard(&r, "+4+4 -4+4 ");
-    g_assert_false(is_populated(&w, 4, 4));
+    g_assert_false(is_announced(&w, 4, 4));
     discard(&w, 4);
     heard(&r, "");
     leave(&w, &r, "");
@@ -530,7 +553,7 @@ static void test_unannounced(void)
     virtio_gpu_blob_rdm_end(w.rdm);
     g_assert_cmpint(kept_away, ==, 1);
     heard(&r, "");
-    g_assert_false(is_populated(&w, 1, 1));
+    g_assert_false(is_announced(&w, 1, 1));
     virtio_gpu_blob_rdm_discard(w.rdm, &place);
     interval_tree_remove(&place.node, &w.filled);
     virtio_gpu_blob_rdm_end(w.rdm);
@@ -598,6 +621,7 @@ int main(int argc, char **argv)
         GTestFunc func;
     } tests[] = {
         { "populated", test_populated },
+        { "asked", test_asked },
         { "partial-page", test_partial_page },
         { "granularity", test_granularity },
         { "told", test_told },

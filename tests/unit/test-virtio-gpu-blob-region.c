@@ -16,12 +16,14 @@
 #include "hw/virtio/vhost.h"
 #include "hw/virtio/virtio.h"
 #include "system/kvm.h"
+#include "hw/display/virtio-gpu-blob-rdm.h"
 #include "hw/display/virtio-gpu-blob-region.h"
 
 #include <virglrenderer.h>
 
 #define PAGE 4096
 #define LIMIT 256
+#define TYPE_ANSWER "test-answer"
 
 /* What the doubles answer, and what they saw */
 static struct {
@@ -29,7 +31,9 @@ static struct {
     int map_result;
     void *map;
     uint64_t map_size;
-    int mapped, shown;
+    int mapped, shown, answering, begun;
+    bool pinned;
+    uint64_t answer_for;
     unsigned returned;
     void *last_returned;
     uint8_t *host;
@@ -66,19 +70,77 @@ void virgl_renderer_force_ctx_0(void)
 {
 }
 
+/* Who answers for it: any object does. */
+VirtIOGPUBlobRDM *virtio_gpu_blob_rdm_new(uint64_t size,
+                                          IntervalTreeRoot *filled)
+{
+    g_assert_true(is_power_of_2(size));
+    g_assert_true(interval_tree_is_empty(filled));
+    world.answer_for = size;
+    world.answering++;
+    return (VirtIOGPUBlobRDM *)object_new(TYPE_ANSWER);
+}
+
+bool virtio_gpu_blob_rdm_begin(VirtIOGPUBlobRDM *rdm, bool announced)
+{
+    g_assert_false(announced);
+    world.begun++;
+    return !world.pinned;
+}
+
+void virtio_gpu_blob_rdm_end(VirtIOGPUBlobRDM *rdm)
+{
+    world.begun--;
+}
+
+void virtio_gpu_blob_rdm_attach(VirtIOGPUBlobRDM *rdm, MemoryRegion *mr)
+{
+    mr->rdm = (RamDiscardManager *)rdm;
+}
+
+static void answer_finalize(Object *obj)
+{
+    world.answering--;
+}
+
+static const TypeInfo answer_info = {
+    .name = TYPE_ANSWER,
+    .parent = TYPE_OBJECT,
+    .instance_size = sizeof(Object),
+    .instance_finalize = answer_finalize,
+};
+
+static void register_types(void)
+{
+    type_register_static(&answer_info);
+}
+
+type_init(register_types)
+
 /* The region refers to its memory; its owner, for good, is the last to go. */
+void memory_region_init_ram_ptr(MemoryRegion *mr, Object *owner,
+                                const char *name, uint64_t size, void *ptr)
+{
+    mr->owner = owner;
+    world.host = ptr;
+}
+
 void memory_region_init_ram_device_ptr(MemoryRegion *mr, Object *owner,
                                        const char *name, uint64_t size,
                                        void *ptr)
 {
     mr->owner = owner;
     world.host = ptr;
+    mr->ram_device = true;
 }
 
 void memory_region_add_subregion_overlap(MemoryRegion *mr, hwaddr offset,
                                          MemoryRegion *subregion,
                                          int priority)
 {
+    /* VFIO takes a device's RAM without asking a manager. */
+    g_assert_true(subregion->ram_device == world.pinned);
+    g_assert_true(!subregion->rdm == world.pinned);
     world.shown++;
     object_ref(subregion->owner);
 }
@@ -140,6 +202,8 @@ static void tear_down(Fixture *f)
     drain_call_rcu();
     g_assert_cmpint(world.mapped, ==, 0);
     g_assert_cmpint(world.shown, ==, 0);
+    g_assert_cmpint(world.answering, ==, 0);
+    g_assert_cmpint(world.begun, ==, 0);
     g_assert_cmpuint(f->regions.count, ==, 0);
     g_assert_cmpuint(f->regions.leaving, ==, 0);
     virtio_gpu_blob_regions_destroy(&f->regions);
@@ -176,12 +240,30 @@ static void test_fd(void)
                                                    &region), ==,
                     VIRTIO_GPU_BLOB_OK);
     g_assert_cmpuint(f.regions.count, ==, 1);
+    g_assert_cmpuint(world.answer_for, ==, 2 * PAGE);
     g_assert_false(virtio_gpu_blob_regions_are_at(&f.regions, &before));
     g_assert_true(virtio_gpu_blob_regions_are_at(&f.regions, &over));
     g_assert_true(virtio_gpu_blob_region_hide(region, &place));
     g_assert_false(virtio_gpu_blob_regions_are_at(&f.regions, &over));
     settle();
     g_assert_cmpuint(world.returned, ==, 0);
+    tear_down(&f);
+}
+
+/* Somebody needs all memory pinned, and would pin this. */
+static void test_pinned(void)
+{
+    VirtIOGPUBlobPlace place = virtio_gpu_blob_place(0, PAGE);
+    VirtIOGPUBlobRegion *region;
+    Fixture f;
+
+    set_up(&f);
+    world.pinned = true;
+    g_assert_cmpint(virtio_gpu_blob_region_show_fd(&f.regions, f.fd, &place,
+                                                   &region), ==,
+                    VIRTIO_GPU_BLOB_OK);
+    g_assert_true(virtio_gpu_blob_region_hide(region, &place));
+    settle();
     tear_down(&f);
 }
 
@@ -491,6 +573,7 @@ int main(int argc, char **argv)
     qemu_init_main_loop(&error_abort);
 
     g_test_add_func("/virtio-gpu-blob/region/fd", test_fd);
+    g_test_add_func("/virtio-gpu-blob/region/pinned", test_pinned);
     g_test_add_func("/virtio-gpu-blob/region/fd-fails", test_fd_fails);
     g_test_add_func("/virtio-gpu-blob/region/lost", test_lost);
     g_test_add_func("/virtio-gpu-blob/region/lost-late", test_lost_late);
