@@ -282,8 +282,8 @@ step_kvm()
 
 step_buffers()
 {
-    machine buffers 240 --kernel="$KERNEL/bzImage" \
-        < <(blobs "$OUR_DIR" "--name=buffers --blobs=999 --toggles=100 --renderer=$(quote "$TOOLS_DIR/libreal-buffers.so")")
+    machine buffers 300 --kernel="$KERNEL/bzImage" \
+        < <(blobs "$OUR_DIR" "--name=buffers --blobs=999 --toggles=20 --renderer=$(quote "$TOOLS_DIR/libreal-buffers.so")")
 }
 
 step_lost()
