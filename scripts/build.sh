@@ -6,15 +6,28 @@
 # build.sh --stock     only the stock modules (the first form does so beside)
 # build.sh --tools     only our programs outside QEMU
 #
+# With BLOB_VARIANT=arm64 it is qemu-system-aarch64 with our modules, and our
+# programs, for arm64: no stock modules, and no launchers, as nothing runs here.
+#
 # Nothing that takes long is run from a subshell: so all of it ends with us.
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
+TARGET=x86_64
+TCG=--enable-tcg
+if [ "$VARIANT" = arm64 ]; then
+    TARGET=aarch64
+    TCG=--disable-tcg
+fi
+EMULATOR=qemu-system-$TARGET
+# Tools of the cross build; empty for this system's own
+CROSS=
+
 # QEMU's features: a PC with virtio-gpu-gl, and what libvirt and the tests want
 FEATURES=(
-    --target-list=x86_64-softmmu
+    --target-list=$TARGET-softmmu
     --without-default-features
     --enable-system
-    --enable-tcg
+    $TCG
     --enable-kvm
     --enable-modules
     --enable-opengl
@@ -36,6 +49,43 @@ FEATURES=(
     --disable-werror
 )
 
+# What looks for headers and libraries in the tree of arm64 files
+cross_tools()
+{
+    local root cc
+    run "$TOP/scripts/root.sh" arm64 >/dev/null
+    root=$("$TOP/scripts/root.sh" arm64)
+    CROSS=$SERIES_DIR/cross
+    mkdir -p "$CROSS"
+    cc="aarch64-linux-gnu-gcc --sysroot=$(printf %q "$root")"
+    [ ! -e "$BUILD/.ccache" ] || cc="ccache $cc"
+    cat >"$CROSS/cc" <<END
+#!/bin/sh
+exec $cc "\$@"
+END
+    cat >"$CROSS/pkg-config" <<END
+#!/bin/sh
+export PKG_CONFIG_SYSROOT_DIR=$(printf %q "$root")
+export PKG_CONFIG_LIBDIR=$(printf %q "$root/usr/lib/aarch64-linux-gnu/pkgconfig:$root/usr/share/pkgconfig")
+exec /usr/bin/pkg-config "\$@"
+END
+    chmod +x "$CROSS/cc" "$CROSS/pkg-config"
+    CROSS=$(inside "$CROSS")
+    cat >"$SERIES_DIR/cross/meson" <<END
+[binaries]
+c = '$CROSS/cc'
+ar = 'aarch64-linux-gnu-ar'
+strip = 'aarch64-linux-gnu-strip'
+pkg-config = '$CROSS/pkg-config'
+
+[host_machine]
+system = 'linux'
+cpu_family = 'aarch64'
+cpu = 'aarch64'
+endian = 'little'
+END
+}
+
 # configure_tree SOURCE FOLDER OPTION...: paths as seen inside, when anything
 # that matters to configure is another than last time
 configure_tree()
@@ -45,6 +95,10 @@ configure_tree()
     in_dir=$(inside "$dir")
     shift 2
     [ ! -e "$BUILD/.ccache" ] || cc='ccache gcc'
+    if [ -n "$CROSS" ]; then
+        cc=$CROSS/cc
+        set -- --cross-prefix=aarch64-linux-gnu- "$@"
+    fi
     want=$(printf '%s\n' "$(cat "$PRISTINE/.virtio-gpu-blob-source")" "$src" "$cc" \
         "$(cat "$BUILD/enter.id")" "${FEATURES[@]}" "$@")
     if [ -e "$dir/build.ninja" ] && [ "$(cat "$dir/.configured" 2>/dev/null)" = "$want" ]; then
@@ -57,7 +111,7 @@ configure_tree()
     # Nothing of the caller's compiler settings may change what is built
     if ! in_root env -u CFLAGS -u CXXFLAGS -u LDFLAGS -u CPPFLAGS -u CC -u CXX -u PYTHONPATH \
         -u PYTHONHOME -u PKG_CONFIG_PATH -u MAKEFLAGS -u MAKELEVEL -u NINJA -u DESTDIR -u LD_PRELOAD \
-        PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+        PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin ${CROSS:+PKG_CONFIG="$CROSS/pkg-config"} \
         bash -c 'cd "$1" && shift && exec "$@"' configure "$in_dir" \
         "$src/configure" --cc="$cc" --with-pkgversion="$PKGVERSION" "${FEATURES[@]}" "$@" \
         >"$log" 2>&1 </dev/null; then
@@ -128,28 +182,33 @@ build_ours()
     configure_tree "$QEMU_SRC" "$OURS" "${options[@]}"
     mapfile -t list < <(modules_of "$OURS" .)
     [ ${#list[@]} -gt 0 ] || die "QEMU's build knows no modules"
-    ninja_in "$OURS" qemu-system-x86_64 "${list[@]}" "$@" > >(progress)
+    ninja_in "$OURS" "$EMULATOR" "${list[@]}" "$@" > >(progress)
     wait "$!" || :
 }
 
 build_tools()
 {
-    local dirs dir
+    local dirs dir want options=()
     dirs=$(cd "$TOP" && for dir in tests/guest tests/host; do
         [ ! -e "$dir/meson.build" ] || echo "$dir"
     done)
     [ -n "$dirs" ] || return 0
+    want=$dirs
+    if [ -n "$CROSS" ]; then
+        options=(--cross-file "$CROSS/meson")
+        want+=$(cat "$SERIES_DIR"/cross/*)
+    fi
     mkdir -p "$SERIES_DIR"
-    if [ ! -e "$TOOLS/build.ninja" ] || [ "$(cat "$TOOLS/.configured" 2>/dev/null)" != "$dirs" ]; then
+    if [ ! -e "$TOOLS/build.ninja" ] || [ "$(cat "$TOOLS/.configured" 2>/dev/null)" != "$want" ]; then
         say "configuring our programs outside QEMU"
         rm -rf "$TOOLS"
         if ! in_root env -u CFLAGS -u LDFLAGS -u PYTHONPATH \
             PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-            meson setup "$TOOLS" "$TOP" >"$TOOLS.configure.log" 2>&1; then
+            meson setup "${options[@]}" "$TOOLS" "$TOP" >"$TOOLS.configure.log" 2>&1; then
             tail -n 25 "$TOOLS.configure.log" >&2
             die "our programs could not be configured (see above and $TOOLS.configure.log)"
         fi
-        printf '%s\n' "$dirs" >"$TOOLS/.configured"
+        printf '%s\n' "$want" >"$TOOLS/.configured"
     fi
     in_root ninja --quiet -C "$TOOLS" -j "$JOBS" >&2
 }
@@ -200,6 +259,7 @@ case ${1:-} in
     run "$TOP/scripts/root.sh" ensure
     mkdir -p "$SERIES_DIR"
     lock "$SERIES_DIR/.build.lock" "the build of QEMU $SERIES"
+    [ "$VARIANT" != arm64 ] || cross_tools
     build_tools
     exit
     ;;
@@ -223,6 +283,15 @@ else
     rm -f "$BUILD/.ccache"
 fi
 PKGVERSION=$(sed -n 's/^pkgversion=//p' "$PRISTINE/.virtio-gpu-blob-source")
+
+if [ "$VARIANT" = arm64 ]; then
+    run "$TOP/scripts/root.sh" need arm64
+    cross_tools
+    build_tools
+    build_ours "$@"
+    say "built: $OURS/$EMULATOR (QEMU $SERIES, arm64)"
+    exit
+fi
 
 # The stock modules build while our configure, which is one process, runs
 stock_log=$SERIES_DIR/stock.log

@@ -8,7 +8,7 @@
 #   SERIES_DIR     what is built for this series
 #   PRISTINE       QEMU's source without our change
 #   QEMU_SRC       QEMU's source with our files laid over it
-#   VARIANT        empty, asan or gcov
+#   VARIANT        empty, asan, gcov or arm64
 #   OURS           ninja's folder of our QEMU (of this variant)
 #   STOCK_MODULES  the folder of the virtio-gpu modules without our change
 #   TOOLS          ninja's folder of our programs outside QEMU
@@ -117,6 +117,7 @@ MIRROR=
 CONFIG_SANITIZE=0
 CONFIG_COVERAGE=0
 CONFIG_JOBS=
+CONFIG_ARCH=amd64
 # shellcheck source=/dev/null
 [ ! -e "$TOP/config.sh" ] || . "$TOP/config.sh"
 
@@ -138,11 +139,13 @@ if [ -z "$VARIANT" ]; then
         VARIANT=asan
     elif [ "${COVERAGE:-$CONFIG_COVERAGE}" = 1 ]; then
         VARIANT=gcov
+    elif [ "$CONFIG_ARCH" = arm64 ]; then
+        VARIANT=arm64
     fi
 fi
 case $VARIANT in
-'' | asan | gcov) ;;
-*) die "no such variant of the build: $VARIANT" "BLOB_VARIANT is empty, asan or gcov" ;;
+'' | asan | gcov | arm64) ;;
+*) die "no such variant of the build: $VARIANT" "BLOB_VARIANT is empty, asan, gcov or arm64" ;;
 esac
 export BLOB_VARIANT=$VARIANT
 
@@ -151,6 +154,7 @@ QEMU_SRC=$SERIES_DIR/src
 OURS=$SERIES_DIR/ours${VARIANT:+-$VARIANT}
 STOCK_MODULES=$SERIES_DIR/stock
 TOOLS=$SERIES_DIR/tools
+[ "$VARIANT" != arm64 ] || TOOLS+=-arm64
 if [ -n "$QEMU_SOURCE" ]; then
     PRISTINE=$TOP/subprojects/qemu-from-$(printf %s "$QEMU_SOURCE" | sha256sum | cut -c1-12)
 else

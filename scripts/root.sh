@@ -5,7 +5,9 @@
 # root.sh need SET   also install a set of packages there: scripts/packages-SET.txt
 #                    or tests/SET/packages.txt
 # root.sh where      print the root's path ("/" for this system)
-# root.sh remove     remove the private root
+# root.sh arm64      make sure that there is a tree of arm64 files, to link with
+#                    and to be the root of arm64 hosts; print its path
+# root.sh remove     remove the private root and that tree
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
 SUITE=trixie
@@ -24,6 +26,14 @@ root_path()
     hash=$({ echo "$SUITE $RECIPE"; package_list "$TOP/scripts/packages.txt" | LC_ALL=C sort; } |
         sha256sum | cut -c1-16)
     printf '%s/root-%s\n' "$CACHE" "$hash"
+}
+
+arm64_path()
+{
+    local hash
+    hash=$({ echo "$SUITE $RECIPE"; package_list "$TOP/scripts/packages-arm64-root.txt" | LC_ALL=C sort; } |
+        sha256sum | cut -c1-16)
+    printf '%s/root-arm64-%s\n' "$CACHE" "$hash"
 }
 
 missing_here()
@@ -151,15 +161,17 @@ remove_dirs()
     done
 }
 
+# make_root PATH LIST WHAT SIZE OPTION...: a Debian of the packages of LIST
 make_root()
 {
-    local root=$1 tmp uri cage args line watcher out tar status=0
+    local root=$1 list=$2 what=$3 size=$4 tmp uri cage args line watcher out tar status=0
+    shift 4
     need_mmdebstrap
     mkdir -p "$CACHE"
-    lock "$root.lock" "the private root"
+    lock "$root.lock" "$what"
     [ ! -e "$root/$MARKER" ] || return 0
     remove_dirs "$root".tmp.* "$root"
-    free_space "$CACHE" 4000 "the private root"
+    free_space "$CACHE" 4000 "$what"
     uri=$(mirror)
     tmp=$root.tmp.$$
     # mmdebstrap does not end when told to, and mounts: in name spaces of its own
@@ -176,14 +188,14 @@ make_root()
         args+=(--aptopt="$line")
     done < <(apt_settings)
     [ -n "$uri" ] || exit 1
-    say "making a private Debian 13 root: about 1 min, 1.6 GiB, once"
+    say "making $what: about 1 min, $size, once"
     mkdir "$tmp"
-    watch_growth "$tmp" "private root" &
+    watch_growth "$tmp" "$what" &
     watcher=$!
-    args+=(--variant=minbase
+    args+=("$@"
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*'
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright'
-        --include="$(package_list "$TOP/scripts/packages.txt" | paste -sd,)")
+        --include="$(package_list "$list" | paste -sd,)")
     if [ "$(id -u)" = 0 ]; then
         "${cage[@]}" env INITRD=No LC_ALL=C.UTF-8 mmdebstrap "${args[@]}" \
             "$SUITE" "$tmp" "deb $uri $SUITE main" >&2 || status=$?
@@ -203,7 +215,7 @@ make_root()
         printf '%s\n' "$root" | as_owner tee "$tmp/$MARKER" >/dev/null
     else
         remove_dirs "$tmp"
-        die "the private root could not be made (see above)" \
+        die "$what could not be made (see above)" \
             "check the network and this system's /etc/apt, then run make again"
     fi
     mv "$tmp" "$root"
@@ -310,12 +322,25 @@ ensure()
 {
     local root
     root=$(where)
-    [ "$root" = / ] || [ -e "$root/$MARKER" ] || [ -e "/$MARKER" ] || make_root "$root"
+    [ "$root" = / ] || [ -e "$root/$MARKER" ] || [ -e "/$MARKER" ] ||
+        make_root "$root" "$TOP/scripts/packages.txt" "the private Debian 13 root" "1.6 GiB" --variant=minbase
     make_enter "$root"
+}
+
+# Its packages are unpacked and not configured: nothing of it runs here
+arm64()
+{
+    local root
+    root=$(arm64_path)
+    [ -e "$root/$MARKER" ] ||
+        make_root "$root" "$TOP/scripts/packages-arm64-root.txt" "the tree of arm64 files" "0.5 GiB" \
+            --variant=extract --architectures=arm64
+    printf '%s\n' "$root"
 }
 
 case ${1:-} in
 ensure) ensure ;;
+arm64) arm64 ;;
 need) need "${2:?which set of packages?}" ;;
 where) where ;;
 conf) enter_conf "$(where)" ;;
@@ -324,6 +349,9 @@ settings) apt_settings ;;
 remove)
     root=$(root_path)
     lock "$root.lock" "the private root"
+    remove_dirs "$root".tmp.* "$root"
+    rm -f "$root.lock"
+    root=$(arm64_path)
     remove_dirs "$root".tmp.* "$root"
     rm -f "$root.lock"
     ;;

@@ -122,10 +122,30 @@ clean()
     rm -rf --one-file-system -- "$BUILD"
 }
 
+# What runs QEMU here needs one for this system
+check_arch()
+{
+    case $VARIANT,$1 in
+    arm64,demo | arm64,check | arm64,soak | arm64,bench | arm64,mutants | \
+        arm64,check-unit | arm64,check-qtest | arm64,check-demo | arm64,check-host | \
+        arm64,check-libvirt | arm64,check-stock-faults)
+        die "make $1 runs what was built, and this is configured for arm64" \
+            "./configure without --arch=arm64"
+        ;;
+    esac
+}
+
 target=${1:-all}
 [ $# -eq 0 ] || shift
+check_arch "$target"
 case $target in
-all) build ;;
+all)
+    if [ "$VARIANT" = arm64 ]; then
+        build_unit
+    else
+        build
+    fi
+    ;;
 demo)
     build
     script tests/guest/run-demo.sh "$@"
