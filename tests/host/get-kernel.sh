@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# get-kernel.sh SUITE: fetch the newest kernel that this suite of the
+# get-kernel.sh [--source] SUITE: fetch the newest kernel that this suite of the
 # distribution serves, with its modules and what modules are built with.
 # Prints the folder, as the last line: boot/vmlinuz-VERSION,
 # lib/modules/VERSION, usr/src/linux-headers-VERSION; kept in the user's cache.
+# With --source it is usr/src/linux-source-VERSION.tar.xz and nothing else.
 # Without a network, it is the newest one that is there.
 
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/env.sh"
@@ -16,6 +17,11 @@ case ${1:-} in
     ;;
 esac
 
+kind=kernel
+if [ "$1" = --source ]; then
+    kind=linux-source
+    shift
+fi
 suite=$1
 state=$CACHE/apt-$suite-deb
 apt=(-c "$state/apt.conf")
@@ -35,9 +41,16 @@ write_config()
     printf 'deb %s %s main\n' "$uri" "$suite" >"$state/sources.list"
 }
 
-# Versions as uname -r tells them, the newest first; neither cloud's nor rt's
+# Versions as uname -r tells them, the newest first; neither cloud's nor rt's.
+# A source's has two numbers
 versions()
 {
+    if [ "$kind" = linux-source ]; then
+        apt-cache "${apt[@]}" pkgnames linux-source- 2>/dev/null |
+            sed -n 's/^linux-source-\([0-9.]*\)$/\1/p' |
+            sort -Vr | awk -v n="$TRIES" 'NR <= n'
+        return
+    fi
     apt-cache "${apt[@]}" pkgnames linux-headers- 2>/dev/null |
         sed -n 's/^linux-headers-\([0-9.]*\(-[0-9]*\)\?\(+deb[0-9]*\)\?-amd64\)$/\1/p' |
         sort -Vr | awk -v n="$TRIES" 'NR <= n'
@@ -52,6 +65,10 @@ known()
 packages()
 {
     local version=$1
+    if [ "$kind" = linux-source ]; then
+        echo "linux-source-$version"
+        return
+    fi
     if known "linux-modules-$version"; then
         echo "linux-binary-$version"
         echo "linux-modules-$version"
@@ -91,7 +108,7 @@ fetch()
 {
     local version=$1 dir=$2 deb list
     mapfile -t list < <(packages "$version")
-    say "check-host: kernel $version of $suite (once)"
+    say "$kind $version of $suite (once)"
     rm -rf "$dir.tmp"
     mkdir -p "$dir.tmp/debs"
     run env -C "$dir.tmp/debs" apt-get "${apt[@]}" -q download "${list[@]}" \
@@ -100,10 +117,12 @@ fetch()
         dpkg-deb -x "$deb" "$dir.tmp" || return
     done
     rm -r "$dir.tmp/debs"
-    arrange "$dir.tmp" "$version" || return
-    # Debian's makefiles include each other by absolute paths
-    sed -i "s,/usr/src/linux-headers-,$dir/usr/src/linux-headers-," \
-        "$dir.tmp/usr/src/linux-headers-$version/Makefile" || return
+    if [ "$kind" = kernel ]; then
+        arrange "$dir.tmp" "$version" || return
+        # Debian's makefiles include each other by absolute paths
+        sed -i "s,/usr/src/linux-headers-,$dir/usr/src/linux-headers-," \
+            "$dir.tmp/usr/src/linux-headers-$version/Makefile" || return
+    fi
     touch "$dir.tmp/complete"
     rm -rf "$dir"
     mv "$dir.tmp" "$dir"
@@ -114,7 +133,7 @@ found()
 {
     local other
     touch "$1/complete"
-    for other in "$CACHE/kernel-$suite-"*/complete; do
+    for other in "$CACHE/$kind-$suite-"*/complete; do
         if [ -n "$(find "$other" -mtime "+$DAYS" 2>/dev/null)" ]; then
             rm -rf "${other%/complete}"
         fi
@@ -135,22 +154,22 @@ main()
 {
     local version dir
     mkdir -p "$CACHE"
-    log=$CACHE/kernel-$suite.log
+    log=$CACHE/$kind-$suite.log
     lock "$CACHE/kernel-$suite.lock" "the kernel of $suite"
     : >"$log"
     write_config
     if update; then
         for version in $(versions); do
-            dir=$CACHE/kernel-$suite-$version-$(content "$version")
+            dir=$CACHE/$kind-$suite-$version-$(content "$version")
             if [ -e "$dir/complete" ] || fetch "$version" "$dir"; then
                 found "$dir"
                 return
             fi
         done
     fi
-    dir=$(find "$CACHE" -maxdepth 2 -path "$CACHE/kernel-$suite-*/complete" | sort -V | tail -n 1)
+    dir=$(find "$CACHE" -maxdepth 2 -path "$CACHE/$kind-$suite-*/complete" | sort -V | tail -n 1)
     [ -n "$dir" ] || die "no kernel of $suite could be had: $(grep '^[EW]:' "$log" | tail -n 1)"
-    say "check-host: $suite cannot be asked now; its kernel of last time is used"
+    say "$suite cannot be asked now; its $kind of last time is used"
     found "${dir%/complete}"
 }
 
