@@ -22,11 +22,15 @@ Usage: ${0##*/} --out=DIR --job=PROGRAM [options] -- QEMU [QEMU-OPTIONS...]
   --timeout=SEC   give up after this long (default 300)
   --memory=SIZE   default 4G
   --append=WORDS  more for the kernel's command line
+  --arm64=TREE    an arm64 host, --kernel is its Image; its system is TREE, a
+                  folder of ours, and all else is there as it is here
+  --cpu=MODEL     an arm64 host's processor (default max)
   --name=TEXT     how messages call it
 USAGE
 }
 
 out= job= kernel= modules= tree=/ timeout=300 memory=4G append= name=host
+arm64= cpu=max
 while [ $# -gt 0 ]; do
     case $1 in
     --out=*) out=${1#*=} ;;
@@ -37,6 +41,8 @@ while [ $# -gt 0 ]; do
     --timeout=*) timeout=${1#*=} ;;
     --memory=*) memory=${1#*=} ;;
     --append=*) append=${1#*=} ;;
+    --arm64=*) arm64=${1#*=} ;;
+    --cpu=*) cpu=${1#*=} ;;
     --name=*) name=${1#*=} ;;
     --help|-h) usage; exit 0 ;;
     --) shift; break ;;
@@ -82,6 +88,11 @@ if [ "$tree" != / ]; then
         fi
     done
 fi
+if [ -n "$arm64" ]; then
+    needed=()
+    append+=" tree=$arm64"
+    export BUSYBOX=$arm64/usr/bin/busybox
+fi
 MODULES_ROOT=$tree "$HERE/make-initramfs.sh" "$tmp/initramfs" "$HERE/init" "${modules:--}" \
     "${needed[@]}" || die "no initramfs"
 
@@ -93,13 +104,20 @@ MODULES_ROOT=$tree "$HERE/make-initramfs.sh" "$tmp/initramfs" "$HERE/init" "${mo
 # The kernel measures its TSC twice. When the first result is off, as it is on a
 # busy machine, KVM lets guests without a running TSC start, and their timers
 # never fire: the tolerance is more than the 1 % that the second may correct.
+board=(-M q35,kernel-irqchip=split -cpu max -smp 1)
+console=ttyS0
+# Here a guest's processor may be busy while QEMU is asked
+if [ -n "$arm64" ]; then
+    board=(-M virt,virtualization=on,gic-version=3 -cpu "$cpu" -smp 2)
+    console=ttyAMA0
+fi
 args=(
-    -M q35,kernel-irqchip=split -cpu max -smp 1 -m "$memory"
+    "${board[@]}" -m "$memory"
     -accel tcg,thread=multi
     -nodefaults -no-user-config -no-reboot
     -serial "file:$out/console.log"
     -kernel "$kernel" -initrd "$tmp/initramfs"
-    -append "console=ttyS0 panic=-1 quiet loglevel=4 kvm.tsc_tolerance_ppm=20000 job=$job $append"
+    -append "console=$console panic=-1 quiet loglevel=4 kvm.tsc_tolerance_ppm=20000 job=$job $append"
     -fsdev local,id=root,path=/,security_model=none,readonly=on,multidevs=remap
     -device virtio-9p-pci,fsdev=root,mount_tag=root
     -fsdev "local,id=out,path=${out//,/,,},security_model=none"

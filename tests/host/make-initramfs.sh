@@ -4,7 +4,7 @@
 # make-initramfs.sh OUTPUT INIT KERNEL-VERSION|- MODULE... [-- FILE...]
 # Pack busybox, INIT as /init, the modules with all they need (in /modules,
 # their order in /modules.order), and the files (in /bin). The modules come
-# from MODULES_ROOT, by default /.
+# from MODULES_ROOT, by default /; busybox is BUSYBOX, by default this system's.
 
 set -euo pipefail
 
@@ -27,7 +27,7 @@ die()
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/initramfs.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
 mkdir -p "$tmp"/i/{bin,dev,proc,sys,root,modules}
-busybox=$(command -v busybox) || die "no busybox: install busybox-static"
+busybox=${BUSYBOX:-$(command -v busybox)} || die "no busybox: install busybox-static"
 cp "$busybox" "$tmp/i/bin/busybox"
 install -m 755 "$init" "$tmp/i/init"
 

@@ -6,8 +6,8 @@
 # The last line is "N passed, N failed, N skipped".
 
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/env.sh"
+. "$TOP/tests/host/common.sh"
 
-HERE=$TOP/tests/host
 STEPS=(patched distribution debian12 newest kvm buffers lost stock vulkan vfio guests gap)
 
 usage()
@@ -47,82 +47,26 @@ if [ $# -gt 0 ]; then
     STEPS=("$@")
 fi
 
-passed=0 failed=0 skipped=0
-
-count()
-{
-    local line=$1
-    if [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)? ]]; then
-        passed=$((passed + BASH_REMATCH[1]))
-        failed=$((failed + BASH_REMATCH[2]))
-        skipped=$((skipped + ${BASH_REMATCH[4]:-0}))
-    else
-        failed=$((failed + 1))
-        echo "FAILED - $2: it gave no result"
-    fi
-}
-
-skip()
-{
-    echo "skipped - $1: $2"
-    skipped=$((skipped + 1))
-}
-
-# A path as seen in the root
-inside()
-{
-    local path=$1
-    if [ -e "$BUILD/.aliased" ]; then
-        path=${path/#"$BUILD"/"$IN_BUILD"}
-    fi
-    printf '%s\n' "$path"
-}
-
 OUR_DIR=$(inside "$OURS")
 STOCK_DIR=$(inside "$STOCK_MODULES")
 TOOLS_DIR=$(inside "$TOOLS")/tests/host
 OUT=$SERIES_DIR/host
 QEMU=("$OUR_DIR/qemu-system-x86_64" -L /usr/share/qemu -L /usr/share/seabios)
 
-quote()
-{
-    printf '%q ' "$@"
-}
-
 # machine STEP TIMEOUT OPTION... [-- QEMU-OPTION...] <PROGRAM
-# Boots, runs the program, counts what its result.log says
 machine()
 {
-    local step=$1 bound=$2 dir=$OUT/$1 options=() rc=0
+    local step=$1 bound=$2
     shift 2
+    HOST=()
+    EMULATOR=("QEMU_MODULE_DIR=$OUR_DIR" "${QEMU[@]}")
     while [ $# -gt 0 ] && [ "$1" != -- ]; do
-        options+=("$1")
+        HOST+=("$1")
         shift
     done
     [ $# -eq 0 ] || shift
-    rm -rf "$dir"
-    mkdir -p "$dir"
-    {
-        echo "cd $(quote "$HERE")"
-        echo "export LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1"
-        echo "export QEMU_MODULE_DIR=$(quote "$OUR_DIR")"
-        echo "export MESA_SHADER_CACHE_DISABLE=true"
-        echo "mkdir -p /run/t; ulimit -n 16384"
-        cat
-        echo "rc=\$?; cp /run/t/*.log /run/t/*.err /run/out/ 2>/dev/null; exit \$rc"
-    } >"$dir/job"
-    say "check-host: $step (at most $bound s)"
-    run "$TOP/scripts/in-root.sh" env "QEMU_MODULE_DIR=$OUR_DIR" SDL_VIDEODRIVER=offscreen \
-        "$HERE/boot-host.sh" --out="$(inside "$dir")" --job=/run/out/job \
-        --timeout="$bound" --name="$step" "${options[@]}" -- "${QEMU[@]}" "$@" || rc=$?
-    if [ ! -s "$dir/result.log" ]; then
-        echo "FAILED - $step: its machine ended with $rc and gave no result"
-        failed=$((failed + 1))
-        return
-    fi
-    grep -Ev '^(ok ([0-9]+ )?- |1\.\.|[0-9]+ passed)' "$dir/result.log" || :
-    count "$(tail -n 1 "$dir/result.log")" "$step"
-    echo "$step: $(tail -n 1 "$dir/result.log")"
+    boot "$OUT/$step" "$bound" "$@" \
+        < <(echo "export QEMU_MODULE_DIR=$(quote "$OUR_DIR")"; cat)
 }
 
 #
@@ -137,32 +81,6 @@ real_buffers()
     echo "$LOAD_EXPORTER python3 check-buffers.py $1 --run-dir /run/t" \
          "--renderer $(quote "$TOOLS_DIR/libreal-buffers.so")" \
          "-- $(quote "${QEMU[@]}")"
-}
-
-# Programs on stdin, one a line: their output in one, their results added up
-together()
-{
-    local n=0 line
-    while IFS= read -r line; do
-        [ -n "$line" ] || continue
-        echo "{ $line; } >>/run/t/all.out 2>&1"
-        n=$((n + 1))
-    done
-    cat <<JOB
-awk -v programs=$n '
-    /^[0-9]+ passed, [0-9]+ failed/ {
-        n++; passed += \$1; failed += \$3; skipped += \$5; next
-    }
-    { print }
-    END {
-        if (n != programs) {
-            print "FAILED - " programs - n " programs gave no result"
-            failed += programs - n
-        }
-        print passed + 0 " passed, " failed + 0 " failed, " \
-            skipped + 0 " skipped"
-    }' /run/t/all.out >/run/out/result.log
-JOB
 }
 
 step_patched()
