@@ -9,7 +9,7 @@ RUN := setpriv --pdeathsig TERM -- scripts
 export SANITIZE COVERAGE JOBS ARGS
 
 TARGETS := all demo check check-unit check-qtest check-demo check-stock-faults \
-           check-host check-libvirt check-series check-deb check-docs \
+           check-host check-arm64 check-libvirt check-series check-deb check-docs \
            check-readme soak bench coverage mutants modules deb series update \
            clean distclean
 

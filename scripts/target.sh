@@ -22,6 +22,7 @@ To test; the last line is "N passed, N failed"
   check-qtest        the device, driven by a scripted renderer
   check-demo         the demo's assertions
   check-host         real kernels, real buffers, real KVM
+  check-arm64        arm64 hosts: what their page tables make of a blob
   check-libvirt      libvirt starts a domain on our QEMU
   check-series       the patch series applies, builds and passes
   check-deb          the package installs, works and leaves no trace
@@ -130,7 +131,7 @@ check_arch()
         arm64,check-unit | arm64,check-qtest | arm64,check-demo | arm64,check-host | \
         arm64,check-libvirt | arm64,check-stock-faults)
         die "make $1 runs what was built, and this is configured for arm64" \
-            "./configure without --arch=arm64"
+            "./configure without --arch=arm64, or make check-arm64"
         ;;
     esac
 }
@@ -190,6 +191,7 @@ check-host)
     script scripts/root.sh need host
     script tests/host/run-check-host.sh "$@"
     ;;
+check-arm64) script tests/host/run-check-arm64.sh "$@" ;;
 check-libvirt)
     build
     script tests/libvirt/run-check-libvirt.sh "$@"

@@ -81,7 +81,8 @@ hash=$({ printf '%s\n' "${patches[@]}" | LC_ALL=C sort | xargs -d '\n' sed -s '1
          "$compiler" -dumpfullversion; } | sha256sum | cut -c1-16)
 dir=$cache/kernel-$hash
 
-if [ -n "$print_only" ]; then
+# It comes into its place whole
+if [ -n "$print_only" ] || [ -s "$dir/$image" ]; then
     echo "$dir"
     exit 0
 fi

@@ -44,6 +44,7 @@ enum kind {
     KIND_VGEM_SHORT,
     KIND_MEMFD_LOOSE,
     KIND_POINTER, /* the renderer's own memory, without an fd */
+    KIND_VKMS,
 };
 
 /* With an index of test_kinds in the bits below: of the test exporter's */
@@ -96,6 +97,7 @@ static struct fence **fences_end = &fences;
 static struct virgl_renderer_callbacks *callbacks;
 static void *cookie;
 static int vgem = -1;
+static int vkms = -1;
 
 /*
  * The kernel's buffers
@@ -183,8 +185,8 @@ static int make_heap(uint64_t size, int access)
     return err ? err : (int)alloc.fd;
 }
 
-/* Any card may be vgem's; ask each for its driver's name. */
-static int open_vgem(void)
+/* Any card may be the driver's; ask each for its name. */
+static int open_card(const char *driver)
 {
     for (int i = 0; i < 16; i++) {
         char path[32], name[16] = "";
@@ -198,7 +200,7 @@ static int open_vgem(void)
             continue;
         }
         if (!ioctl(fd, DRM_IOCTL_VERSION, &version) &&
-            !strcmp(name, "vgem")) {
+            !strcmp(name, driver)) {
             return fd;
         }
         close(fd);
@@ -206,7 +208,8 @@ static int open_vgem(void)
     return -ENODEV;
 }
 
-static int make_vgem(uint64_t size, uint32_t flags)
+/* GEM shmem: vgem maps it write-combined, vkms cached. */
+static int make_dumb(int card, uint64_t size, uint32_t flags)
 {
     struct drm_mode_create_dumb dumb = {
         .width = ROW_PIXELS,
@@ -217,22 +220,35 @@ static int make_vgem(uint64_t size, uint32_t flags)
     struct drm_gem_close gem = { };
     int err = 0;
 
-    if (vgem < 0) {
-        vgem = open_vgem();
+    if (card < 0) {
+        return card;
     }
-    if (vgem < 0) {
-        return vgem;
-    }
-    if (ioctl(vgem, DRM_IOCTL_MODE_CREATE_DUMB, &dumb)) {
+    if (ioctl(card, DRM_IOCTL_MODE_CREATE_DUMB, &dumb)) {
         return -errno;
     }
     prime.handle = dumb.handle;
-    if (ioctl(vgem, DRM_IOCTL_PRIME_HANDLE_TO_FD, &prime)) {
+    if (ioctl(card, DRM_IOCTL_PRIME_HANDLE_TO_FD, &prime)) {
         err = -errno;
     }
     gem.handle = dumb.handle;
-    ioctl(vgem, DRM_IOCTL_GEM_CLOSE, &gem);
+    ioctl(card, DRM_IOCTL_GEM_CLOSE, &gem);
     return err ? err : prime.fd;
+}
+
+static int make_vgem(uint64_t size, uint32_t flags)
+{
+    if (vgem < 0) {
+        vgem = open_card("vgem");
+    }
+    return make_dumb(vgem, size, flags);
+}
+
+static int make_vkms(uint64_t size, uint32_t flags)
+{
+    if (vkms < 0) {
+        vkms = open_card("vkms");
+    }
+    return make_dumb(vkms, size, flags);
 }
 
 static int make_test(uint64_t blob_id, uint64_t size)
@@ -294,6 +310,8 @@ static int make_buffer(uint64_t blob_id, uint64_t size)
         return make_sealed_memfd(size, F_SEAL_SEAL);
     case KIND_POINTER:
         return make_memfd(size);
+    case KIND_VKMS:
+        return make_vkms(size, DRM_RDWR);
     }
     return -EINVAL;
 }

@@ -2,8 +2,8 @@
 """virtio-gpu over the qtest protocol: as much of a driver as the tests need.
 
 Speaks qtest's own text protocol to a QEMU, finds the device on PCI bus 0 of a
-pc machine, and sends commands through its control queue.  Depends on nothing
-but Python.
+board, and sends commands through its control queue.  Depends on nothing but
+Python.
 """
 
 import os
@@ -28,9 +28,7 @@ ERR_INVALID_PARAMETER = 0x1205
 HOST3D = 2
 USE_MAPPABLE = 1
 
-# Where the test puts the device's BARs and its own memory
-BAR_MMIO = 0xE0000000
-BAR_WINDOW = 0x100000000 * 8
+# Where the test puts its own memory, from the start of the board's
 RAM_DESC = 0x100000
 RAM_AVAIL = 0x101000
 RAM_USED = 0x102000
@@ -54,10 +52,20 @@ def config(machine, devfn, reg, value=None):
     return None
 
 
-class Machine:
-    """A QEMU under qtest with a virtio-gpu-gl device, until close()."""
+class PC:
+    """Where things are on a pc, and how its PCI configuration is reached."""
 
-    def __init__(self, argv, env, run_dir, log, timeout=60):
+    bar_mmio = 0xE0000000
+    bar_window = 0x100000000 * 8
+    ram = 0
+    config = staticmethod(config)
+
+
+class Machine:
+    """A QEMU with a virtio-gpu-gl device, driven over qtest, until close()."""
+
+    def __init__(self, argv, env, run_dir, log, timeout=60, accel="qtest"):
+        self.accel = accel
         self.path = os.path.join(run_dir, "qtest.%d" % os.getpid())
         if os.path.exists(self.path):
             os.unlink(self.path)
@@ -68,7 +76,7 @@ class Machine:
         self.log = open(log, "wb")
         self.log_path = log
         self.process = subprocess.Popen(
-            argv + ["-accel", "qtest", "-qtest", "unix:" + self.path,
+            argv + ["-accel", accel, "-qtest", "unix:" + self.path,
                     "-qtest-log", "/dev/null"],
             env=env, stdin=subprocess.DEVNULL, stdout=self.log,
             stderr=self.log)
@@ -127,6 +135,13 @@ class Machine:
         self.ask("write" + width, hex(addr), hex(value))
         return None
 
+    def wait(self):
+        """Lets QEMU work for a moment."""
+        if self.accel == "qtest":
+            self.ask("clock_step", "1000000")
+        else:
+            time.sleep(0.001)
+
     def close(self):
         """Ends QEMU; returns its exit code."""
         self.process.terminate()
@@ -144,10 +159,11 @@ class Machine:
 class Gpu:
     """The device: registers, one queue, commands."""
 
-    def __init__(self, machine, devfn=0x10):
+    def __init__(self, machine, devfn=0x10, board=PC):
         self.m = machine
         self.devfn = devfn
-        self.window = BAR_WINDOW
+        self.board = board
+        self.window = board.bar_window
         self.window_size = 0
         if self.config(0) != 0x10501AF4:
             raise Failure("no virtio-gpu in slot %#x: %#x" %
@@ -158,7 +174,7 @@ class Gpu:
         self._start()
 
     def config(self, reg, value=None):
-        return config(self.m, self.devfn, reg, value)
+        return self.board.config(self.m, self.devfn, reg, value)
 
     def config_byte(self, reg):
         return self.config(reg) >> (reg & 3) * 8 & 0xFF
@@ -166,7 +182,7 @@ class Gpu:
     def _place_bars(self):
         """A 64-bit BAR gets the window's place, the others share the rest."""
         self.bars = {}
-        low, bar = BAR_MMIO, 0
+        low, bar = self.board.bar_mmio, 0
         while bar < 6:
             reg = 0x10 + bar * 4
             self.config(reg, 0xFFFFFFFF)
@@ -181,7 +197,7 @@ class Gpu:
                 else:
                     size = (~size_low + 1) & 0xFFFFFFFF
                 if wide and size > 1 << 20:
-                    addr = BAR_WINDOW
+                    addr = self.board.bar_window
                 else:
                     low = (low + size - 1) & ~(size - 1)
                     addr, low = low, low + size
@@ -191,6 +207,16 @@ class Gpu:
                 self.bars[bar] = addr
             bar += 2 if wide else 1
         self.config(4, 0x6)
+
+    def move_window(self, addr):
+        """Puts the window elsewhere, as a guest does: decoding is off
+        meanwhile."""
+        bar, = [n for n, at in self.bars.items() if at == self.window]
+        self.config(4, 0x4)
+        self.config(0x10 + bar * 4, addr & 0xFFFFFFFF)
+        self.config(0x14 + bar * 4, addr >> 32)
+        self.config(4, 0x6)
+        self.bars[bar] = self.window = addr
 
     def _read_caps(self):
         cap = self.config_byte(0x34)
@@ -225,7 +251,7 @@ class Gpu:
         m.mem("w", common + 22, 0)
         m.mem("w", common + 24, QUEUE_SIZE)
         for reg, addr in ((32, RAM_DESC), (40, RAM_AVAIL), (48, RAM_USED)):
-            m.mem("l", common + reg, addr)
+            m.mem("l", common + reg, self.board.ram + addr)
             m.mem("l", common + reg + 4, 0)
         self.doorbell = (self.caps[2] +
                          m.mem("w", common + 30) * self.notify_factor)
@@ -236,21 +262,23 @@ class Gpu:
     def command(self, data, room=64):
         """Sends one command, returns its reply."""
         m, slot = self.m, self.head % (QUEUE_SIZE // 2)
-        out = RAM_BUF + slot * 4096
+        ram = self.board.ram
+        out = ram + RAM_BUF + slot * 4096
         back = out + 2048
         m.write(out, data)
         m.write(back, bytes(room))
-        m.write(RAM_DESC + slot * 32,
+        m.write(ram + RAM_DESC + slot * 32,
                 struct.pack("<QIHHQIHH", out, len(data), 1, slot * 2 + 1,
                             back, room, 2, 0))
-        m.mem("w", RAM_AVAIL + 4 + 2 * (self.head % QUEUE_SIZE), slot * 2)
+        m.mem("w", ram + RAM_AVAIL + 4 + 2 * (self.head % QUEUE_SIZE),
+              slot * 2)
         self.head = (self.head + 1) & 0xFFFF
-        m.mem("w", RAM_AVAIL + 2, self.head)
+        m.mem("w", ram + RAM_AVAIL + 2, self.head)
         m.mem("w", self.doorbell, 0)
         for _ in range(5000):
-            if m.mem("w", RAM_USED + 2) == self.head:
+            if m.mem("w", ram + RAM_USED + 2) == self.head:
                 return m.read(back, room)
-            m.ask("clock_step", "1000000")
+            m.wait()
         raise Failure("no answer to command %#x" %
                       struct.unpack_from("<I", data)[0])
 

@@ -1,0 +1,171 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# make check-arm64: arm64 hosts of our own under TCG, with KVM, and in each our
+# QEMU for arm64. The last line is "N passed, N failed, N skipped".
+
+. "$(dirname "${BASH_SOURCE[0]}")/../../scripts/env.sh"
+. "$TOP/tests/host/common.sh"
+
+CPUS=(cortex-a72 neoverse-n1 cortex-a710 max)
+KERNELS=(6.12 newest)
+SUITE=trixie-backports
+
+usage()
+{
+    cat <<USAGE
+Usage: ${0##*/} [--ready] [CPU...] [KERNEL...]
+
+Boots a host for each processor and kernel, and checks that what the tables of
+KVM make of a blob is what the guest was told.
+  CPU      ${CPUS[*]}
+  KERNEL   6.12 (with DMA_BUF_IOCTL_INFO); and, only when it is named, newest (of
+           the backports suite)
+  --ready  only say which of these kernels are built
+USAGE
+}
+
+# What processors have, by QEMU's models of them
+declare -A FEATURES=([cortex-a72]='' [neoverse-n1]='' [cortex-a710]='--fwb'
+    [max]='--fwb --dic')
+
+cpus=() kernels=() ready=
+for arg; do
+    case " ${CPUS[*]} | ${KERNELS[*]} " in
+    *" $arg "*"|"*) cpus+=("$arg") ;;
+    *"|"*" $arg "*) kernels+=("$arg") ;;
+    *)
+        case $arg in
+        -h | --help)
+            usage
+            exit 0
+            ;;
+        --ready)
+            ready=y
+            continue
+            ;;
+        esac
+        die "neither a processor nor a kernel: $arg" "try --help"
+        ;;
+    esac
+done
+[ ${#cpus[@]} -gt 0 ] || cpus=("${CPUS[@]}")
+[ ${#kernels[@]} -gt 0 ] || kernels=("${KERNELS[0]}")
+
+export BLOB_VARIANT=arm64
+OURS=$SERIES_DIR/ours-arm64
+TOOLS=$SERIES_DIR/tools-arm64
+OUT=$SERIES_DIR/arm64
+
+# Python's library as it is run: nothing may be written beside it
+compile_python()
+{
+    local done=$OUT/pycache/$(basename "$TREE")
+    [ ! -e "$done" ] || return 0
+    rm -rf "$OUT/pycache"
+    mkdir -p "$OUT/pycache"
+    # shellcheck disable=SC2016
+    run "$TOP/scripts/in-root.sh" env PYTHONPYCACHEPREFIX="$(inside "$OUT")/pycache" bash -c '
+        for d in "$1"/usr/lib/python3.*; do
+            python3 -m compileall -q -l --invalidation-mode unchecked-hash \
+                "$d" "$d"/{encodings,collections,json,re,importlib,ctypes}
+        done' compile "$TREE" >"$OUT/pycache.log" 2>&1 || :
+    : >"$done"
+}
+
+# build_kernel OPTION...: build-kernel.sh for arm64, which prints a folder
+build_kernel()
+{
+    run "$TOP/scripts/in-root.sh" "$HERE/build-kernel.sh" --arch=arm64 --jobs="$JOBS" "$@"
+}
+
+# Sets KERNEL to the folder of that one's Image
+KERNEL=
+kernel()
+{
+    local options=() log=$OUT/kernel-$1.log
+    KERNEL=
+    if [ "$1" = newest ]; then
+        # no $( ): what runs must be our child, to end with us
+        run "$HERE/get-kernel.sh" --source "$SUITE" >"$log" || return
+        options=(--source="$(echo "$(tail -n 1 "$log")"/usr/src/linux-source-*.tar.xz)")
+    fi
+    build_kernel "${options[@]}" >"$log" || return
+    KERNEL=$(tail -n 1 "$log")
+}
+
+# Which kernels are there, without asking anybody for newer ones
+say_ready()
+{
+    local kernel sources source
+    for kernel in "${kernels[@]}"; do
+        source=/usr/src/linux-source-6.12.tar.xz
+        if [ "$kernel" = newest ]; then
+            sources=("$CACHE/linux-source-$SUITE"-*/usr/src/linux-source-*.tar.xz)
+            source=${sources[-1]}
+        fi
+        ! [ -s "$(build_kernel --print-dir --source="$source" 2>/dev/null)/Image" ] || echo "$kernel"
+    done
+}
+
+options_of()
+{
+    case $1 in
+    6.12) echo --ioctl ;;
+    newest) echo --cacheable-pfnmap ;;
+    esac
+}
+
+# buffers CPU KERNEL OPTION...: the line that checks them
+buffers()
+{
+    local cpu=$1 kernel=$2 options
+    shift 2
+    read -ra options <<<"$(options_of "$kernel") ${FEATURES[$cpu]}"
+    echo "QEMU_MODULE_DIR=$(quote "$(inside "$OURS")")" \
+        "PYTHONPYCACHEPREFIX=$(quote "$(inside "$OUT")/pycache$TREE")" \
+        "python3 check-arm64.py --run-dir /run/t $(quote "--name=$cpu,$kernel" "${options[@]}" "$@" \
+            --vcpu "$(inside "$TOOLS")/tests/host/vcpu" \
+            --renderer "$(inside "$TOOLS")/tests/host/libreal-buffers.so" \
+            -- "$(inside "$OURS")/qemu-system-aarch64")"
+}
+
+check_host()
+{
+    local kernel=$1 cpu=$2 dir=$OUT/$2-$1
+    HOST=("--arm64=$TREE" "--cpu=$cpu" --memory=2G "--kernel=$KERNEL/Image")
+    boot "$dir" 900 -device bochs-display,romfile= \
+        < <({ buffers "$cpu" "$kernel"; buffers "$cpu" "$kernel" --slots=100 --times=10; } | together)
+}
+
+# A function, so that the script may change while it runs
+main()
+{
+    local kernel cpu
+    "$TOP/scripts/root.sh" need host
+    # qtest is a module that is not built by itself
+    "$TOP/scripts/build.sh" accel-qtest-aarch64.so
+    TREE=$("$TOP/scripts/root.sh" arm64)
+    mkdir -p "$OUT"
+    lock "$OUT.lock" "make check-arm64"
+    compile_python
+    EMULATOR=(qemu-system-aarch64)
+    for kernel in "${kernels[@]}"; do
+        if ! kernel "$kernel"; then
+            echo "FAILED - kernel $kernel: it could not be had or built"
+            count "0 passed, 1 failed"
+            continue
+        fi
+        for cpu in "${cpus[@]}"; do
+            check_host "$kernel" "$cpu"
+        done
+    done
+    echo "$passed passed, $failed failed, $skipped skipped"
+    [ "$failed" = 0 ]
+}
+
+if [ -n "$ready" ]; then
+    say_ready
+    exit
+fi
+main; exit
