@@ -64,7 +64,8 @@ static Answer model_map(Model *m, const Op *op)
         !is_free(m, op->offset / GPU_PAGE, pages_of(b))) {
         return (Answer) { BAD };
     }
-    map_info = b->guest ? 0 : soak_blob_type(b->type)->map_info;
+    map_info = b->guest || b->vanished ? 0
+               : soak_blob_type(b->type)->map_info;
     if (!map_info) {
         return (Answer) { UNSPEC };
     }
@@ -90,6 +91,18 @@ static Answer model_unmap(Model *m, const Op *op)
     b->mapped = false;
     b->exists = op->kind == UNMAP;
     return (Answer) { OK };
+}
+
+bool soak_model_vanish(Model *m, uint32_t id)
+{
+    Blob *b = &m->blobs[id];
+
+    if (!b->exists || b->guest || !soak_blob_type(b->type)->vanishes ||
+        b->size - 1 >= SOAK_PAGES_MAX * GPU_PAGE) {
+        return false;
+    }
+    b->vanished = true;
+    return true;
 }
 
 Answer soak_model_run(Model *m, const Op *op)

@@ -8,10 +8,11 @@
 #include "virtio-gpu-gl-soak.h"
 
 static const BlobType blob_types[] = {
-    { "dma-buf, cached", SCRIPTED_DMABUF | SCRIPTED_CACHED, OK, 1, 40 },
+    { "dma-buf, cached", SCRIPTED_DMABUF | SCRIPTED_CACHED, OK, 1, 40,
+      true },
     { "dma-buf, wc", SCRIPTED_DMABUF | SCRIPTED_WC | SCRIPTED_EINTR, OK,
-      3, 20 },
-    { "udmabuf", SCRIPTED_DMABUF | SCRIPTED_EXP_UDMABUF, OK, 1, 10 },
+      3, 20, true },
+    { "udmabuf", SCRIPTED_DMABUF | SCRIPTED_EXP_UDMABUF, OK, 1, 10, true },
     { "shm", SCRIPTED_SHM | SCRIPTED_WORD_WC, OK, 1, 40 },
     { "no fd", SCRIPTED_NONE | SCRIPTED_WORD_UNCACHED, OK, 2, 1 },
     { "incoherent", SCRIPTED_DMABUF | SCRIPTED_INCOHERENT |
@@ -85,6 +86,9 @@ static Kind any_kind(GRand *rand)
     if (once_in(rand, 600)) {
         return RESET;
     }
+    if (once_in(rand, 30)) {
+        return VANISH;
+    }
     if (once_in(rand, 25)) {
         static const Kind seldom[] = {
             CREATE_GUEST, MAP_SHORT, MAP_SHORT_REPLY,
@@ -121,7 +125,7 @@ void soak_print_op(const Op *op)
 {
     static const char *const names[] = {
         "create", "create guest", "map", "map short", "map short reply",
-        "unmap", "unref", "write", "reset",
+        "unmap", "unref", "write", "vanish", "reset",
     };
 
     fprintf(stderr, "  %s id %u", names[op->kind], op->id);

@@ -3,9 +3,9 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Valid and hostile sequences, made from a seed, are sent to the device; a
- * small model says what a guest must get and see.  On a mismatch the sequence
- * is shortened as long as it still fails.
+ * Valid and hostile sequences, made from a seed, are sent to the device, and
+ * buffers go under it at any time; a small model says what a guest must get
+ * and see.  On a mismatch the sequence is shortened as long as it still fails.
  *
  * SOAK_COMMANDS and SOAK_SEED are numbers; SOAK_MODEL_IS_WRONG=1 makes the
  * model forget about overlaps, to see that a mismatch is found.
@@ -123,6 +123,10 @@ static bool check_page(GPU *gpu, const Model *m, unsigned page)
 
     qtest_memread(gpu_qts(gpu), gpu_window(gpu) + page * GPU_PAGE, data,
                   sizeof(data));
+    /* What is behind a buffer that is gone is nobody's, others' least of all */
+    if (b->vanished && !is_stamp(data[0])) {
+        return true;
+    }
     if (id ? data[0] == scripted_stamp(id, index) &&
              data[1] == b->written[index] : !is_stamp(data[0])) {
         return true;
@@ -141,6 +145,13 @@ static void do_write(GPU *gpu, Model *m, const Op *op)
     gpu_write(gpu, page * GPU_PAGE + 8, value);
     if (id) {
         m->blobs[id].written[page - m->blobs[id].first] = value;
+    }
+}
+
+static void do_vanish(GPU *gpu, Model *m, const Op *op)
+{
+    if (soak_model_vanish(m, op->id)) {
+        gpu_buffer_truncate(gpu, op->id, 0);
     }
 }
 
@@ -174,7 +185,7 @@ static bool run_group(GPU *gpu, Model *m, const Op *ops, unsigned n)
 
 static bool is_alone(const Op *op)
 {
-    return op->kind == RESET || op->kind == WRITE;
+    return op->kind == RESET || op->kind == WRITE || op->kind == VANISH;
 }
 
 static unsigned group_at(const Op *ops, unsigned n)
@@ -212,6 +223,9 @@ static bool run_ops(GPU *gpu, const Op *ops, unsigned n)
             step = 1;
         } else if (ops[done].kind == WRITE) {
             do_write(gpu, &m, &ops[done]);
+            step = 1;
+        } else if (ops[done].kind == VANISH) {
+            do_vanish(gpu, &m, &ops[done]);
             step = 1;
         } else {
             step = group_at(ops + done, n - done);

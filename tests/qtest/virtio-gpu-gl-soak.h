@@ -24,6 +24,7 @@ typedef enum Kind {
     UNMAP,
     UNREF,
     WRITE,
+    VANISH,
     RESET,
 } Kind;
 
@@ -46,6 +47,7 @@ typedef struct BlobType {
     uint32_t reply; /* to CREATE_BLOB */
     uint32_t map_info; /* 0: refused */
     unsigned weight;
+    bool vanishes; /* its buffer may, at any time */
 } BlobType;
 
 typedef struct Blob {
@@ -53,6 +55,7 @@ typedef struct Blob {
     bool guest;
     bool mappable;
     bool mapped;
+    bool vanished;
     unsigned type;
     uint64_t size;
     uint64_t first; /* page of the window */
@@ -75,6 +78,9 @@ const BlobType *soak_blob_type(unsigned type);
 /* Mostly what a driver might do, now and then what none would */
 Op soak_any_op(GRand *rand);
 void soak_print_op(const Op *op);
+
+/* The buffer of @id goes; false if it is not one that may */
+bool soak_model_vanish(Model *m, uint32_t id);
 
 /* What a guest must get for @op; the model goes on from there */
 Answer soak_model_run(Model *m, const Op *op);
