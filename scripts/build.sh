@@ -267,6 +267,8 @@ esac
 
 build_folder
 run "$TOP/scripts/root.sh" ensure
+run "$TOP/scripts/root.sh" need nic ||
+    say "without that the QEMU that is built wants -nic none"
 free_space "$BUILD" 1500 "the build"
 run "$TOP/scripts/source.sh"
 run "$TOP/scripts/overlay.sh"
