@@ -143,3 +143,14 @@ void virtio_gpu_blob_touch(void *start, uint64_t len, bool write,
         }
     }
 }
+
+void virtio_gpu_blob_look(void *start, uint64_t len)
+{
+    const uint64_t page = qemu_real_host_page_size();
+    void *last = start + len - page;
+    const bool stop = false;
+
+    if (madvise(last, page, MADV_POPULATE_READ) && errno == EFAULT) {
+        virtio_gpu_blob_touch(last, page, false, &stop);
+    }
+}

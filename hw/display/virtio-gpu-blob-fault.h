@@ -18,6 +18,10 @@
 
 #include "qemu/queue.h"
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22 /* Linux 5.14 */
+#endif
+
 /**
  * VirtIOGPUBlobMend - put something where a page is gone
  * @opaque: as watched
@@ -62,6 +66,18 @@ void virtio_gpu_blob_watch(VirtIOGPUBlobWatch *watch);
  * Any thread.
  */
 void virtio_gpu_blob_unwatch(VirtIOGPUBlobWatch *watch);
+
+/**
+ * virtio_gpu_blob_look() - is the last page of a range gone?
+ * @start: its first page
+ * @len: bytes
+ *
+ * A driver takes a buffer back as a whole, and a file loses its end first.  One
+ * system call where nothing is gone; else who owns the range is asked to mend
+ * it.  Device memory, and what drivers map without counting its pages, is not
+ * looked at: KVM tells of that (virt/kvm/kvm_main.c, hva_to_pfn()).
+ */
+void virtio_gpu_blob_look(void *start, uint64_t len);
 
 /**
  * virtio_gpu_blob_touch() - access each page of a range

@@ -173,6 +173,26 @@ static void touch(VirtIOGPUBlobMapping *m)
     }
 }
 
+static void look(VirtIOGPUBlobMapping *m)
+{
+    if (m->region) {
+        virtio_gpu_blob_region_look(m->region);
+    } else {
+        virtio_gpu_blob_window_look(m->mappings->window, &m->place);
+    }
+}
+
+void virtio_gpu_blob_mappings_look(VirtIOGPUBlobMappings *mappings, unsigned n)
+{
+    VirtIOGPUBlobMapping *m = mappings->next_look;
+
+    for (m = m ?: QTAILQ_FIRST(&mappings->shown); m && n; n--) {
+        look(m);
+        m = QTAILQ_NEXT(m, next);
+    }
+    mappings->next_look = m;
+}
+
 bool virtio_gpu_blob_mappings_touch(VirtIOGPUBlobMappings *mappings)
 {
     uint64_t before = qatomic_read(&mappings->losses.count);
@@ -191,6 +211,9 @@ bool virtio_gpu_blob_mappings_touch(VirtIOGPUBlobMappings *mappings)
 /* The guest does not see the mapping any more. */
 static void unrecord(VirtIOGPUBlobMapping *m)
 {
+    if (m->mappings->next_look == m) {
+        m->mappings->next_look = QTAILQ_NEXT(m, next);
+    }
     QTAILQ_REMOVE(&m->mappings->shown, m, next);
     m->mappings->unmaps++;
     trace_virtio_gpu_blob_unmap(m->resource_id,

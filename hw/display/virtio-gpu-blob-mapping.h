@@ -95,6 +95,7 @@ typedef void VirtIOGPUBlobLost(VirtIOGPUBlobMapping *m);
  * @lost: called for each of them
  * @shown: mappings that the guest sees, the newest first: an order that
  *         their places do not tell
+ * @next_look: the one that is looked at next, or NULL for the newest
  * @maps: mappings made, since the device was created
  * @unmaps: those of them that the guest does not see any more
  * @high_water: most mappings at any time
@@ -109,6 +110,7 @@ typedef struct VirtIOGPUBlobMappings {
     QEMUBH *losses_bh;
     VirtIOGPUBlobLost *lost;
     QTAILQ_HEAD(, VirtIOGPUBlobMapping) shown;
+    VirtIOGPUBlobMapping *next_look;
     uint64_t maps;
     uint64_t unmaps;
     uint64_t high_water;
@@ -197,6 +199,16 @@ void virtio_gpu_blob_mappings_trim(VirtIOGPUBlobMappings *mappings);
  * Returns: true if there was any that was not known to be lost
  */
 bool virtio_gpu_blob_mappings_touch(VirtIOGPUBlobMappings *mappings);
+
+/**
+ * virtio_gpu_blob_mappings_look() - find out which have gone as a whole
+ * @mappings: the device's
+ * @n: look at so many of them at most, each time at the next ones
+ *
+ * Main loop, BQL held.
+ */
+void virtio_gpu_blob_mappings_look(VirtIOGPUBlobMappings *mappings,
+                                   unsigned n);
 
 /**
  * virtio_gpu_blob_mappings_are_at() - would a blob cover another?

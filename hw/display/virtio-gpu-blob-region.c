@@ -33,10 +33,6 @@
 #define SLOTS_LOOK true
 #endif
 
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22 /* Linux 5.14 */
-#endif
-
 #define TYPE_VIRTIO_GPU_BLOB_REGION "virtio-gpu-blob-region"
 OBJECT_DECLARE_SIMPLE_TYPE(VirtIOGPUBlobRegion, VIRTIO_GPU_BLOB_REGION)
 
@@ -153,6 +149,11 @@ static bool on_fault(void *opaque, void *addr)
     mended = lose(region, addr);
     qemu_spin_unlock(&region->regions->losses->lock);
     return mended;
+}
+
+void virtio_gpu_blob_region_look(VirtIOGPUBlobRegion *region)
+{
+    virtio_gpu_blob_look(region->watch.start, region->watch.len);
 }
 
 void virtio_gpu_blob_region_touch(VirtIOGPUBlobRegion *region)

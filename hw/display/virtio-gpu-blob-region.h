@@ -146,6 +146,12 @@ virtio_gpu_blob_region_show_loan(VirtIOGPUBlobRegions *regions,
                                  VirtIOGPUBlobRegion **shown);
 
 /**
+ * virtio_gpu_blob_region_look() - has its memory gone as a whole?
+ * @region: the region, shown; its place is lost afterwards if it has
+ */
+void virtio_gpu_blob_region_look(VirtIOGPUBlobRegion *region);
+
+/**
  * virtio_gpu_blob_region_touch() - find out if it has lost pages
  * @region: the region, shown
  *

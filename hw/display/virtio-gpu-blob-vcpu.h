@@ -8,12 +8,18 @@
  * to let the vCPU try again once all that is gone has become a hole.  One
  * that does not ask has stopped the VM; it is found out then which buffer it
  * was, and the hole is there when the VM is reset.
+ *
+ * A guest that KVM may tell to wait for a page (asynchronous page faults, as
+ * Linux guests on x86 have them) is told so again and again where the page
+ * never comes, and KVM_RUN does not fail (arch/x86/kvm/mmu/mmu.c,
+ * kvm_mmu_faultin_pfn()).  So a few mappings are looked at now and then.
  */
 
 #ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_VCPU_H
 #define HW_DISPLAY_VIRTIO_GPU_BLOB_VCPU_H
 
 #include "qemu/notify.h"
+#include "qemu/timer.h"
 #include "system/runstate.h"
 #include "virtio-gpu-blob-mapping.h"
 
@@ -23,12 +29,14 @@
  * @maps: mappings that had been made when all were last looked at
  * @fault: asked by KVM
  * @stop: told when the VM stops
+ * @look: when mappings are looked at next, or NULL without KVM
  */
 typedef struct VirtIOGPUBlobVCPUs {
     VirtIOGPUBlobMappings *mappings;
     uint64_t maps;
     NotifierWithReturn fault;
     VMChangeStateEntry *stop;
+    QEMUTimer *look;
 } VirtIOGPUBlobVCPUs;
 
 /**

@@ -128,6 +128,13 @@ bool virtio_gpu_blob_window_unmap(VirtIOGPUBlobWindow *w,
  * Buffers that lose their pages
  */
 
+void virtio_gpu_blob_window_look(VirtIOGPUBlobWindow *w,
+                                 const VirtIOGPUBlobPlace *place)
+{
+    virtio_gpu_blob_look(w->holes.base + virtio_gpu_blob_place_offset(place),
+                         virtio_gpu_blob_place_len(place));
+}
+
 void virtio_gpu_blob_window_touch(VirtIOGPUBlobWindow *w,
                                   VirtIOGPUBlobPlace *place, bool write)
 {

@@ -89,6 +89,14 @@ bool virtio_gpu_blob_window_unmap(VirtIOGPUBlobWindow *w,
                                   VirtIOGPUBlobPlace *place, bool final);
 
 /**
+ * virtio_gpu_blob_window_look() - has a buffer gone as a whole?
+ * @w: the window
+ * @place: as mapped; lost afterwards if it has
+ */
+void virtio_gpu_blob_window_look(VirtIOGPUBlobWindow *w,
+                                 const VirtIOGPUBlobPlace *place);
+
+/**
  * virtio_gpu_blob_window_touch() - find out if a buffer has lost pages
  * @w: the window
  * @place: as mapped; lost afterwards if it has

@@ -132,7 +132,7 @@ def main():
     parser.add_argument("--initramfs", required=True)
     parser.add_argument("--size", type=int, default=65536)
     parser.add_argument("--hostmem", default="256M")
-    parser.add_argument("--timeout", type=int, default=120,
+    parser.add_argument("--timeout", type=int, default=180,
                         help="seconds for each step")
     parser.add_argument("--run-dir", required=True)
     parser.add_argument("qemu", nargs="+", help="QEMU and its first options")

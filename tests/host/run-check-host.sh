@@ -208,7 +208,7 @@ step_lost()
 {
     local real
     real=$(quote "$TOOLS_DIR/libreal-buffers.so")
-    machine lost 240 --kernel="$KERNEL/bzImage" \
+    machine lost 400 --kernel="$KERNEL/bzImage" \
         < <(echo "$(guest_line "$OUR_DIR" "--exporter --renderer=$real" check-lost.py lose-blobs)" \
                  ">/run/out/result.log 2>&1")
     cd "$HERE"

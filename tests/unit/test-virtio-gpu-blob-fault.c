@@ -246,6 +246,21 @@ static void test_touch(void)
     delete_page(&p);
 }
 
+/* The last page tells, without a signal while it is there. */
+static void test_look(void)
+{
+    Page p = { };
+
+    new_page(&p);
+    virtio_gpu_blob_look(p.at, p.len);
+    g_assert_cmpuint(p.mended, ==, 0);
+    lose_page(&p);
+    virtio_gpu_blob_look(p.at, p.len);
+    g_assert_cmpuint(p.mended, ==, 1);
+    virtio_gpu_blob_unwatch(&p.watch);
+    delete_page(&p);
+}
+
 /*
  * Losses
  */
@@ -319,6 +334,7 @@ int main(int argc, char **argv)
                     test_memory_error_now);
     g_test_add_func("/virtio-gpu-blob/fault/default", test_default);
     g_test_add_func("/virtio-gpu-blob/fault/touch", test_touch);
+    g_test_add_func("/virtio-gpu-blob/fault/look", test_look);
     g_test_add_func("/virtio-gpu-blob/loss/losses", test_losses);
     g_test_add_func("/virtio-gpu-blob/loss/doubt", test_doubt);
 

@@ -7,6 +7,8 @@
  */
 
 #include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/main-loop.h"
 #include "hw/display/virtio-gpu-blob-vcpu.h"
 #include "hw/display/virtio-gpu-blob-kvm.h"
 
@@ -15,6 +17,7 @@ static struct {
     uint64_t live;
     bool finds;
     unsigned looks;
+    unsigned glances;
     NotifierWithReturnList asked;
     VMChangeStateHandler *stop;
     void *opaque;
@@ -49,6 +52,12 @@ bool virtio_gpu_blob_mappings_touch(VirtIOGPUBlobMappings *mappings)
 {
     world.looks++;
     return world.finds;
+}
+
+void virtio_gpu_blob_mappings_look(VirtIOGPUBlobMappings *mappings, unsigned n)
+{
+    g_assert_cmpuint(n, >, 0);
+    world.glances++;
 }
 
 /* Is the vCPU to try again? */
@@ -127,9 +136,32 @@ static void test_stop(void)
     tear_down(&f);
 }
 
+/* Where KVM lets a guest wait for ever, somebody looks. */
+static void test_look(void)
+{
+    Fixture f;
+    int i;
+
+    set_up(&f);
+    for (i = 0; i < 2; i++) {
+        while (world.glances == i) {
+            main_loop_wait(false);
+        }
+    }
+    tear_down(&f);
+
+    f = (Fixture) { };
+    kvm_allowed = false;
+    virtio_gpu_blob_vcpus_init(&f.vcpus, &f.mappings);
+    g_assert_null(f.vcpus.look);
+    virtio_gpu_blob_vcpus_destroy(&f.vcpus);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    qemu_init_main_loop(&error_abort);
+    g_test_add_func("/virtio-gpu-blob/vcpu/look", test_look);
     g_test_add_func("/virtio-gpu-blob/vcpu/again", test_again);
     g_test_add_func("/virtio-gpu-blob/vcpu/stop", test_stop);
 
