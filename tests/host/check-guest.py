@@ -123,7 +123,7 @@ def run(args, tally):
         if not args.stock:
             with open(guest.trace) as f:
                 text = f.read()
-            tally.check("guest's cache type honoured 1" in text,
+            tally.check("guest's cache type honoured\n" in text,
                         name + ": the guest's cache type is honoured")
             tally.equal(len(re.findall(r"virtio_gpu_blob_map .*path window",
                                        text)), args.blobs + 1,
