@@ -8,7 +8,6 @@ writes an answer, and under KVM counts memory slots at every step.
 """
 
 import argparse
-import os
 import re
 import struct
 import sys
@@ -130,13 +129,7 @@ def run(args, tally):
                         name + ": every blob is in the window")
     except Failure as e:
         tally.check(False, name + ": all steps", str(e))
-        print("the end of the guest's console:")
-        for line in guest.console[-15:]:
-            print("  | " + line)
-        with open(os.path.join(args.run_dir, name + ".err"),
-                  errors="replace") as f:
-            for line in f.readlines()[-8:]:
-                print("  ! " + line.rstrip())
+        guest.show_end()
     finally:
         if guest.process.poll() is None:
             guest.process.kill()

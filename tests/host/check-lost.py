@@ -105,13 +105,7 @@ def run(args, tally):
         check_told(args, tally, wanted)
     except Failure as e:
         tally.check(False, name + ": all steps", str(e))
-        print("the end of the guest's console:")
-        for line in guest.console[-15:]:
-            print("  | " + line)
-        with open(os.path.join(args.run_dir, name + ".err"),
-                  errors="replace") as f:
-            for line in f.readlines()[-12:]:
-                print("  ! " + line.rstrip())
+        guest.show_end()
     finally:
         if guest.process.poll() is None:
             guest.process.kill()

@@ -168,6 +168,16 @@ class Guest:
                     keep[tag - GUEST_TAG] = fd
         return files
 
+    def show_end(self):
+        """What the guest and QEMU said last."""
+        print("the end of the guest's console:")
+        for line in self.console[-15:]:
+            print("  | " + line)
+        with open(os.path.join(self.args.run_dir, self.args.name + ".err"),
+                  errors="replace") as f:
+            for line in f.readlines()[-12:]:
+                print("  ! " + line.rstrip())
+
     def rss(self):
         with open("/proc/%d/status" % self.process.pid) as f:
             return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1))
