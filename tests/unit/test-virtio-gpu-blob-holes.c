@@ -560,7 +560,7 @@ static void *drive(void *opaque)
  */
 static void test_lost_under_load(void)
 {
-    const unsigned n = g_test_slow() ? 200000 : 5000;
+    const unsigned n = g_test_slow() ? 20000 : 5000;
     Intruder drivers[4];
     Fixture f = { };
     bool stop = false;
