@@ -33,6 +33,7 @@ struct GPU {
     uint8_t *ram;
     struct scripted_shared *shared;
 
+    bool low; /* all of the device is below 4 GiB */
     GPUBar bars[6];
     uint64_t common;
     uint64_t notify;
@@ -64,5 +65,7 @@ void gpu_device_open(GPU *gpu);
 char *gpu_vcpu_arguments(GPU *gpu);
 /* Tells it where the device is; it waits for gpu_vcpu_reset() */
 void gpu_vcpu_open(GPU *gpu);
+/* How to start QEMU with vCPUs that use the window when they are told */
+char *gpu_users_arguments(GPU *gpu, unsigned n);
 
 #endif /* VIRTIO_GPU_GL_CLIENT_INTERNAL_H */

@@ -11,6 +11,8 @@
 
 #define MMIO32_BASE 0xd0000000u
 #define MMIO64_BASE (512ull << 30)
+/* For a guest that knows 32 bits */
+#define MMIO64_LOW 0x40000000u
 #define SHM_CAP 8
 
 static void config_address(GPU *gpu, unsigned reg)
@@ -71,7 +73,8 @@ static bool map_bar(GPU *gpu, unsigned i, uint64_t *next32, uint64_t *next64)
 
 static void map_bars(GPU *gpu)
 {
-    uint64_t next32 = MMIO32_BASE, next64 = MMIO64_BASE;
+    uint64_t next32 = MMIO32_BASE;
+    uint64_t next64 = gpu->low ? MMIO64_LOW : MMIO64_BASE;
     unsigned i;
 
     memset(gpu->bars, 0, sizeof(gpu->bars));

@@ -134,12 +134,21 @@ static void clear_environment(void)
     g_unsetenv(SCRIPTED_ENV);
 }
 
+/* The guest, if there is one */
+static char *guest_arguments(GPU *gpu, const GPUConfig *config)
+{
+    if (config->users) {
+        return gpu_users_arguments(gpu, config->users);
+    }
+    return config->vcpu ? gpu_vcpu_arguments(gpu) : NULL;
+}
+
 /* What QEMU is started with, but for what the qtest protocol needs */
 static char *arguments(GPU *gpu, const GPUConfig *config)
 {
     g_autofree char *ram = gpu_path_of(gpu->ram_fd);
     g_autofree char *device = device_line(config);
-    g_autofree char *vcpu = config->vcpu ? gpu_vcpu_arguments(gpu) : NULL;
+    g_autofree char *vcpu = guest_arguments(gpu, config);
 
     return g_strdup_printf("-machine %s,memory-backend=ram -nodefaults "
                            "-m %" PRIu64 " -object memory-backend-file,id=ram,"
@@ -159,6 +168,7 @@ static GPU *new_gpu(const GPUConfig *config)
     gpu->shared = gpu_new_file("qtest-scripted", sizeof(*gpu->shared),
                            &gpu->shared_fd);
     gpu->bios_fd = -1;
+    gpu->low = config->users;
     gpu->shared->magic = SCRIPTED_MAGIC;
     gpu->shared->fail = config->fail;
     gpu->shared->kvm = config->kvm;

@@ -68,6 +68,7 @@
  * @kernel: what the host's kernel pretends to be, SCRIPTED_KERNEL_*
  * @vcpu: a vCPU runs, and does what gpu_vcpu_reset() says; time does not
  *        stand still then
+ * @users: so many vCPUs run, and do what gpu_users_go() says; the same
  */
 typedef struct GPUConfig {
     const char *device;
@@ -86,6 +87,7 @@ typedef struct GPUConfig {
     uint32_t watch;
     uint32_t kernel;
     bool vcpu;
+    unsigned users;
 } GPUConfig;
 
 typedef struct GPU GPU;
@@ -182,6 +184,18 @@ void gpu_system_reset(GPU *gpu);
 void gpu_vcpu_reset(GPU *gpu, uint32_t n);
 /* How often it has done so */
 uint32_t gpu_vcpu_resets(GPU *gpu);
+
+/*
+ * The vCPUs of @users read and write the window's first pages, over and over;
+ * 0 pages: no more.  Each page's resource has an id of the page's number plus
+ * one, and a multiple of GPU_USERS_PAGES.
+ */
+#define GPU_USERS_PAGES 1024
+void gpu_users_go(GPU *gpu, unsigned pages);
+/* How often one got through them */
+uint32_t gpu_users_turns(GPU *gpu);
+/* Has none found anything but its page's resource, or nothing? */
+bool gpu_users_agree(GPU *gpu);
 
 /* Switches the decoding of memory on the bus off and on again */
 void gpu_toggle_memory(GPU *gpu);

@@ -176,6 +176,7 @@ struct scripted_fail {
 #define SCRIPTED_WATCH_VCPU_RESET 14 /* from a vCPU, when told to release */
 #define SCRIPTED_WATCH_SLOTS    15 /* like KVM where it looks at mappings */
 #define SCRIPTED_WATCH_VCPU_RENEW 16 /* so too, and the queue is set up anew */
+#define SCRIPTED_WATCH_USE      17 /* threads use the window, see below */
 #define SCRIPTED_WATCH_STRANGE  20 /* the accelerator is another */
 #define SCRIPTED_WATCH_PAT_OFF  21 /* it has a property honor-guest-pat */
 #define SCRIPTED_WATCH_PAT_ON   22
@@ -241,6 +242,12 @@ struct scripted_shared {
     uint64_t is_populated;  /* the page at address */
     uint64_t slots;         /* made over the window */
     uint64_t logged;        /* ranges whose dirty pages are logged */
+
+    /* Threads that use the window's first pages, until there are 0 of them */
+    uint64_t use_pages;
+    uint64_t users;
+    uint64_t use_turns;
+    uint64_t use_foreign;   /* what did not belong to the page */
 
     /* A buffer's fd in the renderer, by resource id modulo SCRIPTED_FDS */
     int32_t fd[SCRIPTED_FDS];

@@ -262,6 +262,72 @@ static void reset_from_vcpu(struct scripted_shared *shared,
 }
 
 /*
+ * Threads that use the window as vhost does, with neither a lock nor a word to
+ * anybody.  What a page may show: see gpu_users_go().
+ */
+#define USERS 2
+#define USER_IDS 1024
+#define USER_MARK 0x77000000u
+
+typedef struct Users {
+    MemoryRegion *mr;
+    struct scripted_shared *shared;
+} Users;
+
+static bool belongs(const uint32_t *word, uint32_t page)
+{
+    uint32_t id = qatomic_read(&word[1]), first = qatomic_read(&word[0]);
+    uint32_t mark = qatomic_read(&word[3]);
+
+    return (!id || ((id ^ 0x5a5a) - 1) % USER_IDS == page) &&
+           (!first || first == (uint32_t)scripted_stamp(0, 0)) &&
+           mark - (mark ? USER_MARK : 0) < USER_IDS;
+}
+
+static void use_page(Users *users, uint32_t *word, uint32_t page)
+{
+    if (!belongs(word, page)) {
+        qatomic_inc(&users->shared->use_foreign);
+    }
+    qatomic_inc(&word[2]);
+    qatomic_set(&word[3], USER_MARK | page);
+}
+
+static void *use(void *opaque)
+{
+    g_autofree Users *users = opaque;
+    uint8_t *start = memory_region_get_ram_ptr(users->mr);
+    uint64_t i, n;
+
+    while ((n = qatomic_read(&users->shared->use_pages))) {
+        for (i = 0; i < n; i++) {
+            use_page(users, (uint32_t *)(start + i * PAGE), i);
+        }
+        qatomic_inc(&users->shared->use_turns);
+        /* others want the processor, too */
+        g_usleep(20);
+    }
+    memory_region_unref(users->mr);
+    qatomic_dec(&users->shared->users);
+    return NULL;
+}
+
+static void start_users(struct scripted_shared *shared)
+{
+    unsigned i;
+
+    for (i = 0; i < USERS; i++) {
+        Users *users = g_new(Users, 1);
+        QemuThread thread;
+
+        users->shared = shared;
+        users->mr = region_at(shared->address);
+        qatomic_inc(&shared->users);
+        qemu_thread_create(&thread, "user", use, users, QEMU_THREAD_DETACHED);
+    }
+}
+
+/*
  * KVM's listener, and its kernel where it refuses a slot over VM_PFNMAP: what
  * stands in for dma-bufs here is taken for such.  QEMU aborts then.
  */
@@ -428,6 +494,9 @@ void scripted_watch(struct scripted_shared *shared)
         break;
     case SCRIPTED_WATCH_VCPU_RENEW:
         reset_from_vcpu(shared, reset_and_kick);
+        break;
+    case SCRIPTED_WATCH_USE:
+        start_users(shared);
         break;
     case SCRIPTED_WATCH_SLOTS:
         watch_slots(shared);
