@@ -46,6 +46,8 @@ struct open_fd {
 };
 
 static struct open_fd fds[SCRIPTED_FDS];
+/* What memfd_create() returned: no socket, which need not be asked then */
+static bool memfds[SCRIPTED_FDS];
 /* The fd that a file of /proc/self/fdinfo tells of, or 0 */
 static int tells_of[SCRIPTED_FDS];
 
@@ -483,7 +485,10 @@ static bool is_socket(int fd)
 {
     struct stat st;
 
-    return fd >= 0 && !fstat(fd, &st) && S_ISSOCK(st.st_mode);
+    if (fd < 0 || (fd < SCRIPTED_FDS && memfds[fd])) {
+        return false;
+    }
+    return !fstat(fd, &st) && S_ISSOCK(st.st_mode);
 }
 
 static void *map_buffer(const struct open_fd *f, void *addr, size_t len,
@@ -535,13 +540,19 @@ EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd,
 
 EXPORT int memfd_create(const char *name, unsigned flags)
 {
+    int fd;
+
     if (strstr(name, "virtio-gpu") || strstr(name, "blob-probe")) {
         scripted_kvm_end();
         if (is_to_fail(SCRIPTED_MEMFD)) {
             return -1;
         }
     }
-    return syscall(SYS_memfd_create, name, flags);
+    fd = syscall(SYS_memfd_create, name, flags);
+    if (fd >= 0 && fd < SCRIPTED_FDS) {
+        memfds[fd] = true;
+    }
+    return fd;
 }
 
 EXPORT int close(int fd)
@@ -551,6 +562,9 @@ EXPORT int close(int fd)
     if (f) {
         f->open = false;
         scripted_shared()->closes++;
+    }
+    if (fd >= 0 && fd < SCRIPTED_FDS) {
+        memfds[fd] = false;
     }
     return syscall(SYS_close, fd);
 }
