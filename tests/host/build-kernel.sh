@@ -13,6 +13,7 @@ usage()
 {
     cat <<USAGE
 Usage: ${0##*/} [--arch=x86|arm64] [--jobs=N] [--source=TARBALL]
+                       [--page-size=SIZE] [--foreign-pages]
                        [--print-dir] [--keep-tree]
 
 Builds a kernel with the patches that this folder has for it and prints, as the
@@ -24,6 +25,9 @@ exporter; arm64's stage2_page_tables shows the memory types.
   --jobs=N          compile N files at a time (default: all processors)
   --source=TARBALL  linux-source-VERSION*.tar.xz, default:
                     /usr/src/linux-source-6.12.tar.xz
+  --page-size=SIZE  arm64's: 4K (the default), 16K or 64K
+  --foreign-pages   arm64's: with a fault that KVM had up to 6.12.112, and that
+                    was mended in the source; see its patch
   --print-dir       only say where the result is or would be
   --keep-tree       do not remove the source tree afterwards
 USAGE
@@ -32,6 +36,8 @@ USAGE
 jobs=$(nproc)
 arch=x86
 source=/usr/src/linux-source-6.12.tar.xz
+page_size=4K
+foreign=
 print_only=
 keep=
 
@@ -40,6 +46,8 @@ for arg; do
     --arch=x86|--arch=arm64) arch=${arg#*=} ;;
     --jobs=*) jobs=${arg#*=} ;;
     --source=*) source=${arg#*=} ;;
+    --page-size=4K|--page-size=16K|--page-size=64K) page_size=${arg#*=} ;;
+    --foreign-pages) foreign=y ;;
     --print-dir) print_only=y ;;
     --keep-tree) keep=y ;;
     --help|-h) usage; exit 0 ;;
@@ -58,6 +66,9 @@ say()
     echo "build-kernel: $*" >&2
 }
 
+if [ "$arch" != arm64 ] && [ "$page_size$foreign" != 4K ]; then
+    die "--page-size and --foreign-pages are for --arch=arm64"
+fi
 [ -r "$source" ] || die "no $source: install the package linux-source-6.12"
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/virtio-gpu-blob
@@ -70,12 +81,14 @@ if [ "$arch" = arm64 ]; then
     compiler=aarch64-linux-gnu-gcc image=Image config=$HERE/kernel-arm64.config
     target=(ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu-) work=kernel-arm64
     patches+=("$HERE"/linux-arm64-test/*.patch)
+    [ -z "$foreign" ] || patches+=("$HERE"/linux-arm64-test/foreign-pages/*.patch)
 elif [ ${#patches[@]} -eq 0 ]; then
     die "there are no patches for linux $series"
 fi
 # without the patches' mail headers and messages
 hash=$({ printf '%s\n' "${patches[@]}" | LC_ALL=C sort | xargs -d '\n' sed -s '1,/^---$/d'
          cat "$config" "$HERE"/exporter/*.[ch]
+         [ "$page_size" = 4K ] || echo "$page_size"
          stat -c %s "$source"
          dpkg-query -W -f '${Version}' "linux-source-$series" 2>/dev/null || true
          "$compiler" -dumpfullversion; } | sha256sum | cut -c1-16)
@@ -159,9 +172,13 @@ merge()
 
 say "configuring"
 make -s "${cc[@]}" tinyconfig >/dev/null
-merge "$config"
+{
+    cat "$config"
+    [ "$page_size" = 4K ] || echo "CONFIG_ARM64_${page_size}_PAGES=y"
+} >"$work/wanted"
+merge "$work/wanted"
 make -s "${cc[@]}" olddefconfig >/dev/null 2>&1
-missing=$(grep '^CONFIG_.*=' "$config" | sort |
+missing=$(grep '^CONFIG_.*=' "$work/wanted" | sort |
           comm -23 - <(grep '^CONFIG_.*=' .config | sort) || true)
 if [ -n "$missing" ]; then
     die "the configuration lost: $(echo "$missing" | tr '\n' ' ')"
