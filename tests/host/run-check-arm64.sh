@@ -8,20 +8,25 @@
 . "$TOP/tests/host/common.sh"
 
 CPUS=(cortex-a72 neoverse-n1 cortex-a710 max)
-KERNELS=(6.12 newest)
+KERNELS=(6.12 newest 6.12-foreign 6.12-16K 6.12-64K)
 SUITE=trixie-backports
 
 usage()
 {
     cat <<USAGE
-Usage: ${0##*/} [--ready] [CPU...] [KERNEL...]
+Usage: ${0##*/} [--ready] [CPU...] [KERNEL...] [toggles]
 
 Boots a host for each processor and kernel, and checks that what the tables of
 KVM make of a blob is what the guest was told.
-  CPU      ${CPUS[*]}
-  KERNEL   6.12 (with DMA_BUF_IOCTL_INFO); and, only when it is named, newest (of
-           the backports suite)
-  --ready  only say which of these kernels are built
+  CPU           ${CPUS[*]}
+  KERNEL        6.12 (with DMA_BUF_IOCTL_INFO); the others only by their names:
+    newest        of the backports suite
+    6.12-foreign  with KVM's fault that maps foreign pages
+    6.12-16K      with pages of 16 KiB (not on cortex-a72, which has none),
+    6.12-64K      of 64 KiB
+  toggles       nothing but 1000 blobs and 1000 times that the guest makes
+                KVM's slot anew (minutes)
+  --ready       only say which of these kernels are built
 USAGE
 }
 
@@ -29,7 +34,7 @@ USAGE
 declare -A FEATURES=([cortex-a72]='' [neoverse-n1]='' [cortex-a710]='--fwb'
     [max]='--fwb --dic')
 
-cpus=() kernels=() ready=
+cpus=() kernels=() ready= toggles=
 for arg; do
     case " ${CPUS[*]} | ${KERNELS[*]} " in
     *" $arg "*"|"*) cpus+=("$arg") ;;
@@ -42,6 +47,10 @@ for arg; do
             ;;
         --ready)
             ready=y
+            continue
+            ;;
+        toggles)
+            toggles=y
             continue
             ;;
         esac
@@ -79,63 +88,90 @@ build_kernel()
     run "$TOP/scripts/in-root.sh" "$HERE/build-kernel.sh" --arch=arm64 --jobs="$JOBS" "$@"
 }
 
+# Sets SOURCE and OPTIONS to what build-kernel.sh takes for a kernel; no $( ),
+# as what runs must be our child, to end with us
+SOURCE= OPTIONS=()
+choose_kernel()
+{
+    local sources
+    SOURCE=/usr/src/linux-source-6.12.tar.xz OPTIONS=()
+    case $1 in
+    newest)
+        [ -n "$ready" ] || run "$HERE/get-kernel.sh" --source "$SUITE" >"$OUT/source.log" || return
+        sources=("$CACHE/linux-source-$SUITE"-*/usr/src/linux-source-*.tar.xz)
+        [ -n "$ready" ] || sources=("$(tail -n 1 "$OUT/source.log")"/usr/src/linux-source-*.tar.xz)
+        SOURCE=${sources[-1]}
+        ;;
+    *-foreign) OPTIONS=(--foreign-pages) ;;
+    *K) OPTIONS=("--page-size=${1#*-}") ;;
+    esac
+    OPTIONS+=("--source=$SOURCE")
+}
+
 # Sets KERNEL to the folder of that one's Image
 KERNEL=
 kernel()
 {
-    local options=() log=$OUT/kernel-$1.log
+    local log=$OUT/kernel-$1.log
     KERNEL=
-    if [ "$1" = newest ]; then
-        # no $( ): what runs must be our child, to end with us
-        run "$HERE/get-kernel.sh" --source "$SUITE" >"$log" || return
-        options=(--source="$(echo "$(tail -n 1 "$log")"/usr/src/linux-source-*.tar.xz)")
-    fi
-    build_kernel "${options[@]}" >"$log" || return
+    choose_kernel "$1" || return
+    build_kernel "${OPTIONS[@]}" >"$log" || return
     KERNEL=$(tail -n 1 "$log")
 }
 
 # Which kernels are there, without asking anybody for newer ones
 say_ready()
 {
-    local kernel sources source
+    local kernel
     for kernel in "${kernels[@]}"; do
-        source=/usr/src/linux-source-6.12.tar.xz
-        if [ "$kernel" = newest ]; then
-            sources=("$CACHE/linux-source-$SUITE"-*/usr/src/linux-source-*.tar.xz)
-            source=${sources[-1]}
-        fi
-        ! [ -s "$(build_kernel --print-dir --source="$source" 2>/dev/null)/Image" ] || echo "$kernel"
+        choose_kernel "$kernel"
+        ! [ -s "$(build_kernel --print-dir "${OPTIONS[@]}" 2>/dev/null)/Image" ] || echo "$kernel"
     done
 }
 
+# What a kernel does, and what is checked with it
 options_of()
 {
     case $1 in
-    6.12) echo --ioctl ;;
-    newest) echo --cacheable-pfnmap ;;
+    newest) echo --cacheable-pfnmap --write-notify ;;
+    *) echo --ioctl ;;
+    esac
+    if [ -n "$toggles" ]; then
+        echo --check=slots --blobs=1000 --times=1000
+        return
+    fi
+    case $1 in
+    6.12) echo --check=cases --check=wrong --check=slots --check=blocks ;;
+    newest) echo --check=cases --check=wrong --check=slots --check=blocks --check=writes ;;
+    *-foreign) echo --check=blocks ;;
+    *K) echo --check=pages --check=cases --check=wrong --check=slots ;;
     esac
 }
 
-# buffers CPU KERNEL OPTION...: the line that checks them
-buffers()
+# program CPU KERNEL: the line that checks them
+program()
 {
     local cpu=$1 kernel=$2 options
-    shift 2
-    read -ra options <<<"$(options_of "$kernel") ${FEATURES[$cpu]}"
+    read -ra options <<<"$(options_of "$kernel" | paste -sd' ') ${FEATURES[$cpu]}"
     echo "QEMU_MODULE_DIR=$(quote "$(inside "$OURS")")" \
         "PYTHONPYCACHEPREFIX=$(quote "$(inside "$OUT")/pycache$TREE")" \
-        "python3 check-arm64.py --run-dir /run/t $(quote "--name=$cpu,$kernel" "${options[@]}" "$@" \
+        "python3 check-arm64.py --run-dir /run/t $(quote "--name=$cpu,$kernel" "${options[@]}" \
             --vcpu "$(inside "$TOOLS")/tests/host/vcpu" \
             --renderer "$(inside "$TOOLS")/tests/host/libreal-buffers.so" \
+            --liar "$(inside "$TOOLS")/tests/host/libother-fwb.so" \
             -- "$(inside "$OURS")/qemu-system-aarch64")"
 }
 
 check_host()
 {
-    local kernel=$1 cpu=$2 dir=$OUT/$2-$1
+    local kernel=$1 cpu=$2 dir=$OUT/$2-$1 bound=900
+    if [ "$cpu $kernel" = "cortex-a72 6.12-16K" ]; then
+        skip "$cpu-$kernel" "this processor has no pages of 16 KiB"
+        return
+    fi
+    [ -z "$toggles" ] || bound=3000
     HOST=("--arm64=$TREE" "--cpu=$cpu" --memory=2G "--kernel=$KERNEL/Image")
-    boot "$dir" 900 -device bochs-display,romfile= \
-        < <({ buffers "$cpu" "$kernel"; buffers "$cpu" "$kernel" --slots=100 --times=10; } | together)
+    boot "$dir" "$bound" -device bochs-display,romfile= < <(program "$cpu" "$kernel" | together)
 }
 
 # A function, so that the script may change while it runs

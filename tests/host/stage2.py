@@ -10,8 +10,6 @@ stage 2 memory type attributes" (D8.6); CHECKS has their table, row by row.
 import glob
 import re
 
-PAGE = 4096
-
 # From the weakest to the strongest
 DEVICES = ["Device-GRE", "Device-nGRE", "Device-nGnRE", "Device-nGnRnE"]
 
@@ -103,7 +101,8 @@ class Entry:
 class Tables:
     """The stage-2 tables of the one VM of a process."""
 
-    def __init__(self, pid):
+    def __init__(self, pid, page_size):
+        self.page_size = page_size
         pattern = "/sys/kernel/debug/kvm/%d-*/stage2_page_tables" % pid
         self.path, = glob.glob(pattern)
 
@@ -127,4 +126,5 @@ class Tables:
     def pages(self, addr, size):
         """An entry, or None, for each page."""
         self.read()
-        return [self.entry(at) for at in range(addr, addr + size, PAGE)]
+        return [self.entry(at)
+                for at in range(addr, addr + size, self.page_size)]

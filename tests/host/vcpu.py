@@ -20,6 +20,10 @@ class Fault(Exception):
     """The guest's access was not served as one to memory is."""
 
 
+class Stopped(Fault):
+    """KVM could not serve it, and QEMU stopped the machine."""
+
+
 class Virt:
     """Where things are on an arm64 virt board (PC, in vgpu.py)."""
 
@@ -54,8 +58,11 @@ class VCPU:
         deadline = time.monotonic() + timeout
         while self.m.mem("l", MAILBOX + DONE) != self.ordered:
             if time.monotonic() > deadline:
-                raise Fault("the guest does not answer: " +
-                            self.m.log_text()[-600:])
+                said = self.m.log_text()
+                at = said.find("error: kvm run failed")
+                if at >= 0:
+                    raise Stopped(said[at:at + 600])
+                raise Fault("the guest does not answer: " + said[-600:])
             self.m.wait()
 
     def _do(self, what, addr, count, stride, value, toggle=(0, 0, 0, 0),
@@ -75,8 +82,8 @@ class VCPU:
         """Reads words; counts those that are not value, value + 1, ..."""
         return self._do(READ, addr, count, stride, value)
 
-    def write(self, addr, count, stride, value):
-        self._do(WRITE, addr, count, stride, value)
+    def write(self, addr, count, stride, value, timeout=20):
+        self._do(WRITE, addr, count, stride, value, timeout=timeout)
 
     def toggle(self, reg, off, on, times, addr, count, stride, value):
         """Writes off and on to a register and reads as read() does, so many

@@ -159,8 +159,13 @@ class Machine:
 class Gpu:
     """The device: registers, one queue, commands."""
 
-    def __init__(self, machine, devfn=0x10, board=PC):
+    # 3D, blobs, VERSION_1
+    FEATURES = 1 << 0 | 1 << 3 | 1 << 32
+
+    def __init__(self, machine, devfn=0x10, board=PC, features=0):
+        """features: what is taken beside FEATURES where it is offered"""
         self.m = machine
+        self.wanted = self.FEATURES | features
         self.devfn = devfn
         self.board = board
         self.window = board.bar_window
@@ -241,12 +246,13 @@ class Gpu:
         common, m = self.caps[1], self.m
         m.mem("b", common + 20, 0)
         m.mem("b", common + 20, 3)
+        self.offered = 0
         for half in (0, 1):
             m.mem("l", common, half)
             offered = m.mem("l", common + 4)
+            self.offered |= offered << 32 * half
             m.mem("l", common + 8, half)
-            # 3D and blobs below, VERSION_1 above
-            m.mem("l", common + 12, offered & (0x1 if half else 0x9))
+            m.mem("l", common + 12, offered & self.wanted >> 32 * half)
         m.mem("b", common + 20, 11)
         m.mem("w", common + 22, 0)
         m.mem("w", common + 24, QUEUE_SIZE)
