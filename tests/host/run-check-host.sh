@@ -29,8 +29,10 @@ Runs these steps, each in a machine of its own and bounded in time:
   guests        other guests: kernels and tests that others wrote
   gap           Debian 12's kernel as the host: buffers that fail to map
 
-and, only when it is named, as its figures are for a reader to judge:
-  bench         Debian 12's kernel as the host: what a blob costs
+and, only when they are named:
+  bench         Debian 12's kernel as the host: what a blob costs, for a reader
+                to judge
+  toggles       buffers with 1002 of them, which step aside 1000 times
 USAGE
 }
 
@@ -39,9 +41,9 @@ case ${1:-} in
 esac
 if [ $# -gt 0 ]; then
     for step; do
-        case " ${STEPS[*]} bench " in
+        case " ${STEPS[*]} bench toggles " in
         *" $step "*) ;;
-        *) die "no such step: $step" "one of: ${STEPS[*]} bench" ;;
+        *) die "no such step: $step" "one of: ${STEPS[*]} bench toggles" ;;
         esac
     done
     STEPS=("$@")
@@ -198,10 +200,21 @@ step_kvm()
         < <(blobs "$OUR_DIR" "--name=ours --toggles=10")
 }
 
+# aside STEP BOUND OPTIONS
+aside()
+{
+    machine "$1" "$2" --kernel="$KERNEL/bzImage" \
+        < <(blobs "$OUR_DIR" "--name=$1 $3 --renderer=$(quote "$TOOLS_DIR/libreal-buffers.so")")
+}
+
 step_buffers()
 {
-    machine buffers 300 --kernel="$KERNEL/bzImage" \
-        < <(blobs "$OUR_DIR" "--name=buffers --blobs=999 --toggles=20 --renderer=$(quote "$TOOLS_DIR/libreal-buffers.so")")
+    aside buffers 300 "--blobs=999 --toggles=20"
+}
+
+step_toggles()
+{
+    aside toggles 3600 "--blobs=1002 --toggles=1000 --timeout=3300"
 }
 
 step_lost()
@@ -412,7 +425,7 @@ main()
 
     for step in "${STEPS[@]}"; do
         case $step in
-        patched|kvm|buffers|lost|stock|vfio)
+        patched|kvm|buffers|toggles|lost|stock|vfio)
             if ! our_kernel; then
                 skip "$step" "there is no kernel for it"
                 continue
