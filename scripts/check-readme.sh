@@ -259,7 +259,7 @@ c_text()
 # A refusal as QEMU prints it: the words of the code, and one of its reasons
 check_refusal()
 {
-    local code=hw/display/virtio-gpu-blob-report.c text form want name='the refusal'
+    local code=hw/display/virtio-gpu-blob-report.c words=hw/display/virtio-gpu-blob-words.c text form want name='the refusal'
     text=$(awk '/^```/ { fenced = !fenced; if (!fenced) text = ""; next }
         fenced { text = text (text == "" ? "" : " ") $0 }
         fenced && /is not mapped/ { found = 1 }
@@ -276,9 +276,9 @@ check_refusal()
     want="qemu-system-x86_64: warning: $(sed -E 's/[][().*+?|^${}]/\\&/g; s/%s/(.+)/g' <<<"$form")"
     if [[ ! $text =~ ^$want$ ]]; then
         bad "$name" "the code prints $form"
-    elif ! c_text <"$code" | tr -s ' ' |
+    elif ! c_text <"$words" | tr -s ' ' |
         grep -qF "$(printf '"%s", "%s", "%s" }' "${BASH_REMATCH[@]:7:3}")"; then
-        bad "$name" "$code has no reason with those words"
+        bad "$name" "$words has no reason with those words"
     else
         good "$name is what the code prints"
     fi

@@ -5,18 +5,14 @@
  */
 
 #include "qemu/osdep.h"
-#include "qemu/units.h"
 #include "virtio-gpu-blob-alignment.h"
 #include "virtio-gpu-blob-device.h"
+#include "virtio-gpu-blob-limits.h"
 
 /* struct virtio_gpu_config, as long as it is with the feature */
 #define BLOB_ALIGNMENT_OFFSET 16
 #define CONFIG_SIZE 20
 
-/*
- * Guests with pages of 4 KiB align to these by themselves; and drivers are
- * known that take the feature and then do not do as it says (Mesa's Venus).
- */
 static bool is_offered(const VirtIOGPUGL *gl)
 {
     const VirtIOGPUBase *b = &gl->parent_obj.parent_obj;
@@ -24,7 +20,7 @@ static bool is_offered(const VirtIOGPUGL *gl)
     return gl->blob_alignment == VIRTIO_GPU_AUTO &&
            virtio_gpu_blob_enabled(b->conf) &&
            virtio_gpu_hostmem_enabled(b->conf) &&
-           qemu_real_host_page_size() > 4 * KiB;
+           virtio_gpu_blob_limits_align(qemu_real_host_page_size());
 }
 
 static VirtioDeviceClass *parent(void)

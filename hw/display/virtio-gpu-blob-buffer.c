@@ -5,19 +5,11 @@
  */
 
 #include "qemu/osdep.h"
-#include "qemu/cutils.h"
 #include "qemu/memfd.h"
-#include "hw/virtio/dma-buf-info.h"
 #include "virtio-gpu-blob-buffer.h"
 
 #include <sys/eventfd.h>
 #include <virglrenderer.h>
-
-/* A kernel that answers EAGAIN for good must not stop the VM. */
-#define ASK_RETRIES 1000
-
-/* Far more than the lines up to the exporter's name */
-#define FDINFO_MAX 1023
 
 /* What one export may need: the renderer opens others on the way */
 #define FDS_NEEDED 4
@@ -50,32 +42,6 @@ static VirtIOGPUBlobBacking backing_of(int fd, uint32_t fd_type)
                                     : VIRTIO_GPU_BLOB_BACKING_OPAQUE;
     default:
         return VIRTIO_GPU_BLOB_BACKING_OPAQUE;
-    }
-}
-
-static VirtIOGPUExporterAnswer ask_exporter(int fd)
-{
-    struct dma_buf_info info = { .param = DMA_BUF_INFO_MAP_INFO };
-    int ret, tries = 0;
-
-    do {
-        ret = ioctl(fd, DMA_BUF_IOCTL_INFO, &info);
-    } while (ret < 0 && (errno == EINTR || errno == EAGAIN) &&
-             tries++ < ASK_RETRIES);
-
-    if (ret < 0) {
-        return errno == ENOTTY ? VIRTIO_GPU_EXPORTER_UNSUPPORTED
-                               : VIRTIO_GPU_EXPORTER_FAILED;
-    }
-    switch (info.value) {
-    case DMA_BUF_MAP_INFO_INCOHERENT:
-        return VIRTIO_GPU_EXPORTER_INCOHERENT;
-    case DMA_BUF_MAP_INFO_COHERENT_WC:
-        return VIRTIO_GPU_EXPORTER_COHERENT_WC;
-    case DMA_BUF_MAP_INFO_COHERENT_CACHED:
-        return VIRTIO_GPU_EXPORTER_COHERENT_CACHED;
-    default:
-        return VIRTIO_GPU_EXPORTER_OTHER;
     }
 }
 
@@ -127,7 +93,7 @@ static void read_fd(VirtIOGPUBlobBuffer *buf, uint32_t fd_type, uint64_t size)
     facts->fd_too_short = too_short(buf, size);
     facts->fd_read_write = (fcntl(buf->fd, F_GETFL) & O_ACCMODE) == O_RDWR;
     if (facts->backing == VIRTIO_GPU_BLOB_BACKING_DMABUF) {
-        facts->answer = ask_exporter(buf->fd);
+        facts->answer = virtio_gpu_blob_exporter_ask(buf->fd);
     }
 }
 
@@ -191,68 +157,12 @@ void virtio_gpu_blob_buffer_open(VirtIOGPUBlobBuffer *buf,
     read_fd(buf, fd_type, size);
 }
 
-/* A line without its end is one that may go on. */
-static void find_exporter(VirtIOGPUBlobBuffer *buf, char *text)
-{
-    char *next = text;
-    const char *name;
-
-    while (next) {
-        char *line = qemu_strsep(&next, "\n");
-
-        if (next && strstart(line, "exp_name:\t", &name)) {
-            pstrcpy(buf->exporter, sizeof(buf->exporter), name);
-            return;
-        }
-    }
-}
-
-/* What is at the fd otherwise is the file that tells of it. */
-void virtio_gpu_blob_names_open(VirtIOGPUBlobNames *names)
-{
-    char path[32];
-
-    names->info = -1;
-    names->fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", names->fd);
-    if (names->fd >= 0) {
-        names->info = open(path, O_RDONLY | O_CLOEXEC);
-    }
-}
-
-void virtio_gpu_blob_names_close(VirtIOGPUBlobNames *names)
-{
-    if (names->info >= 0) {
-        close(names->info);
-    }
-    if (names->fd >= 0) {
-        close(names->fd);
-    }
-}
-
-/*
- * The kernel looks up what is at the fd each time the file is read from its
- * start (fs/proc/fd.c, seq_show()).  The buffer must not stay there, or it
- * would live on.
- */
 bool virtio_gpu_blob_buffer_read_exporter(VirtIOGPUBlobBuffer *buf,
                                           const VirtIOGPUBlobNames *names)
 {
-    char text[FDINFO_MAX + 1];
-    ssize_t len;
-
-    if (buf->facts.backing != VIRTIO_GPU_BLOB_BACKING_DMABUF ||
-        names->info < 0) {
-        return true;
-    }
-    if (dup3(buf->fd, names->fd, O_CLOEXEC) < 0) {
-        return false;
-    }
-    len = pread(names->info, text, FDINFO_MAX, 0);
-    dup3(names->info, names->fd, O_CLOEXEC);
-    text[MAX(len, 0)] = '\0';
-    find_exporter(buf, text);
-    return true;
+    return buf->facts.backing != VIRTIO_GPU_BLOB_BACKING_DMABUF ||
+           virtio_gpu_blob_exporter_name(names, buf->fd, buf->exporter,
+                                         sizeof(buf->exporter));
 }
 
 void virtio_gpu_blob_buffer_close(VirtIOGPUBlobBuffer *buf)

@@ -14,20 +14,8 @@
 #define HW_DISPLAY_VIRTIO_GPU_BLOB_BUFFER_H
 
 #include "virtio-gpu-blob-decision.h"
+#include "virtio-gpu-blob-exporter.h"
 #include "virtio-gpu-blob-host.h"
-
-/**
- * VirtIOGPUBlobNames - how exporters' names are read
- * @fd: a file descriptor at which buffers take turns, or -1
- * @info: what the kernel tells of the file that is at @fd, or -1
- *
- * Opening and closing a file of /proc costs several times what reading it
- * does, so one is held open, and the buffers come to it.
- */
-typedef struct VirtIOGPUBlobNames {
-    int fd;
-    int info;
-} VirtIOGPUBlobNames;
 
 /**
  * VirtIOGPUBlobBuffer - a resource's buffer, while it is being mapped
@@ -40,20 +28,6 @@ typedef struct VirtIOGPUBlobBuffer {
     VirtIOGPUBlobFacts facts;
     char exporter[64];
 } VirtIOGPUBlobBuffer;
-
-/**
- * virtio_gpu_blob_names_open() - get ready to read names
- * @names: end with virtio_gpu_blob_names_close()
- *
- * Without /proc no name is ever found.
- */
-void virtio_gpu_blob_names_open(VirtIOGPUBlobNames *names);
-
-/**
- * virtio_gpu_blob_names_close() - undo virtio_gpu_blob_names_open()
- * @names: opened
- */
-void virtio_gpu_blob_names_close(VirtIOGPUBlobNames *names);
 
 /**
  * virtio_gpu_blob_buffer_open() - get hold of a buffer and ask about it
@@ -74,10 +48,6 @@ void virtio_gpu_blob_buffer_open(VirtIOGPUBlobBuffer *buf,
  * virtio_gpu_blob_buffer_read_exporter() - read the exporter's name
  * @buf: an open buffer; @exporter stays empty where there is none
  * @names: the device's
- *
- * The first exp_name of /proc/self/fdinfo/FD: what follows it can be set by
- * anyone who holds the buffer (drivers/dma-buf/dma-buf.c,
- * dma_buf_show_fdinfo()).
  *
  * Returns: false if the limit on file descriptors is below @names->fd by now
  */

@@ -76,7 +76,7 @@ typedef enum VirtIOGPUBlobVoucher {
     VIRTIO_GPU_BLOB_VOUCHER__MAX
 } VirtIOGPUBlobVoucher;
 
-/* Why a mapping was refused; virtio-gpu-blob-report.c has the names */
+/* Why a mapping was refused; virtio-gpu-blob-words.c has the names */
 typedef enum VirtIOGPUBlobReason {
     VIRTIO_GPU_BLOB_OK,
     /* the guest's request */

@@ -14,6 +14,7 @@
 #include "virtio-gpu-blob-alignment.h"
 #include "virtio-gpu-blob-buffer.h"
 #include "virtio-gpu-blob-device.h"
+#include "virtio-gpu-blob-words.h"
 
 /*
  * Properties

@@ -188,12 +188,18 @@ static bool is_error(const GError *err, GFileError code)
     return g_error_matches(err, G_FILE_ERROR, code);
 }
 
-/* A connector, or a file, has no driver. */
-static bool hands_out_vram(const char *card)
+bool virtio_gpu_blob_driver_has_vram(const char *driver)
 {
     static const char *const drivers[] = {
         "amdgpu", "nouveau", "radeon", "xe", NULL
     };
+
+    return g_strv_contains(drivers, driver);
+}
+
+/* A connector, or a file, has no driver. */
+static bool hands_out_vram(const char *card)
+{
     g_autofree char *path = g_build_filename(DRM, card, "device/driver", NULL);
     g_autoptr(GError) err = NULL;
     g_autofree char *link = g_file_read_link(path, &err);
@@ -204,7 +210,7 @@ static bool hands_out_vram(const char *card)
                !is_error(err, G_FILE_ERROR_NOTDIR);
     }
     driver = g_path_get_basename(link);
-    return g_strv_contains(drivers, driver);
+    return virtio_gpu_blob_driver_has_vram(driver);
 }
 
 /* A host without any GPU has no such folder, but the one above it. */

@@ -43,10 +43,19 @@ void virtio_gpu_blob_probe_kvm(VirtIOGPUBlobProbes *probes,
                                const VirtIOGPUBlobKVM *kvm);
 
 /**
- * virtio_gpu_blob_probe_vram() - may a dma-buf here be a GPU's own memory?
+ * virtio_gpu_blob_driver_has_vram() - may a dma-buf be the GPU's own memory?
+ * @driver: the name of the GPU's driver
  *
  * amdgpu, nouveau, radeon and xe export RAM and memory of the GPU under one
  * name, and both mapped as if cacheable (drivers/gpu/drm/ttm/ttm_bo_vm.c).
+ * They may move a buffer from one to the other.
+ *
+ * Returns: true for one of them
+ */
+bool virtio_gpu_blob_driver_has_vram(const char *driver);
+
+/**
+ * virtio_gpu_blob_probe_vram() - may a dma-buf here be a GPU's own memory?
  *
  * Returns: true if a GPU of the host has one of these drivers, or if that
  * cannot be seen

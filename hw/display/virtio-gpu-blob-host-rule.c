@@ -146,6 +146,17 @@ virtio_gpu_blob_guest_type(const VirtIOGPUBlobProbes *probes)
     }
 }
 
+/*
+ * KVM on arm64 takes memory that is not RAM and mapped as if cacheable for
+ * cacheable: it forces write-back on a BAR, or ends the VM (Linux 6.17,
+ * arch/arm64/kvm/mmu.c, kvm_vma_is_cacheable()).
+ */
+bool virtio_gpu_blob_vram_is_unsafe(const VirtIOGPUBlobProbes *probes)
+{
+    return probes->accel == VIRTIO_GPU_BLOB_ACCEL_KVM &&
+           probes->cpu == VIRTIO_GPU_BLOB_CPU_ARM64;
+}
+
 bool virtio_gpu_blob_guest_type_failed(VirtIOGPUBlobGuestType type)
 {
     return type == VIRTIO_GPU_BLOB_TYPE_SWITCH_FAILED ||

@@ -165,6 +165,14 @@ VirtIOGPUBlobGuestType
 virtio_gpu_blob_guest_type(const VirtIOGPUBlobProbes *probes);
 
 /**
+ * virtio_gpu_blob_vram_is_unsafe() - must a GPU's own memory not be mapped?
+ * @probes: what the probes found
+ *
+ * Returns: true where KVM does not give the guest what the host maps
+ */
+bool virtio_gpu_blob_vram_is_unsafe(const VirtIOGPUBlobProbes *probes);
+
+/**
  * virtio_gpu_blob_guest_type_failed() - could a probe not find out?
  * @type: an answer of the rule's
  *

@@ -111,18 +111,6 @@ static VirtIOGPUBlobProbes probe(VirtIOGPUBlobSwitch guest_pat)
     return probes;
 }
 
-/*
- * KVM on arm64 takes memory that is not RAM and mapped as if cacheable for
- * cacheable: it forces write-back on a BAR, or ends the VM (Linux 6.17,
- * arch/arm64/kvm/mmu.c, kvm_vma_is_cacheable()).
- */
-static bool has_unsafe_vram(const VirtIOGPUBlobProbes *probes)
-{
-    return probes->accel == VIRTIO_GPU_BLOB_ACCEL_KVM &&
-           probes->cpu == VIRTIO_GPU_BLOB_CPU_ARM64 &&
-           virtio_gpu_blob_probe_vram();
-}
-
 static VirtIOGPUBlobGuestType switch_guest_pat(void)
 {
     struct kvm_enable_cap cap = {
@@ -156,7 +144,8 @@ void virtio_gpu_blob_host_init(VirtIOGPUBlobHost *host,
     name_accel(host);
     host->x86 = virtio_gpu_blob_cpu_is_x86(probes.cpu);
     host->confidential_guest = current_machine->cgs != NULL;
-    host->vram = has_unsafe_vram(&probes);
+    host->vram = virtio_gpu_blob_vram_is_unsafe(&probes) &&
+                 virtio_gpu_blob_probe_vram();
     host->guest_type = virtio_gpu_blob_guest_type(&probes);
     if (host->guest_type == VIRTIO_GPU_BLOB_TYPE_SWITCHABLE) {
         host->guest_type = switch_guest_pat();

@@ -13,144 +13,12 @@
 #include "qemu/timer.h"
 #include "trace.h"
 #include "virtio-gpu-blob-report.h"
+#include "virtio-gpu-blob-words.h"
 
 #include <sys/resource.h>
 
 #define LOG_INTERVAL_MS 5000
 #define LOG_LINES_MAX 10
-
-static const char *const policy_names[] = {
-    [VIRTIO_GPU_MAP_POLICY_SAFE] = "safe",
-    [VIRTIO_GPU_MAP_POLICY_STRICT] = "strict",
-    [VIRTIO_GPU_MAP_POLICY_RENDERER] = "renderer",
-};
-
-const QEnumLookup virtio_gpu_blob_policies = {
-    .array = policy_names,
-    .size = VIRTIO_GPU_MAP_POLICY__MAX,
-};
-
-static const char *const backing_names[] = {
-    [VIRTIO_GPU_BLOB_BACKING_NONE] = "none",
-    [VIRTIO_GPU_BLOB_BACKING_DMABUF] = "dmabuf",
-    [VIRTIO_GPU_BLOB_BACKING_SHM] = "shm",
-    [VIRTIO_GPU_BLOB_BACKING_OPAQUE] = "opaque",
-};
-
-static const char *const answer_names[] = {
-    [VIRTIO_GPU_EXPORTER_NOT_ASKED] = "not-asked",
-    [VIRTIO_GPU_EXPORTER_UNSUPPORTED] = "unsupported",
-    [VIRTIO_GPU_EXPORTER_FAILED] = "failed",
-    [VIRTIO_GPU_EXPORTER_INCOHERENT] = "incoherent",
-    [VIRTIO_GPU_EXPORTER_COHERENT_WC] = "coherent-wc",
-    [VIRTIO_GPU_EXPORTER_COHERENT_CACHED] = "coherent-cached",
-    [VIRTIO_GPU_EXPORTER_OTHER] = "other",
-};
-
-static const char *const voucher_names[] = {
-    [VIRTIO_GPU_BLOB_VOUCHER_NOBODY] = "nobody",
-    [VIRTIO_GPU_BLOB_VOUCHER_MEMFD] = "memfd",
-    [VIRTIO_GPU_BLOB_VOUCHER_EXPORTER] = "exporter",
-    [VIRTIO_GPU_BLOB_VOUCHER_EXPORTER_NAME] = "exporter-name",
-    [VIRTIO_GPU_BLOB_VOUCHER_RENDERER] = "renderer",
-};
-
-/* virtio 1.3, 5.7.6.11: VIRTIO_GPU_MAP_CACHE_* */
-static const char *const type_names[] = {
-    "none", "cached", "uncached", "wc",
-};
-
-typedef struct ReasonText {
-    const char *name;
-    const char *why;
-    const char *remedy;
-} ReasonText;
-
-/* Also marks the reasons that are no affair of the operator's */
-static const char guest_bug[] = "this is a fault of the guest's driver";
-
-static const ReasonText reasons[] = {
-    [VIRTIO_GPU_BLOB_OK] = { "ok", "", "" },
-    [VIRTIO_GPU_BLOB_UNKNOWN_RESOURCE] = {
-        "unknown-resource", "there is no such resource", guest_bug },
-    [VIRTIO_GPU_BLOB_BAD_COMMAND] = {
-        "bad-command", "the command is truncated", guest_bug },
-    [VIRTIO_GPU_BLOB_SHORT_REPLY] = {
-        "short-reply", "the guest left no room for the answer", guest_bug },
-    [VIRTIO_GPU_BLOB_NO_WINDOW] = {
-        "no-window", "the device has no host-visible window",
-        "give it one, such as hostmem=256M" },
-    [VIRTIO_GPU_BLOB_NOT_MAPPABLE] = {
-        "not-mappable", "it was created without USE_MAPPABLE", guest_bug },
-    [VIRTIO_GPU_BLOB_ALREADY_MAPPED] = {
-        "already-mapped", "it is mapped already", guest_bug },
-    [VIRTIO_GPU_BLOB_BAD_SIZE] = {
-        "bad-size", "its size is 0", guest_bug },
-    [VIRTIO_GPU_BLOB_MISALIGNED_OFFSET] = {
-        "misaligned-offset", "the offset is no multiple of the host's page",
-        "use a guest kernel with pages as large as the host's, or one that "
-        "knows VIRTIO_GPU_F_BLOB_ALIGNMENT (Linux 7.2), and "
-        "blob-alignment=auto" },
-    [VIRTIO_GPU_BLOB_OUTSIDE_WINDOW] = {
-        "outside-window", "it does not fit into the window there",
-        guest_bug },
-    [VIRTIO_GPU_BLOB_OVERLAP] = {
-        "overlap", "another blob is mapped there", guest_bug },
-    [VIRTIO_GPU_BLOB_CONFIDENTIAL_GUEST] = {
-        "confidential-guest", "the guest is confidential",
-        "run it without confidential-guest-support" },
-    [VIRTIO_GPU_BLOB_BUFFER_TOO_SHORT] = {
-        "buffer-too-short", "the buffer ends before the blob does",
-        "this is a fault of the renderer" },
-    [VIRTIO_GPU_BLOB_BUFFER_NOT_READ_WRITE] = {
-        "buffer-not-read-write",
-        "the buffer is not open for reading and writing",
-        "this is a fault of the renderer" },
-    [VIRTIO_GPU_BLOB_POSSIBLE_VRAM] = {
-        "possible-vram", "it may be a GPU's own memory, which KVM on this host "
-        "cannot map safely, and its exporter cannot be asked",
-        "use a host kernel with DMA_BUF_IOCTL_INFO; map-policy=renderer maps "
-        "it if the renderer names a type" },
-    [VIRTIO_GPU_BLOB_EXPORTER_INCOHERENT] = {
-        "exporter-incoherent",
-        "the exporter says that it needs explicit cache maintenance",
-        "map-policy=renderer maps it all the same" },
-    [VIRTIO_GPU_BLOB_EXPORTER_UNKNOWN_ANSWER] = {
-        "exporter-unknown-answer",
-        "the exporter's answer is not a known one",
-        "map-policy=renderer trusts the renderer instead" },
-    [VIRTIO_GPU_BLOB_EXPORTER_QUERY_FAILED] = {
-        "exporter-query-failed", "the exporter could not be asked",
-        "map-policy=renderer trusts the renderer instead" },
-    [VIRTIO_GPU_BLOB_RENDERER_DISAGREES] = {
-        "renderer-disagrees",
-        "the renderer names another type than the exporter",
-        "map-policy=safe follows the exporter" },
-    [VIRTIO_GPU_BLOB_NOBODY_VOUCHES] = {
-        "nobody-vouches", "nobody vouches for its cache type",
-        "use a host kernel with DMA_BUF_IOCTL_INFO or a less strict "
-        "map-policy" },
-    [VIRTIO_GPU_BLOB_GUEST_TYPE_IGNORED] = {
-        "guest-type-ignored", "", "" }, /* see explain() */
-    [VIRTIO_GPU_BLOB_MAP_FAILED] = {
-        "map-failed", "the host cannot map it",
-        "this is a limit of the exporter or the renderer" },
-    [VIRTIO_GPU_BLOB_NO_FILE_DESCRIPTOR] = {
-        "no-file-descriptor",
-        "QEMU has no file descriptor left to find out about it",
-        "raise its limit on open files (ulimit -n; max_files in libvirt's "
-        "qemu.conf)" },
-    [VIRTIO_GPU_BLOB_TOO_MANY_MAPPINGS] = {
-        "too-many-mappings", "the host has no memory or no mappings left",
-        "raise vm.max_map_count" },
-    [VIRTIO_GPU_BLOB_REGION_LIMIT] = {
-        "region-limit",
-        "too many blobs without an fd to map are mapped already",
-        "a renderer that exports its buffers has no such limit" },
-    [VIRTIO_GPU_BLOB_NO_MEMORY_SLOT] = {
-        "no-memory-slot", "KVM or vhost has no memory slot left",
-        "use fewer memory devices" },
-};
 
 bool virtio_gpu_blob_log_has_room(VirtIOGPUBlobLog *log)
 {
@@ -177,48 +45,40 @@ bool virtio_gpu_blob_log_open(VirtIOGPUBlobLog *log)
     return true;
 }
 
+static const char *reason_name(VirtIOGPUBlobReason reason)
+{
+    return virtio_gpu_blob_reason_text(reason)->name;
+}
+
+static const char *backing_name(const VirtIOGPUBlobSubject *s)
+{
+    return virtio_gpu_blob_backing_name(s->facts->backing);
+}
+
 static const char *exporter_name(const VirtIOGPUBlobSubject *s)
 {
     return *s->exporter ? s->exporter : "-";
-}
-
-bool virtio_gpu_blob_reason_is_guests(VirtIOGPUBlobReason reason)
-{
-    return reasons[reason].remedy == guest_bug;
 }
 
 void virtio_gpu_blob_trace_refusal(const VirtIOGPUBlobSubject *subject,
                                    VirtIOGPUBlobReason reason)
 {
     trace_virtio_gpu_blob_refused(subject->resource_id, subject->ctx_id,
-                                  reasons[reason].name);
-}
-
-/* Why, and what to do about it: for some reasons, the host knows more. */
-static char *explain(const VirtIOGPUBlobSubject *s, VirtIOGPUBlobReason reason)
-{
-    const VirtIOGPUBlobGuestTypeText *host;
-
-    if (reason != VIRTIO_GPU_BLOB_GUEST_TYPE_IGNORED) {
-        return g_strdup_printf("%s; %s", reasons[reason].why,
-                               reasons[reason].remedy);
-    }
-    host = virtio_gpu_blob_guest_type_text(s->host->guest_type);
-    return g_strdup_printf("it is not cached, and %s; %s", host->why,
-                           host->remedy);
+                                  reason_name(reason));
 }
 
 static char *refusal_line(const VirtIOGPUBlobSubject *s,
                           VirtIOGPUBlobReason reason)
 {
-    g_autofree char *why = explain(s, reason);
+    g_autofree char *why = virtio_gpu_blob_explain(reason,
+                                                   s->host->guest_type);
 
     return g_strdup_printf("virtio-gpu: blob resource %" PRIu32 " (context %"
                            PRIu32 ", %" PRIu64 " bytes, offset 0x%" PRIx64
                            ", backing %s, exporter \"%s\") is not mapped "
                            "(%s): %s", s->resource_id, s->ctx_id, s->size,
-                           s->offset, backing_names[s->facts->backing],
-                           exporter_name(s), reasons[reason].name, why);
+                           s->offset, backing_name(s), exporter_name(s),
+                           reason_name(reason), why);
 }
 
 void virtio_gpu_blob_log_guest_error(const VirtIOGPUBlobSubject *s,
@@ -245,7 +105,7 @@ void virtio_gpu_blob_log_assumed(const VirtIOGPUBlobSubject *s)
     warn_report("virtio-gpu: blob resource %" PRIu32 " (context %" PRIu32
                 ", backing %s, exporter \"%s\") is mapped cached on nobody's "
                 "word; map-policy=safe refuses it",
-                s->resource_id, s->ctx_id, backing_names[s->facts->backing],
+                s->resource_id, s->ctx_id, backing_name(s),
                 exporter_name(s));
 }
 
@@ -259,7 +119,8 @@ void virtio_gpu_blob_log_lost(const VirtIOGPUBlobMapping *m)
                 m->resource_id, m->ctx_id,
                 virtio_gpu_blob_place_len(&m->place),
                 virtio_gpu_blob_place_offset(&m->place),
-                backing_names[m->backing], *m->exporter ? m->exporter : "-");
+                virtio_gpu_blob_backing_name(m->backing),
+                *m->exporter ? m->exporter : "-");
 }
 
 void virtio_gpu_blob_trace_decision(const VirtIOGPUBlobSubject *s,
@@ -268,18 +129,17 @@ void virtio_gpu_blob_trace_decision(const VirtIOGPUBlobSubject *s,
     const char *result, *detail;
 
     if (verdict->map_info) {
-        result = type_names[verdict->map_info];
-        detail = voucher_names[verdict->voucher];
+        result = virtio_gpu_blob_type_name(verdict->map_info);
+        detail = virtio_gpu_blob_voucher_name(verdict->voucher);
     } else {
         result = "refused";
-        detail = reasons[verdict->reason].name;
+        detail = reason_name(verdict->reason);
     }
-    trace_virtio_gpu_blob_decision(s->resource_id, s->ctx_id,
-                                   backing_names[s->facts->backing],
-                                   exporter_name(s),
-                                   answer_names[s->facts->answer],
-                                   type_names[s->facts->renderer],
-                                   policy_names[s->policy], result, detail);
+    trace_virtio_gpu_blob_decision(
+        s->resource_id, s->ctx_id, backing_name(s), exporter_name(s),
+        virtio_gpu_blob_answer_name(s->facts->answer),
+        virtio_gpu_blob_type_name(s->facts->renderer),
+        virtio_gpu_blob_policies.array[s->policy], result, detail);
 }
 
 static QDict *map_entry(const VirtIOGPUBlobMapping *m)
@@ -290,12 +150,15 @@ static QDict *map_entry(const VirtIOGPUBlobMapping *m)
     qdict_put_int(entry, "context", m->ctx_id);
     qdict_put_int(entry, "offset", virtio_gpu_blob_place_offset(&m->place));
     qdict_put_int(entry, "size", virtio_gpu_blob_place_len(&m->place));
-    qdict_put_str(entry, "backing", backing_names[m->backing]);
+    qdict_put_str(entry, "backing", virtio_gpu_blob_backing_name(m->backing));
     qdict_put_str(entry, "exporter", m->exporter);
-    qdict_put_str(entry, "exporter-answer", answer_names[m->answer]);
-    qdict_put_str(entry, "renderer", type_names[m->renderer]);
-    qdict_put_str(entry, "map-type", type_names[m->verdict.map_info]);
-    qdict_put_str(entry, "voucher", voucher_names[m->verdict.voucher]);
+    qdict_put_str(entry, "exporter-answer",
+                  virtio_gpu_blob_answer_name(m->answer));
+    qdict_put_str(entry, "renderer", virtio_gpu_blob_type_name(m->renderer));
+    qdict_put_str(entry, "map-type",
+                  virtio_gpu_blob_type_name(m->verdict.map_info));
+    qdict_put_str(entry, "voucher",
+                  virtio_gpu_blob_voucher_name(m->verdict.voucher));
     qdict_put_str(entry, "path", m->region ? "region" : "window");
     qdict_put_bool(entry, "lost", qatomic_read(&m->place.lost));
     return entry;
@@ -335,7 +198,7 @@ QDict *virtio_gpu_blob_list_stats(const VirtIOGPUBlobMappings *mappings,
     int i;
 
     for (i = VIRTIO_GPU_BLOB_OK + 1; i < VIRTIO_GPU_BLOB_REASON__MAX; i++) {
-        qdict_put_int(refused, reasons[i].name, refusals->by_reason[i]);
+        qdict_put_int(refused, reason_name(i), refusals->by_reason[i]);
     }
     qdict_put_int(dict, "maps", mappings->maps);
     qdict_put_int(dict, "unmaps", mappings->unmaps);

@@ -3,9 +3,9 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Names and words for every fact and reason; from them the log's lines, the
- * trace events and the lists that the properties show.  Reads the records of
- * others and changes none.  A guest may cause what is logged here, so lines
+ * The log's lines, the trace events and the lists that the properties show, in
+ * the words of virtio-gpu-blob-words.h.  Reads the records of others and
+ * changes none.  A guest may cause what is logged here, so lines
  * are limited in number, and none of it blocks.  BQL held, main loop.
  */
 
@@ -87,14 +87,6 @@ void virtio_gpu_blob_trace_refusal(const VirtIOGPUBlobSubject *subject,
                                    VirtIOGPUBlobReason reason);
 
 /**
- * virtio_gpu_blob_reason_is_guests() - whose fault is a refusal?
- * @reason: why
- *
- * Returns: true for what the guest's driver does wrong
- */
-bool virtio_gpu_blob_reason_is_guests(VirtIOGPUBlobReason reason);
-
-/**
  * virtio_gpu_blob_log_guest_error() - tell who debugs a guest (-d guest_errors)
  * @subject: what was refused
  * @reason: why; the guest's fault
@@ -159,8 +151,5 @@ QDict *virtio_gpu_blob_list_stats(const VirtIOGPUBlobMappings *mappings,
  */
 QDict *virtio_gpu_blob_list_host(const VirtIOGPUBlobHost *host,
                                  const VirtIOGPUBlobMappings *mappings);
-
-/* The names of enum VirtIOGPUMapPolicy, for the property map-policy */
-extern const QEnumLookup virtio_gpu_blob_policies;
 
 #endif /* HW_DISPLAY_VIRTIO_GPU_BLOB_REPORT_H */

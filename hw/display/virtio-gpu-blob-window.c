@@ -7,20 +7,14 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/rcu.h"
-#include "qemu/units.h"
 #include "hw/boards.h"
 #include "system/kvm.h"
 #include "trace.h"
 #include "virtio-gpu-blob-aside.h"
 #include "virtio-gpu-blob-holes.h"
+#include "virtio-gpu-blob-limits.h"
 #include "virtio-gpu-blob-rdm.h"
 #include "virtio-gpu-blob-window.h"
-
-/*
- * Mappings that are left to the rest of QEMU and to the renderer: a thread
- * that cannot get its stack aborts QEMU.
- */
-#define MAPPINGS_LEFT 4096
 
 struct VirtIOGPUBlobWindow {
     Object parent_obj;
@@ -173,58 +167,18 @@ void virtio_gpu_blob_window_trim(VirtIOGPUBlobWindow *w)
  * Life
  */
 
-static uint64_t mappings_for_window(void)
-{
-    g_autofree char *text = NULL;
-    uint64_t n = UINT64_MAX;
-
-    if (g_file_get_contents("/proc/sys/vm/max_map_count", &text, NULL, NULL)) {
-        n = g_ascii_strtoull(text, NULL, 10);
-    }
-    return n - MIN(n / 2, MAPPINGS_LEFT);
-}
-
-/* KVM_MEM_MAX_NR_PAGES: a slot over more makes QEMU abort */
-static bool check_slot(uint64_t size, Error **errp)
-{
-    if (!kvm_enabled() || size / qemu_real_host_page_size() <= INT32_MAX) {
-        return true;
-    }
-    error_setg(errp, "hostmem: %" PRIu64 " GiB are more than a memory slot "
-               "of KVM can have", size / GiB);
-    error_append_hint(errp, "Use a smaller one, such as hostmem=256G.\n");
-    return false;
-}
-
-static bool check_mappings(uint64_t size, uint64_t max, Error **errp)
-{
-    uint64_t needed = virtio_gpu_blob_holes_need(size);
-
-    if (needed < max) {
-        return true;
-    }
-    error_setg(errp, "hostmem: a window of %" PRIu64 " GiB needs %" PRIu64
-               " mappings, and the host allows %" PRIu64, size / GiB, needed,
-               max);
-    error_append_hint(errp, "Use a smaller one, such as hostmem=256G, or "
-                      "raise the limit (sysctl vm.max_map_count).\n");
-    return false;
-}
-
 VirtIOGPUBlobWindow *virtio_gpu_blob_window_new(Object *owner,
                                                 MemoryRegion *container,
                                                 uint64_t size,
                                                 VirtIOGPUBlobLosses *losses,
                                                 Error **errp)
 {
-    ERRP_GUARD();
     Object *obj = object_new(TYPE_VIRTIO_GPU_BLOB_WINDOW);
     VirtIOGPUBlobWindow *w = VIRTIO_GPU_BLOB_WINDOW(obj);
     bool slots = kvm_enabled();
 
-    w->mappings_max = mappings_for_window();
-    if (!check_slot(size, errp) ||
-        !check_mappings(size, w->mappings_max, errp) ||
+    w->mappings_max = virtio_gpu_blob_limits_mappings();
+    if (!virtio_gpu_blob_limits_check(size, slots, w->mappings_max, errp) ||
         !virtio_gpu_blob_holes_init(&w->holes, size,
                                     machine_dump_guest_core(current_machine),
                                     losses, errp)) {

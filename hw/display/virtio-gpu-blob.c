@@ -15,6 +15,7 @@
 #include "virtio-gpu-blob-device.h"
 #include "virtio-gpu-blob-mapping.h"
 #include "virtio-gpu-blob-report.h"
+#include "virtio-gpu-blob-words.h"
 
 /* A RESOURCE_MAP_BLOB command on its way */
 typedef struct MapRequest {
