@@ -19,6 +19,7 @@ if [ "$VARIANT" = arm64 ]; then
     TCG=--disable-tcg
 fi
 EMULATOR=qemu-system-$TARGET
+DOCTOR=contrib/virtio-gpu-blob-doctor/virtio-gpu-blob-doctor
 # Tools of the cross build; empty for this system's own
 CROSS=
 
@@ -182,7 +183,7 @@ build_ours()
     configure_tree "$QEMU_SRC" "$OURS" "${options[@]}"
     mapfile -t list < <(modules_of "$OURS" .)
     [ ${#list[@]} -gt 0 ] || die "QEMU's build knows no modules"
-    ninja_in "$OURS" "$EMULATOR" "${list[@]}" "$@" > >(progress)
+    ninja_in "$OURS" "$EMULATOR" "$DOCTOR" "${list[@]}" "$@" > >(progress)
     wait "$!" || :
 }
 
@@ -213,10 +214,12 @@ build_tools()
     in_root ninja --quiet -C "$TOOLS" -j "$JOBS" >&2
 }
 
-# launcher FILE CONF MODULES: a copy of enter, which reads FILE.conf
+# launcher FILE CONF PROGRAM LINE...: a copy of enter, which reads FILE.conf;
+# PROGRAM in our build, LINEs for the configuration
 launcher()
 {
-    local file=$1 conf=$2 modules=$3
+    local file=$1 conf=$2 program=$3
+    shift 3
     mkdir -p "$(dirname "$file")"
     if ! cmp -s "$BUILD/enter" "$file"; then
         cp "$BUILD/enter" "$file.tmp"
@@ -225,27 +228,35 @@ launcher()
     {
         echo "# Written by make; $(sed -n 's/^what=//p' "$PRISTINE/.virtio-gpu-blob-source")"
         "$TOP/scripts/root.sh" conf
-        echo "program=$(inside "$OURS")/qemu-system-x86_64"
-        echo "env=QEMU_MODULE_DIR=$(inside "$modules")"
-        printf 'arg=%s\n' -L /usr/share/qemu -L /usr/share/seabios
+        echo "program=$(inside "$OURS")/$program"
+        printf '%s\n' "$@"
     } >"$conf.tmp"
     mv -f "$conf.tmp" "$conf"
 }
 
-launchers()
+# launcher_of FILE PROGRAM LINE...: for this variant, and as configured
+launcher_of()
 {
-    local configured="" where name modules
+    local file=$1 configured=''
+    shift
     [ "$CONFIG_SANITIZE" != 1 ] || configured=asan
     [ "$CONFIG_COVERAGE" != 1 ] || configured=gcov
+    [ -z "$VARIANT" ] || launcher "$file" "$file.$VARIANT.conf" "$@"
+    [ "$VARIANT" != "$configured" ] || launcher "$file" "$file.conf" "$@"
+}
+
+launchers()
+{
+    local where name modules
     for where in "$BUILD" "$SERIES_DIR/bin"; do
         for name in qemu-system-x86_64 stock/qemu-system-x86_64; do
             modules=$OURS
             [ "$name" = qemu-system-x86_64 ] || modules=$STOCK_MODULES
-            [ -z "$VARIANT" ] ||
-                launcher "$where/$name" "$where/$name.$VARIANT.conf" "$modules"
-            [ "$VARIANT" != "$configured" ] ||
-                launcher "$where/$name" "$where/$name.conf" "$modules"
+            launcher_of "$where/$name" qemu-system-x86_64 \
+                "env=QEMU_MODULE_DIR=$(inside "$modules")" \
+                arg=-L arg=/usr/share/qemu arg=-L arg=/usr/share/seabios
         done
+        launcher_of "$where/virtio-gpu-blob-doctor" "$DOCTOR" "arg=--qemu=$where/qemu-system-x86_64"
     done
 }
 

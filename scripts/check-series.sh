@@ -75,6 +75,8 @@ targets()
 {
     local test
     printf '%s\n' "${MODULES[@]}"
+    [ ! -d "$src/contrib/virtio-gpu-blob-doctor" ] ||
+        echo contrib/virtio-gpu-blob-doctor/virtio-gpu-blob-doctor
     for test in "$src"/tests/unit/test-virtio-gpu-blob-*.c; do
         [ ! -e "$test" ] || printf 'tests/unit/%s\n' "$(basename "$test" .c)"
     done

@@ -85,8 +85,8 @@ static VirtIOGPUBlobFound probe_nested_paging(void)
                                         : VIRTIO_GPU_BLOB_FOUND_NO;
 }
 
-/* Of a virtual machine with the size of addresses that every vCPU can have */
-static int arm_new_vm(int kvm)
+/* arm64: with the size of addresses that every vCPU can have */
+int virtio_gpu_blob_probe_new_vm(int kvm)
 {
     int bits = ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_ARM_VM_IPA_SIZE);
 
@@ -119,7 +119,7 @@ static bool arm_read_scratch(uint64_t id, uint64_t *value)
 
     kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
     if (kvm >= 0) {
-        vm = arm_new_vm(kvm);
+        vm = virtio_gpu_blob_probe_new_vm(kvm);
     }
     if (vm >= 0) {
         vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);

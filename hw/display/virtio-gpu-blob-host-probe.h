@@ -43,6 +43,14 @@ void virtio_gpu_blob_probe_kvm(VirtIOGPUBlobProbes *probes,
                                const VirtIOGPUBlobKVM *kvm);
 
 /**
+ * virtio_gpu_blob_probe_new_vm() - make a virtual machine, to ask about it
+ * @kvm: /dev/kvm
+ *
+ * Returns: its file descriptor, or -1 with errno set
+ */
+int virtio_gpu_blob_probe_new_vm(int kvm);
+
+/**
  * virtio_gpu_blob_driver_has_vram() - may a dma-buf be the GPU's own memory?
  * @driver: the name of the GPU's driver
  *

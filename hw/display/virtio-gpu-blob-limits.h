@@ -10,6 +10,14 @@
 #ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_LIMITS_H
 #define HW_DISPLAY_VIRTIO_GPU_BLOB_LIMITS_H
 
+/*
+ * Each region costs two sections of a flat view, of which the memory core
+ * can have 4096 in all (physmem.c, phys_section_add()), and a map's cost
+ * grows with the regions that are there.  With 256 the first limit is far,
+ * and a map takes less than a millisecond.
+ */
+#define VIRTIO_GPU_BLOB_REGIONS_MAX 256
+
 /**
  * virtio_gpu_blob_limits_mappings() - the kernel's mappings for a window
  *

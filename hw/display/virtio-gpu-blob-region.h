@@ -20,19 +20,12 @@
 #include "hw/qdev-core.h"
 #include "virtio-gpu-blob-compat.h"
 #include "virtio-gpu-blob-decision.h"
+#include "virtio-gpu-blob-limits.h"
 #include "virtio-gpu-blob-loss.h"
 #include "virtio-gpu-blob-place.h"
 
 typedef struct VirtIOGPUBlobRegion VirtIOGPUBlobRegion;
 typedef struct VirtIOGPUBlobLoan VirtIOGPUBlobLoan;
-
-/*
- * Each region costs two sections of a flat view, of which the memory core
- * can have 4096 in all (physmem.c, phys_section_add()), and a map's cost
- * grows with the regions that are there.  With 256 the first limit is far,
- * and a map takes less than a millisecond.
- */
-#define VIRTIO_GPU_BLOB_REGIONS_MAX 256
 
 /**
  * VirtIOGPUBlobReturned - nobody looks at the renderer's memory any more
