@@ -46,18 +46,17 @@ def check_block(run, name, res, offset, size):
     return found
 
 
-def check_blocks(args, host, tally):
+def check_blocks(run):
     """On a kernel with the fault that --foreign-pages of build-kernel.sh
     describes, as on any other."""
     size = 3 * BLOCK
-    with Run(args, host, "renderer", tally) as run:
-        for kind in ("udmabuf", "vgem", "vkms", "test pfn"):
-            name = "blocks: " + kind
-            res, _ = run.new(kind, true_word(kind), size=size)
-            offset = check_block(run, name, res, 0, size)
-            name += ", its address matches its offset"
-            tally.equal(check_block(run, name, res, offset, size), 0, name)
-            run.gpu.unref(res)
+    for kind in ("udmabuf", "vgem", "vkms", "test pfn"):
+        name = "blocks: " + kind
+        res, _ = run.new(kind, true_word(kind), size=size)
+        offset = check_block(run, name, res, 0, size)
+        name += ", its address matches its offset"
+        run.tally.equal(check_block(run, name, res, offset, size), 0, name)
+        run.gpu.unref(res)
 
 
 #
@@ -120,14 +119,18 @@ def check_tail(run):
     run.remove(name, res)
 
 
-def check(args, host, tally):
-    with Run(args, host, "renderer", tally) as run:
-        check_offer(run)
-        check_offsets(run)
-        check_tail(run)
+def check(run):
+    check_offer(run)
+    check_offsets(run)
+    check_tail(run)
+
+
+def check_aligning(args, host, tally):
+    """A guest that takes the feature, and does as it says."""
+    name = "pages: a guest that aligns"
     with Run(args, host, "renderer", tally, features=ALIGNMENT) as run:
-        res = run.mapped("pages: a guest that aligns", "memfd", "cached", PAGE)
-        run.remove("pages: a guest that aligns", res)
+        res = run.mapped(name, "memfd", "cached", PAGE)
+        run.remove(name, res)
 
 
 #

@@ -3,7 +3,7 @@
 
 import struct
 
-from arm64 import PAGE, Run, true_word
+from arm64 import PAGE, true_word
 import vgpu
 
 
@@ -63,10 +63,9 @@ class Slots:
                          self.name + ": the host reads what was written")
 
 
-def check(args, host, tally):
-    with Run(args, host, "renderer", tally) as run:
-        slots = Slots(run, args.blobs)
-        slots.fill()
-        slots.toggle(args.times)
-        slots.move_bar()
-        slots.look()
+def check(run):
+    slots = Slots(run, run.args.blobs)
+    slots.fill()
+    slots.toggle(run.args.times)
+    slots.move_bar()
+    slots.look()

@@ -150,16 +150,36 @@ def cases(args, host, tally):
             Cases(run).all()
 
 
-CHECKS = {"cases": cases, "slots": arm64_slots.check,
-          "pages": arm64_pages.check, "blocks": arm64_pages.check_blocks,
-          "wrong": arm64_wrong.check, "writes": arm64_pages.check_writes}
+# What is checked in one QEMU
+TOGETHER = {"pages": arm64_pages.check, "wrong": arm64_wrong.check,
+            "blocks": arm64_pages.check_blocks, "slots": arm64_slots.check}
+# What has its own
+ALONE = {"cases": cases, "wrong": arm64_wrong.check_host,
+         "pages": arm64_pages.check_aligning,
+         "writes": arm64_pages.check_writes}
+
+
+def together(args, host, tally):
+    with Run(args, host, "renderer", tally) as run:
+        for name, check in TOGETHER.items():
+            if name in args.check:
+                check(run)
+
+
+def chosen(args):
+    """The checks, by their names."""
+    for name, check in ALONE.items():
+        if name in args.check:
+            yield name, check
+    if set(args.check) & set(TOGETHER):
+        yield " ".join(args.check), together
 
 
 def options():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="append", choices=CHECKS,
-                        help="what is checked; may be repeated "
-                        "(default: cases)")
+    parser.add_argument("--check", action="append", required=True,
+                        choices=sorted(ALONE | TOGETHER),
+                        help="what is checked; may be repeated")
     parser.add_argument("--ioctl", action="store_true",
                         help="this kernel has DMA_BUF_IOCTL_INFO")
     parser.add_argument("--fwb", action="store_true",
@@ -188,9 +208,9 @@ def main():
     args = options().parse_args()
     tally = Tally(args.name)
     host = Host(args)
-    for name in args.check or ["cases"]:
+    for name, check in chosen(args):
         try:
-            CHECKS[name](args, host, tally)
+            check(args, host, tally)
         except (vgpu.Failure, vcpu.Fault, OSError) as e:
             tally.check(False, name + ": all of it", str(e))
     return tally.end()
