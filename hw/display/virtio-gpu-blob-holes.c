@@ -303,6 +303,36 @@ int virtio_gpu_blob_holes_fill(VirtIOGPUBlobHoles *holes, int fd, bool shm,
     return ret;
 }
 
+static void swap(VirtIOGPUBlobHoles *holes, VirtIOGPUBlobPlace *old,
+                 VirtIOGPUBlobPlace *place)
+{
+    interval_tree_remove(&old->node, &holes->filled);
+    virtio_gpu_blob_losses_forget(holes->losses, old);
+    interval_tree_insert(&place->node, &holes->filled);
+}
+
+int virtio_gpu_blob_holes_replace(VirtIOGPUBlobHoles *holes, int fd, bool shm,
+                                  VirtIOGPUBlobPlace *old,
+                                  VirtIOGPUBlobPlace *place)
+{
+    int ret;
+
+    if (!fill_store(holes)) {
+        return -ENOMEM;
+    }
+    qemu_spin_lock(&holes->losses->lock);
+    ret = show_buffer(holes, place, fd, shm);
+    if (!ret) {
+        swap(holes, old, place);
+    }
+    qemu_spin_unlock(&holes->losses->lock);
+    if (ret == -ENOMEM) {
+        /* All that may leave nothing behind */
+        mend(holes, place);
+    }
+    return ret;
+}
+
 /* A hole that does not join: the next buffer there replaces it whole. */
 static bool vacate(VirtIOGPUBlobHoles *holes, const VirtIOGPUBlobPlace *place)
 {
@@ -335,6 +365,40 @@ bool virtio_gpu_blob_holes_leave(VirtIOGPUBlobHoles *holes,
         forget(holes, place);
     }
     return gone;
+}
+
+/* Where the memory behind holes begins anew, it takes a call more. */
+unsigned virtio_gpu_blob_holes_run(const VirtIOGPUBlobHoles *holes,
+                                   VirtIOGPUBlobPlace *const *places,
+                                   unsigned n)
+{
+    uint64_t period = places[0]->node.start / holes->period;
+    unsigned i = 1;
+
+    while (i < n && places[i]->node.start == places[i - 1]->node.last + 1 &&
+           places[i]->node.last / holes->period == period) {
+        i++;
+    }
+    return i;
+}
+
+bool virtio_gpu_blob_holes_leave_run(VirtIOGPUBlobHoles *holes,
+                                     VirtIOGPUBlobPlace *const *places,
+                                     unsigned n)
+{
+    VirtIOGPUBlobPlace all = {
+        .node.start = places[0]->node.start,
+        .node.last = places[n - 1]->node.last,
+    };
+    unsigned i;
+
+    if (!mend(holes, &all)) {
+        return false;
+    }
+    for (i = 0; i < n; i++) {
+        forget(holes, places[i]);
+    }
+    return true;
 }
 
 void virtio_gpu_blob_holes_close(VirtIOGPUBlobHoles *holes,

@@ -145,6 +145,50 @@ int virtio_gpu_blob_holes_fill(VirtIOGPUBlobHoles *holes, int fd, bool shm,
                                VirtIOGPUBlobPlace *place);
 
 /**
+ * virtio_gpu_blob_holes_replace() - show a buffer where another is
+ * @holes: the window's address space
+ * @fd: the buffer
+ * @shm: it is shared memory
+ * @old: as filled; the caller's again if 0 is returned
+ * @place: the same range; must stay until the buffer leaves
+ *
+ * At no time does a hole show.  The losses' lock is held meanwhile, so that
+ * whoever finds that a buffer has lost its pages knows which one it was.
+ *
+ * Returns: 0, or a negative errno with @old filled as before; but for -ENOMEM,
+ * where a hole may show there already
+ */
+int virtio_gpu_blob_holes_replace(VirtIOGPUBlobHoles *holes, int fd, bool shm,
+                                  VirtIOGPUBlobPlace *old,
+                                  VirtIOGPUBlobPlace *place);
+
+/**
+ * virtio_gpu_blob_holes_run() - how many buffers can leave as one?
+ * @holes: the window's address space
+ * @places: filled, in the order of their offsets
+ * @n: how many; one at least
+ *
+ * Returns: how many from the first on; one at least
+ */
+unsigned virtio_gpu_blob_holes_run(const VirtIOGPUBlobHoles *holes,
+                                   VirtIOGPUBlobPlace *const *places,
+                                   unsigned n);
+
+/**
+ * virtio_gpu_blob_holes_leave_run() - take neighbours away, by one mapping
+ * @holes: the window's address space
+ * @places: a run; the caller's again
+ * @n: how many
+ *
+ * The hole joins with those around.
+ *
+ * Returns: false if the kernel has no memory, with all of them still there
+ */
+bool virtio_gpu_blob_holes_leave_run(VirtIOGPUBlobHoles *holes,
+                                     VirtIOGPUBlobPlace *const *places,
+                                     unsigned n);
+
+/**
  * virtio_gpu_blob_holes_leave() - take a buffer away, expect another
  * @holes: the window's address space
  * @place: as filled; the caller's again

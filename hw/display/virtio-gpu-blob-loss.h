@@ -7,8 +7,8 @@
  * loop.  The lock is a device's: it orders a signal handler that looks for a
  * place with the main loop, which makes places known and forgets them.  It is
  * held for a few instructions in the main loop, and for a few system calls in
- * a signal handler; while it is held, no memory may be touched that could
- * raise SIGBUS.
+ * a signal handler, and in the main loop where a buffer takes another's place;
+ * while it is held, no memory may be touched that could raise SIGBUS.
  */
 
 #ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_LOSS_H

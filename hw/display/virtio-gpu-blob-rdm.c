@@ -261,6 +261,11 @@ static void rdm_unregister_listener(RamDiscardManager *manager,
  * Buffers come and go
  */
 
+bool virtio_gpu_blob_rdm_is_watched(const VirtIOGPUBlobRDM *rdm)
+{
+    return !QLIST_EMPTY(&rdm->listeners);
+}
+
 bool virtio_gpu_blob_rdm_begin(VirtIOGPUBlobRDM *rdm, bool announced)
 {
     if (announced && !QLIST_EMPTY(&rdm->listeners) &&

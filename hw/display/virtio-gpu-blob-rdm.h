@@ -54,6 +54,14 @@ void virtio_gpu_blob_rdm_attach(VirtIOGPUBlobRDM *rdm, MemoryRegion *mr);
 void virtio_gpu_blob_rdm_detach(MemoryRegion *mr);
 
 /**
+ * virtio_gpu_blob_rdm_is_watched() - is there anybody to be told?
+ * @rdm: the manager
+ *
+ * Returns: true if somebody is told when buffers come and go
+ */
+bool virtio_gpu_blob_rdm_is_watched(const VirtIOGPUBlobRDM *rdm);
+
+/**
  * virtio_gpu_blob_rdm_begin() - may one more buffer come?
  * @rdm: the manager
  * @announced: it shall be announced

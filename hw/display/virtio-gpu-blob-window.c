@@ -118,6 +118,69 @@ bool virtio_gpu_blob_window_unmap(VirtIOGPUBlobWindow *w,
     return true;
 }
 
+unsigned virtio_gpu_blob_window_run(const VirtIOGPUBlobWindow *w,
+                                    VirtIOGPUBlobPlace *const *places,
+                                    unsigned n)
+{
+    return virtio_gpu_blob_holes_run(&w->holes, places, n);
+}
+
+static void announce_again(VirtIOGPUBlobWindow *w,
+                           VirtIOGPUBlobPlace *const *places,
+                           const bool *announced, unsigned n)
+{
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        if (announced[i]) {
+            virtio_gpu_blob_rdm_populate(w->rdm, places[i]);
+        }
+    }
+}
+
+bool virtio_gpu_blob_window_unmap_run(VirtIOGPUBlobWindow *w,
+                                      VirtIOGPUBlobPlace *const *places,
+                                      unsigned n)
+{
+    g_autofree bool *announced = g_new(bool, n);
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        announced[i] = places[i]->announced;
+        virtio_gpu_blob_rdm_discard(w->rdm, places[i]);
+    }
+    if (!virtio_gpu_blob_holes_leave_run(&w->holes, places, n)) {
+        announce_again(w, places, announced, n);
+        return false;
+    }
+    for (i = 0; i < n; i++) {
+        virtio_gpu_blob_aside_drop(&w->aside, places[i]);
+    }
+    virtio_gpu_blob_rdm_end(w->rdm);
+    return true;
+}
+
+bool virtio_gpu_blob_window_replace(VirtIOGPUBlobWindow *w, int fd, bool shm,
+                                    VirtIOGPUBlobPlace *old,
+                                    VirtIOGPUBlobPlace *place)
+{
+    if (virtio_gpu_blob_rdm_is_watched(w->rdm) ||
+        (!shm && !virtio_gpu_blob_aside_keep(&w->aside, place, fd))) {
+        return false;
+    }
+    if (virtio_gpu_blob_holes_replace(&w->holes, fd, shm, old, place)) {
+        virtio_gpu_blob_aside_drop(&w->aside, place);
+        return false;
+    }
+    virtio_gpu_blob_aside_drop(&w->aside, old);
+    /* Nobody hears of it, but who comes later will be told. */
+    virtio_gpu_blob_rdm_discard(w->rdm, old);
+    if (shm) {
+        virtio_gpu_blob_rdm_populate(w->rdm, place);
+    }
+    return true;
+}
+
 /*
  * Buffers that lose their pages
  */

@@ -89,6 +89,49 @@ bool virtio_gpu_blob_window_unmap(VirtIOGPUBlobWindow *w,
                                   VirtIOGPUBlobPlace *place, bool final);
 
 /**
+ * virtio_gpu_blob_window_run() - how many buffers can be taken out as one?
+ * @w: the window
+ * @places: as mapped, in the order of their offsets
+ * @n: how many; one at least
+ *
+ * Returns: how many from the first on; one at least
+ */
+unsigned virtio_gpu_blob_window_run(const VirtIOGPUBlobWindow *w,
+                                    VirtIOGPUBlobPlace *const *places,
+                                    unsigned n);
+
+/**
+ * virtio_gpu_blob_window_unmap_run() - take neighbours out of the window
+ * @w: the window
+ * @places: a run; the caller's again unless false is returned
+ * @n: how many
+ *
+ * Returns: true if all the places are free; false if the kernel has no
+ * memory, with all the buffers still mapped
+ */
+bool virtio_gpu_blob_window_unmap_run(VirtIOGPUBlobWindow *w,
+                                      VirtIOGPUBlobPlace *const *places,
+                                      unsigned n);
+
+/**
+ * virtio_gpu_blob_window_replace() - show a buffer in place of another
+ * @w: the window
+ * @fd: the buffer, as for virtio_gpu_blob_window_map()
+ * @shm: it is shared memory
+ * @old: as mapped; the caller's again if true is returned
+ * @place: the same range; must stay until it is unmapped
+ *
+ * The guest sees one buffer until it sees the other, and no hole in between.
+ * Not where somebody is told of buffers: those are told of each step.
+ *
+ * Returns: true if the buffer is shown; false with @old still mapped, to be
+ * unmapped like any other
+ */
+bool virtio_gpu_blob_window_replace(VirtIOGPUBlobWindow *w, int fd, bool shm,
+                                    VirtIOGPUBlobPlace *old,
+                                    VirtIOGPUBlobPlace *place);
+
+/**
  * virtio_gpu_blob_window_look() - has a buffer gone as a whole?
  * @w: the window
  * @place: as mapped; lost afterwards if it has

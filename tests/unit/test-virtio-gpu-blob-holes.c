@@ -337,6 +337,121 @@ static void test_count(void)
     tear_down(&f);
 }
 
+/* How many of these go as one */
+static void test_run(void)
+{
+    static const struct {
+        int page[3];
+        unsigned n, run;
+    } rows[] = {
+        { { 10 }, 1, 1 },
+        { { 10, 12 }, 2, 2 },
+        { { 10, 12, 14 }, 3, 3 },
+        { { 10, 13 }, 2, 1 },           /* a hole between */
+        { { 10, 12, 15 }, 3, 2 },
+        { { -4, -2 }, 2, 2 },           /* up to where the memory ends */
+        { { -4, -2, 0 }, 3, 2 },        /* and beyond */
+        { { -2, 0 }, 2, 1 },
+        { { -3, -1 }, 2, 1 },           /* over that */
+        { { -1, 1 }, 2, 1 },
+    };
+    Fixture f = { };
+    size_t i, j;
+
+    set_up(&f);
+    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+        VirtIOGPUBlobPlace places[3], *order[3];
+
+        for (j = 0; j < rows[i].n; j++) {
+            places[j] = pages(&f, f.holes.period / f.page + rows[i].page[j],
+                              2);
+            order[j] = &places[j];
+        }
+        g_assert_cmpuint(virtio_gpu_blob_holes_run(&f.holes, order, rows[i].n),
+                         ==, rows[i].run);
+    }
+    tear_down(&f);
+}
+
+/* Neighbours go, and nothing else does. */
+static void test_leave_run(void)
+{
+    Fixture f = { };
+    VirtIOGPUBlobPlace places[5], *order[5];
+    unsigned i;
+
+    set_up(&f);
+    set_buffer(&f, 0, 7);
+    for (i = 0; i < 5; i++) {
+        places[i] = pages(&f, 10 + i, 1);
+        order[i] = &places[i];
+        g_assert_cmpint(fill(&f, &places[i]), ==, 0);
+    }
+    g_assert_true(virtio_gpu_blob_holes_leave_run(&f.holes, order + 1, 3));
+    for (i = 0; i < 5; i++) {
+        g_assert_cmpuint(*word(&f, 10 + i), ==, i % 4 ? 0 : 7);
+    }
+    g_assert_cmpuint(f.holes.count, ==, 2);
+    g_assert_cmpuint(f.holes.gaps, ==, 3);
+    g_assert_cmpuint(f.holes.vacant_by_age.length, ==, 0);
+    g_assert_cmpuint(count_mappings(&f), <=,
+                     virtio_gpu_blob_holes_mappings(&f.holes));
+    g_assert_cmpint(fill(&f, &places[2]), ==, 0);
+    g_assert_cmpuint(*word(&f, 12), ==, 7);
+    virtio_gpu_blob_holes_close(&f.holes, &places[0]);
+    virtio_gpu_blob_holes_close(&f.holes, &places[2]);
+    virtio_gpu_blob_holes_close(&f.holes, &places[4]);
+    g_assert_cmpuint(count_mappings(&f), ==, WINDOW / f.holes.period);
+    tear_down(&f);
+}
+
+static int new_buffer(const Fixture *f, uint64_t n)
+{
+    return qemu_memfd_create("test", n * f->page, false, 0, 0, &error_abort);
+}
+
+static void test_replace(void)
+{
+    Fixture f = { };
+    VirtIOGPUBlobPlace old, place;
+    int fd;
+
+    set_up(&f);
+    old = pages(&f, 3, 2);
+    place = pages(&f, 3, 2);
+    set_buffer(&f, 1, 7);
+    fd = new_buffer(&f, 2);
+    g_assert_cmpint(fill(&f, &old), ==, 0);
+
+    /* What cannot be mapped leaves the other as it was. */
+    g_assert_cmpint(virtio_gpu_blob_holes_replace(&f.holes, -1, true, &old,
+                                                  &place), ==, -EBADF);
+    g_assert_cmpuint(*word(&f, 4), ==, 7);
+    g_assert_true(interval_tree_iter_first(&f.holes.filled, 0, UINT64_MAX) ==
+                  &old.node);
+
+    g_assert_cmpint(virtio_gpu_blob_holes_replace(&f.holes, fd, true, &old,
+                                                  &place), ==, 0);
+    g_assert_cmpuint(*word(&f, 4), ==, 0);
+    g_assert_true(interval_tree_iter_first(&f.holes.filled, 0, UINT64_MAX) ==
+                  &place.node);
+    g_assert_cmpuint(f.holes.count, ==, 1);
+    g_assert_cmpuint(f.holes.gaps, ==, 2);
+
+    /* One that is lost, of which nobody was told yet */
+    g_assert_cmpint(ftruncate(fd, 0), ==, 0);
+    *word(&f, 4) = 1;
+    g_assert_true(qatomic_read(&place.lost));
+    g_assert_cmpint(virtio_gpu_blob_holes_replace(&f.holes, f.fd, true, &place,
+                                                  &old), ==, 0);
+    g_assert_cmpuint(*word(&f, 4), ==, 7);
+    g_assert_null(virtio_gpu_blob_losses_take(&f.losses));
+    virtio_gpu_blob_holes_close(&f.holes, &old);
+    g_assert_cmpuint(count_mappings(&f), ==, WINDOW / f.holes.period);
+    close(fd);
+    tear_down(&f);
+}
+
 /*
  * Gaps
  */
@@ -452,11 +567,6 @@ static void test_no_gap_driver(void)
 /*
  * Buffers that lose their pages
  */
-
-static int new_buffer(const Fixture *f, uint64_t n)
-{
-    return qemu_memfd_create("test", n * f->page, false, 0, 0, &error_abort);
-}
 
 /* All of the buffer is a hole then, and nothing else is. */
 static void test_lost(void)
@@ -597,6 +707,96 @@ static void test_lost_under_load(void)
     tear_down(&f);
 }
 
+/* A vCPU that reads one page, where it may find this buffer or that */
+static void *stare(void *opaque)
+{
+    Intruder *i = opaque;
+
+    while (!qatomic_read(i->stop)) {
+        i->inside += *word((Fixture *)i->f, 5) != 7;
+    }
+    return NULL;
+}
+
+/* A buffer takes another's place: nobody ever sees a hole, or a gap. */
+static void test_replace_unseen(void)
+{
+    const unsigned n = g_test_slow() ? 20000 : 2000;
+    VirtIOGPUBlobPlace places[2];
+    Intruder drivers[3];
+    Fixture f = { };
+    bool stop = false;
+    unsigned i;
+
+    set_up(&f);
+    places[0] = pages(&f, 5, 1);
+    places[1] = pages(&f, 5, 1);
+    set_buffer(&f, 0, 7);
+    g_assert_cmpint(fill(&f, &places[0]), ==, 0);
+    for (i = 0; i < G_N_ELEMENTS(drivers); i++) {
+        drivers[i] = (Intruder) { .f = &f, .stop = &stop };
+        drivers[i].thread = g_thread_new("driver", stare, &drivers[i]);
+    }
+    for (i = 0; i < n; i++) {
+        g_assert_cmpint(virtio_gpu_blob_holes_replace(&f.holes, f.fd, true,
+                                                      &places[i % 2],
+                                                      &places[1 - i % 2]),
+                        ==, 0);
+    }
+    qatomic_set(&stop, true);
+    for (i = 0; i < G_N_ELEMENTS(drivers); i++) {
+        g_thread_join(drivers[i].thread);
+        g_assert_cmpuint(drivers[i].inside, ==, 0);
+    }
+    virtio_gpu_blob_holes_close(&f.holes, &places[n % 2]);
+    check_maps(&f);
+    tear_down(&f);
+}
+
+/* Whoever comes upon the loss is late: the next buffer is not the lost one. */
+static void test_replace_under_load(void)
+{
+    const unsigned n = g_test_slow() ? 20000 : 5000;
+    VirtIOGPUBlobPlace places[2];
+    Intruder drivers[4];
+    Fixture f = { };
+    bool stop = false;
+    unsigned i;
+
+    set_up(&f);
+    places[1] = pages(&f, 4, 4);
+    g_assert_cmpint(fill(&f, &places[1]), ==, 0);
+    for (i = 0; i < G_N_ELEMENTS(drivers); i++) {
+        drivers[i] = (Intruder) { .f = &f, .stop = &stop, .seed = i * 13 };
+        drivers[i].thread = g_thread_new("driver", drive, &drivers[i]);
+    }
+    for (i = 0; i < n; i++) {
+        VirtIOGPUBlobPlace *place = &places[i % 2], *old = &places[1 - i % 2];
+        /* It may be lost before it is shown, or after. */
+        bool late = i % 8 > 4, lost = i % 4 > 1 && !late;
+        int fd = new_buffer(&f, lost ? 0 : 4);
+
+        *place = pages(&f, 4, 4);
+        g_assert_cmpint(virtio_gpu_blob_holes_replace(&f.holes, fd, true, old,
+                                                      place), ==, 0);
+        qatomic_inc(word(&f, 4 + i % 4));
+        g_assert_cmpint(qatomic_read(&place->lost), ==, lost);
+        if (late) {
+            g_assert_cmpint(ftruncate(fd, i % 4 * f.page), ==, 0);
+        }
+        close(fd);
+    }
+    qatomic_set(&stop, true);
+    for (i = 0; i < G_N_ELEMENTS(drivers); i++) {
+        g_thread_join(drivers[i].thread);
+    }
+    g_assert_cmpuint(f.losses.count, >, 0);
+    virtio_gpu_blob_holes_close(&f.holes, &places[1 - n % 2]);
+    virtio_gpu_blob_holes_tidy(&f.holes);
+    check_maps(&f);
+    tear_down(&f);
+}
+
 /* Whichever way, this kernel needs it or not. */
 static void test_over(gconstpointer data)
 {
@@ -661,6 +861,11 @@ int main(int argc, char **argv)
         { "lost-and-gone", test_lost_and_gone },
         { "cover", test_cover },
         { "lost-under-load", test_lost_under_load },
+        { "run", test_run },
+        { "leave-run", test_leave_run },
+        { "replace", test_replace },
+        { "replace-unseen", test_replace_unseen },
+        { "replace-under-load", test_replace_under_load },
     };
     size_t i;
 
