@@ -127,8 +127,16 @@ static void get_host(Object *obj, Visitor *v, const char *name,
     visit_type_any(v, name, &any, errp);
 }
 
+static void end_kick(VirtIOGPU *g)
+{
+    VirtIOGPUBlobs *blobs = VIRTIO_GPU_GL(g)->blobs;
+
+    virtio_gpu_blob_pending_settle(&blobs->pending);
+}
+
 void virtio_gpu_blob_class_init(ObjectClass *oc)
 {
+    VIRTIO_GPU_CLASS(oc)->cmdq_done = end_kick;
     virtio_gpu_blob_alignment_class_init(oc);
     object_class_property_add(oc, "blob-maps", "list", get_maps,
                               NULL, NULL, NULL);
@@ -212,6 +220,8 @@ bool virtio_gpu_blob_realize(VirtIOGPUGL *gl, Error **errp)
     gl->blobs = g_new0(VirtIOGPUBlobs, 1);
     virtio_gpu_blob_mappings_init(&gl->blobs->mappings, VIRTIO_GPU(gl),
                                   on_lost);
+    gl->blobs->pending.g = VIRTIO_GPU(gl);
+    gl->blobs->pending.mappings = &gl->blobs->mappings;
     virtio_gpu_blob_vcpus_init(&gl->blobs->vcpus, &gl->blobs->mappings);
     virtio_gpu_blob_names_open(&gl->blobs->names);
     if (!open_window(gl, errp)) {

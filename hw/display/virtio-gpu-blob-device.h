@@ -19,6 +19,7 @@
 #include "virtio-gpu-blob-buffer.h"
 #include "virtio-gpu-blob-host.h"
 #include "virtio-gpu-blob-mapping.h"
+#include "virtio-gpu-blob-pending.h"
 #include "virtio-gpu-blob-report.h"
 #include "virtio-gpu-blob-vcpu.h"
 
@@ -27,6 +28,7 @@
  * @host: what the host does with a guest's cache type
  * @names: how exporters' names are read
  * @mappings: what is mapped
+ * @pending: which commands wait for the end of the guest's kick
  * @vcpus: who looks at it, under KVM
  * @refusals: what was not
  * @log: keeps the guest from filling the log
@@ -35,6 +37,7 @@ typedef struct VirtIOGPUBlobs {
     VirtIOGPUBlobHost host;
     VirtIOGPUBlobNames names;
     VirtIOGPUBlobMappings mappings;
+    VirtIOGPUBlobPending pending;
     VirtIOGPUBlobVCPUs vcpus;
     VirtIOGPUBlobRefusals refusals;
     VirtIOGPUBlobLog log;

@@ -16,16 +16,26 @@
  * Place
  */
 
-static VirtIOGPUBlobPlace place_for(const VirtIOGPUBlobMappings *mappings,
-                                    uint64_t offset, uint64_t size)
+VirtIOGPUBlobPlace
+virtio_gpu_blob_mappings_place(const VirtIOGPUBlobMappings *mappings,
+                               uint64_t offset, uint64_t size)
 {
     return virtio_gpu_blob_place(offset, ROUND_UP(size, mappings->page_size));
+}
+
+static gint by_offset(gconstpointer a, gconstpointer b)
+{
+    const VirtIOGPUBlobPlace *const *p = a, *const *q = b;
+
+    return virtio_gpu_blob_place_offset(*p) < virtio_gpu_blob_place_offset(*q)
+           ? -1 : 1;
 }
 
 bool virtio_gpu_blob_mappings_are_at(VirtIOGPUBlobMappings *mappings,
                                      uint64_t offset, uint64_t size)
 {
-    VirtIOGPUBlobPlace place = place_for(mappings, offset, size);
+    VirtIOGPUBlobPlace place = virtio_gpu_blob_mappings_place(mappings, offset,
+                                                              size);
 
     return mappings->window &&
            (virtio_gpu_blob_window_is_taken(mappings->window, &place) ||
@@ -106,7 +116,8 @@ virtio_gpu_blob_mapping_place(VirtIOGPUBlobMappings *mappings,
     VirtIOGPUBlobReason reason;
 
     m->mappings = mappings;
-    m->place = place_for(mappings, offset, res->base.blob_size);
+    m->place = virtio_gpu_blob_mappings_place(mappings, offset,
+                                              res->base.blob_size);
     reason = place_buffer(m, buf, res);
     if (reason) {
         return reason;
@@ -303,16 +314,109 @@ static void returned(void *opaque)
 }
 
 /*
- * All of them
+ * End with others
  */
 
-static gint by_offset(gconstpointer a, gconstpointer b)
+bool virtio_gpu_blob_mapping_wait(VirtIOGPUBlobMapping *m)
 {
-    const VirtIOGPUBlobPlace *const *p = a, *const *q = b;
-
-    return virtio_gpu_blob_place_offset(*p) < virtio_gpu_blob_place_offset(*q)
-           ? -1 : 1;
+    if (m->state != VIRTIO_GPU_BLOB_SHOWN || m->region) {
+        return false;
+    }
+    m->state = VIRTIO_GPU_BLOB_ENDING;
+    return true;
 }
+
+static void end_now(VirtIOGPUBlobMapping *m)
+{
+    unrecord(m);
+    gone(virtio_gpu_virgl_find_resource(VIRTIO_GPU(m->mappings->g),
+                                        m->resource_id));
+}
+
+static void end_one(VirtIOGPUBlobMapping *m)
+{
+    if (virtio_gpu_blob_window_unmap(m->mappings->window, &m->place, false)) {
+        end_now(m);
+    } else {
+        m->state = VIRTIO_GPU_BLOB_SHOWN;
+    }
+}
+
+/* If they cannot go as one, then one by one */
+static void end_run(VirtIOGPUBlobWindow *w, VirtIOGPUBlobPlace **places,
+                    unsigned n)
+{
+    bool all = n > 1 && virtio_gpu_blob_window_unmap_run(w, places, n);
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        if (all) {
+            end_now(mapping_of(places[i]));
+        } else {
+            end_one(mapping_of(places[i]));
+        }
+    }
+}
+
+void virtio_gpu_blob_mappings_end_all(VirtIOGPUBlobMappings *mappings,
+                                      VirtIOGPUBlobPlace **places, unsigned n)
+{
+    unsigned i, run;
+
+    tell_losses(mappings);
+    qsort(places, n, sizeof(*places), by_offset);
+    for (i = 0; i < n; i += run) {
+        run = virtio_gpu_blob_window_run(mappings->window, places + i, n - i);
+        end_run(mappings->window, places + i, run);
+    }
+}
+
+/*
+ * Replace
+ */
+
+static bool replace_fd(VirtIOGPUBlobMapping *old, VirtIOGPUBlobMapping *m,
+                       const VirtIOGPUBlobBuffer *buf)
+{
+    switch (buf->facts.backing) {
+    case VIRTIO_GPU_BLOB_BACKING_DMABUF:
+    case VIRTIO_GPU_BLOB_BACKING_SHM:
+        return virtio_gpu_blob_window_replace(
+            m->mappings->window, buf->fd,
+            buf->facts.backing == VIRTIO_GPU_BLOB_BACKING_SHM,
+            &old->place, &m->place);
+    default:
+        return false;
+    }
+}
+
+bool virtio_gpu_blob_mapping_replace(struct virtio_gpu_virgl_resource *old,
+                                     struct virtio_gpu_virgl_resource *res,
+                                     const VirtIOGPUBlobBuffer *buf,
+                                     const VirtIOGPUBlobVerdict *verdict)
+{
+    VirtIOGPUBlobMappings *mappings = old->blob.mapping->mappings;
+    g_autofree VirtIOGPUBlobMapping *m = g_new0(VirtIOGPUBlobMapping, 1);
+
+    tell_losses(mappings);
+    m->mappings = mappings;
+    m->place = virtio_gpu_blob_place(
+        virtio_gpu_blob_place_offset(&old->blob.mapping->place),
+        virtio_gpu_blob_place_len(&old->blob.mapping->place));
+    if (!replace_fd(old->blob.mapping, m, buf)) {
+        return false;
+    }
+    unrecord(old->blob.mapping);
+    gone(old);
+    describe(m, res, &buf->facts, verdict);
+    record(m);
+    res->blob.mapping = g_steal_pointer(&m);
+    return true;
+}
+
+/*
+ * All of them
+ */
 
 /* Those in the window and those with regions, as the guest finds them */
 static GPtrArray *places_in_order(const VirtIOGPUBlobMappings *mappings)

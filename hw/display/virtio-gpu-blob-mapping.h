@@ -20,6 +20,8 @@
 /**
  * VirtIOGPUBlobState - how far a mapping's life has come
  * @SHOWN: the guest sees it
+ * @ENDING: as SHOWN, and the command that ends it waits for the end of the
+ *          guest's kick (virtio-gpu-blob-pending.h)
  * @LEAVING: the guest does not, but somebody refers to the renderer's memory;
  *           the command that ends it waits
  * @RETURNED: nobody does; the command that ends it is processed again
@@ -30,6 +32,11 @@
  *
  *   state     what happens               next      who
  *   (none)    place()                    SHOWN     MAP_BLOB
+ *   SHOWN     wait()                     ENDING    UNMAP_BLOB
+ *   ENDING    end_all()                  (gone)    what comes next in the kick,
+ *                                                  or its end
+ *   ENDING    end_all(), no memory       SHOWN     the same
+ *   ENDING    replace()                  (gone)    MAP_BLOB
  *   SHOWN     end()                      (gone)    UNMAP_BLOB, RESOURCE_UNREF
  *   SHOWN     end(), renderer's memory   LEAVING   the same
  *   SHOWN     end(), no memory for it    SHOWN     the same
@@ -42,6 +49,7 @@
  */
 typedef enum VirtIOGPUBlobState {
     VIRTIO_GPU_BLOB_SHOWN,
+    VIRTIO_GPU_BLOB_ENDING,
     VIRTIO_GPU_BLOB_LEAVING,
     VIRTIO_GPU_BLOB_RETURNED,
     VIRTIO_GPU_BLOB_ORPHANED,
@@ -211,6 +219,18 @@ void virtio_gpu_blob_mappings_look(VirtIOGPUBlobMappings *mappings,
                                    unsigned n);
 
 /**
+ * virtio_gpu_blob_mappings_place() - what a blob would take
+ * @mappings: the device's
+ * @offset: bytes from the window's start
+ * @size: the blob's, in bytes
+ *
+ * Returns: whole pages, by value; nonsense for an offset or a size that is
+ */
+VirtIOGPUBlobPlace
+virtio_gpu_blob_mappings_place(const VirtIOGPUBlobMappings *mappings,
+                               uint64_t offset, uint64_t size);
+
+/**
  * virtio_gpu_blob_mappings_are_at() - would a blob cover another?
  * @mappings: the device's
  * @offset: bytes from the window's start, page aligned
@@ -236,6 +256,43 @@ virtio_gpu_blob_mapping_place(VirtIOGPUBlobMappings *mappings,
                               struct virtio_gpu_virgl_resource *res,
                               uint64_t offset, const VirtIOGPUBlobBuffer *buf,
                               const VirtIOGPUBlobVerdict *verdict);
+
+/**
+ * virtio_gpu_blob_mapping_wait() - let a mapping end with others
+ * @m: any
+ *
+ * The guest sees it until then; nothing of it has been given back.
+ *
+ * Returns: true if it is ENDING from now on; false if it must end by itself:
+ * what is lent by the renderer, and what has an end of its own already
+ */
+bool virtio_gpu_blob_mapping_wait(VirtIOGPUBlobMapping *m);
+
+/**
+ * virtio_gpu_blob_mappings_end_all() - end those that wait for it
+ * @mappings: the device's
+ * @places: those mappings'; sorted by this
+ * @n: how many
+ *
+ * Neighbours go as one.  Afterwards a mapping is gone from its resource, or
+ * shown as before it waited, if the kernel has no memory.
+ */
+void virtio_gpu_blob_mappings_end_all(VirtIOGPUBlobMappings *mappings,
+                                      VirtIOGPUBlobPlace **places, unsigned n);
+
+/**
+ * virtio_gpu_blob_mapping_replace() - map a resource in place of another
+ * @old: the other resource, whose mapping is ENDING; gone if true is returned
+ * @res: the resource, not mapped, with the same place
+ * @buf: its buffer
+ * @verdict: a map type was granted
+ *
+ * Returns: false, with nothing changed, if @old must end before
+ */
+bool virtio_gpu_blob_mapping_replace(struct virtio_gpu_virgl_resource *old,
+                                     struct virtio_gpu_virgl_resource *res,
+                                     const VirtIOGPUBlobBuffer *buf,
+                                     const VirtIOGPUBlobVerdict *verdict);
 
 /**
  * virtio_gpu_blob_mapping_end() - end a resource's mapping

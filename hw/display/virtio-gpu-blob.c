@@ -22,6 +22,7 @@ typedef struct MapRequest {
     VirtIOGPU *g;
     VirtIOGPUBlobs *blobs;
     struct virtio_gpu_virgl_resource *res;
+    struct virtio_gpu_virgl_resource *old; /* whose place it takes, or NULL */
     VirtIOGPUBlobBuffer buf;
     VirtIOGPUBlobSubject subject;
     VirtIOGPUBlobVerdict verdict;
@@ -63,6 +64,22 @@ static VirtIOGPUBlobReason find(MapRequest *req)
     return VIRTIO_GPU_BLOB_OK;
 }
 
+/* Unmappings that wait come before, unless this takes the place of one. */
+static VirtIOGPUBlobReason settle(MapRequest *req)
+{
+    VirtIOGPUBlobPending *pending = &req->blobs->pending;
+    VirtIOGPUBlobPlace place =
+        virtio_gpu_blob_mappings_place(&req->blobs->mappings,
+                                       req->subject.offset, req->subject.size);
+
+    req->old = virtio_gpu_blob_pending_at(pending, req->res, &place);
+    if (req->old) {
+        return VIRTIO_GPU_BLOB_OK;
+    }
+    virtio_gpu_blob_pending_settle(pending);
+    return find(req);
+}
+
 static VirtIOGPUBlobReason check(MapRequest *req)
 {
     VirtIOGPUBlobMappings *mappings = &req->blobs->mappings;
@@ -76,8 +93,9 @@ static VirtIOGPUBlobReason check(MapRequest *req)
     };
     VirtIOGPUBlobReason reason = virtio_gpu_blob_check_request(&request);
 
-    if (!reason && virtio_gpu_blob_mappings_are_at(mappings, request.offset,
-                                                   request.size)) {
+    if (!reason && !req->old &&
+        virtio_gpu_blob_mappings_are_at(mappings, request.offset,
+                                        request.size)) {
         reason = VIRTIO_GPU_BLOB_OVERLAP;
     }
     return reason;
@@ -129,8 +147,30 @@ static VirtIOGPUBlobReason decide(MapRequest *req)
     return req->verdict.reason;
 }
 
+/* If it cannot, what is there goes as at the end of the kick. */
+static VirtIOGPUBlobReason replace(MapRequest *req)
+{
+    VirtIOGPUBlobPending *pending = &req->blobs->pending;
+
+    if (virtio_gpu_blob_mapping_replace(req->old, req->res, &req->buf,
+                                        &req->verdict)) {
+        virtio_gpu_blob_pending_replaced(pending, req->old);
+        return VIRTIO_GPU_BLOB_OK;
+    }
+    virtio_gpu_blob_pending_settle(pending);
+    req->old = NULL;
+    return check(req);
+}
+
 static VirtIOGPUBlobReason place(MapRequest *req)
 {
+    if (req->old) {
+        VirtIOGPUBlobReason reason = replace(req);
+
+        if (reason || req->res->blob.mapping) {
+            return reason;
+        }
+    }
     return virtio_gpu_blob_mapping_place(&req->blobs->mappings, req->res,
                                          req->subject.offset, &req->buf,
                                          &req->verdict);
@@ -159,6 +199,9 @@ static VirtIOGPUBlobReason map(MapRequest *req,
 
     if (!reason) {
         reason = find(req);
+    }
+    if (!reason) {
+        reason = settle(req);
     }
     if (!reason) {
         reason = check(req);
@@ -208,6 +251,51 @@ void virtio_gpu_blob_cmd_map(VirtIOGPU *g, struct virtio_gpu_ctrl_command *cmd)
 /*
  * Unmap
  */
+
+/* UNMAP_BLOB and RESOURCE_UNREF look the same */
+static struct virtio_gpu_virgl_resource *
+resource_of(VirtIOGPU *g, const struct virtio_gpu_ctrl_command *cmd)
+{
+    struct virtio_gpu_resource_unmap_blob ublob;
+
+    if (iov_to_buf(cmd->elem.out_sg, cmd->elem.out_num, 0,
+                   &ublob, sizeof(ublob)) != sizeof(ublob)) {
+        return NULL;
+    }
+    virtio_gpu_unmap_blob_bswap(&ublob);
+    return virtio_gpu_virgl_find_resource(g, ublob.resource_id);
+}
+
+static bool hold(VirtIOGPU *g, struct virtio_gpu_ctrl_command *cmd)
+{
+    struct virtio_gpu_virgl_resource *res = resource_of(g, cmd);
+
+    cmd->held = res &&
+        virtio_gpu_blob_pending_hold(&VIRTIO_GPU_GL(g)->blobs->pending, cmd,
+                                     res);
+    return cmd->held;
+}
+
+/*
+ * A guest that gives up a buffer detaches it from its context, unmaps it and
+ * lets go of it, and does the same with the next.
+ */
+bool virtio_gpu_blob_hold(VirtIOGPU *g, struct virtio_gpu_ctrl_command *cmd)
+{
+    switch (cmd->cmd_hdr.type) {
+    case VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB:
+    case VIRTIO_GPU_CMD_RESOURCE_UNREF:
+        if (hold(g, cmd)) {
+            return true;
+        }
+        break;
+    case VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB:
+    case VIRTIO_GPU_CMD_CTX_DETACH_RESOURCE:
+        return false;
+    }
+    virtio_gpu_blob_pending_settle(&VIRTIO_GPU_GL(g)->blobs->pending);
+    return false;
+}
 
 uint32_t virtio_gpu_blob_unmap(struct virtio_gpu_virgl_resource *res,
                                bool *suspended)

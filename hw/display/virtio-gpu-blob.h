@@ -35,6 +35,18 @@ void virtio_gpu_blob_cmd_unmap(VirtIOGPU *g,
                                bool *suspended);
 
 /**
+ * virtio_gpu_blob_hold() - before a command of any kind is carried out
+ * @g: the device
+ * @cmd: the command, its header read
+ *
+ * Commands that wait are settled, unless this one may join them.
+ *
+ * Returns: true if it waits, too: it is answered, and freed, by
+ * the end of the kick at the latest, and has left the queue by then
+ */
+bool virtio_gpu_blob_hold(VirtIOGPU *g, struct virtio_gpu_ctrl_command *cmd);
+
+/**
  * virtio_gpu_blob_unmap() - end a resource's mapping, if it has one
  * @res: the resource
  * @suspended: set to true when this must be called again later, because
@@ -55,6 +67,12 @@ uint32_t virtio_gpu_blob_unmap(struct virtio_gpu_virgl_resource *res,
 bool virtio_gpu_blob_abandon(struct virtio_gpu_virgl_resource *res);
 
 #else /* an older virglrenderer maps no blobs */
+
+static inline bool virtio_gpu_blob_hold(VirtIOGPU *g,
+                                        struct virtio_gpu_ctrl_command *cmd)
+{
+    return false;
+}
 
 static inline bool
 virtio_gpu_blob_abandon(struct virtio_gpu_virgl_resource *res)

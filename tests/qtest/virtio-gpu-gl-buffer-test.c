@@ -166,6 +166,7 @@ static void test_no_fd_to_keep(void)
         .hostmem = WINDOW, .kvm = SCRIPTED_KVM_PLAIN,
     });
     struct rlimit old;
+    unsigned unmap, map;
 
     gpu_create(gpu, 1, BUFFER, GPU_PAGE);
     old = leave_fds(gpu, 1);
@@ -173,7 +174,19 @@ static void test_no_fd_to_keep(void)
     restore_fds(gpu, &old);
     g_assert_cmpuint(gpu_refused(gpu, "no-file-descriptor"), ==, 1);
     g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
+
+    /* Who comes in another's place has to wait for the other's handle. */
+    gpu_create(gpu, 2, BUFFER, GPU_PAGE);
+    old = leave_fds(gpu, 1);
+    unmap = gpu_put_unmap(gpu, 1);
+    map = gpu_put_map(gpu, 2, 0);
+    gpu_kick(gpu);
+    g_assert_cmphex(gpu_answer(gpu, unmap), ==, OK);
+    g_assert_cmphex(gpu_answer(gpu, map), ==, GRANTED);
+    restore_fds(gpu, &old);
+    g_assert_cmphex(gpu_read(gpu, 0), ==, scripted_stamp(2, 0));
     gpu_unref(gpu, 1);
+    gpu_unref(gpu, 2);
     gpu_finish(gpu);
 }
 

@@ -87,6 +87,7 @@ static Answer model_unmap(Model *m, const Op *op)
     }
     if (b->mapped) {
         set_owner(m, b, 0);
+        m->left = b->first * GPU_PAGE;
     }
     b->mapped = false;
     b->exists = op->kind == UNMAP;
@@ -103,6 +104,13 @@ bool soak_model_vanish(Model *m, uint32_t id)
     }
     b->vanished = true;
     return true;
+}
+
+void soak_model_complete(const Model *m, Op *op)
+{
+    if (op->instead) {
+        op->offset = m->left;
+    }
 }
 
 Answer soak_model_run(Model *m, const Op *op)

@@ -109,6 +109,7 @@ Op soak_any_op(GRand *rand)
         .fenced = once_in(rand, 6),
         .size = any_size(rand),
         .offset = any_offset(rand),
+        .instead = once_in(rand, 3),
         .page = g_rand_int_range(rand, 0, SOAK_WINDOW_PAGES),
         .last = once_in(rand, SOAK_GROUP_MAX / 2),
     };

@@ -170,8 +170,11 @@ static bool run_group(GPU *gpu, Model *m, const Op *ops, unsigned n)
     bool good = true;
 
     for (i = 0; i < n; i++) {
-        slots[i] = put_op(gpu, &ops[i]);
-        wanted[i] = soak_model_run(m, &ops[i]);
+        Op op = ops[i];
+
+        soak_model_complete(m, &op);
+        slots[i] = put_op(gpu, &op);
+        wanted[i] = soak_model_run(m, &op);
     }
     gpu_kick(gpu);
     for (i = 0; i < n; i++) {

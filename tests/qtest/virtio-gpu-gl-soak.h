@@ -36,6 +36,7 @@ typedef struct Op {
     bool fenced;
     uint64_t size;
     uint64_t offset;
+    bool instead;  /* map where a blob was unmapped last, not at @offset */
     unsigned len;  /* of what is too short */
     unsigned page; /* of the window, to be looked at afterwards */
     bool last;     /* of a group that goes with one kick */
@@ -65,6 +66,7 @@ typedef struct Blob {
 typedef struct Model {
     Blob blobs[SOAK_IDS + 1];
     uint32_t owner[SOAK_WINDOW_PAGES]; /* 0: a hole */
+    uint64_t left; /* where a blob was unmapped last */
     bool wrong;
 } Model;
 
@@ -81,6 +83,9 @@ void soak_print_op(const Op *op);
 
 /* The buffer of @id goes; false if it is not one that may */
 bool soak_model_vanish(Model *m, uint32_t id);
+
+/* Chooses what @op leaves to what has been done */
+void soak_model_complete(const Model *m, Op *op);
 
 /* What a guest must get for @op; the model goes on from there */
 Answer soak_model_run(Model *m, const Op *op);

@@ -220,6 +220,7 @@ struct scripted_shared {
     uint64_t maps;
     uint64_t unmaps;
     uint64_t fixed;         /* buffers mapped at an address of the caller's */
+    uint64_t holes;         /* anything else, that can be read */
     uint64_t faults;        /* misuse: see the log on stderr */
     uint64_t resets;
     uint64_t fences;

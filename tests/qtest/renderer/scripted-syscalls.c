@@ -518,6 +518,7 @@ static void *do_mmap(void *addr, size_t len, int prot, int flags, int fd,
     if (f) {
         return map_buffer(f, addr, len, prot, flags, fd, offset);
     }
+    scripted_shared()->holes += (flags & MAP_FIXED) && prot;
     /* The real one would leave a gap, whatever kernel it shall be. */
     if (is_socket(fd)) {
         return fail_map(addr, len, flags, false, ENODEV);
