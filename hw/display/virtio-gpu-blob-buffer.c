@@ -158,7 +158,7 @@ void virtio_gpu_blob_buffer_open(VirtIOGPUBlobBuffer *buf,
 }
 
 bool virtio_gpu_blob_buffer_read_exporter(VirtIOGPUBlobBuffer *buf,
-                                          const VirtIOGPUBlobNames *names)
+                                          VirtIOGPUBlobNames *names)
 {
     return buf->facts.backing != VIRTIO_GPU_BLOB_BACKING_DMABUF ||
            virtio_gpu_blob_exporter_name(names, buf->fd, buf->exporter,

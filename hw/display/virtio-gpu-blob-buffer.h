@@ -47,12 +47,12 @@ void virtio_gpu_blob_buffer_open(VirtIOGPUBlobBuffer *buf,
 /**
  * virtio_gpu_blob_buffer_read_exporter() - read the exporter's name
  * @buf: an open buffer; @exporter stays empty where there is none
- * @names: the device's
+ * @names: the device's; follow with virtio_gpu_blob_names_rest()
  *
  * Returns: false if the limit on file descriptors is below @names->fd by now
  */
 bool virtio_gpu_blob_buffer_read_exporter(VirtIOGPUBlobBuffer *buf,
-                                          const VirtIOGPUBlobNames *names);
+                                          VirtIOGPUBlobNames *names);
 
 /**
  * virtio_gpu_blob_buffer_close() - let go of a buffer

@@ -132,6 +132,7 @@ static void end_kick(VirtIOGPU *g)
     VirtIOGPUBlobs *blobs = VIRTIO_GPU_GL(g)->blobs;
 
     virtio_gpu_blob_pending_settle(&blobs->pending);
+    virtio_gpu_blob_names_rest(&blobs->names);
 }
 
 void virtio_gpu_blob_class_init(ObjectClass *oc)
@@ -164,6 +165,7 @@ static void read_exporter(VirtIOGPUBlobs *blobs, VirtIOGPUBlobMapping *m)
     virtio_gpu_blob_buffer_open(&buf, &blobs->host, m->resource_id,
                                 virtio_gpu_blob_place_len(&m->place));
     virtio_gpu_blob_buffer_read_exporter(&buf, &blobs->names);
+    virtio_gpu_blob_names_rest(&blobs->names);
     pstrcpy(m->exporter, sizeof(m->exporter), buf.exporter);
     virtio_gpu_blob_buffer_close(&buf);
 }

@@ -63,6 +63,7 @@ void virtio_gpu_blob_names_open(VirtIOGPUBlobNames *names)
     char path[32];
 
     names->info = -1;
+    names->busy = false;
     names->fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", names->fd);
     if (names->fd >= 0) {
@@ -80,12 +81,19 @@ void virtio_gpu_blob_names_close(VirtIOGPUBlobNames *names)
     }
 }
 
+void virtio_gpu_blob_names_rest(VirtIOGPUBlobNames *names)
+{
+    if (names->busy) {
+        dup3(names->info, names->fd, O_CLOEXEC);
+        names->busy = false;
+    }
+}
+
 /*
  * The kernel looks up what is at the fd each time the file is read from its
- * start (fs/proc/fd.c, seq_show()).  The buffer must not stay there, or it
- * would live on.
+ * start (fs/proc/fd.c, seq_show()).
  */
-bool virtio_gpu_blob_exporter_name(const VirtIOGPUBlobNames *names, int fd,
+bool virtio_gpu_blob_exporter_name(VirtIOGPUBlobNames *names, int fd,
                                    char *name, int size)
 {
     char text[FDINFO_MAX + 1];
@@ -97,8 +105,8 @@ bool virtio_gpu_blob_exporter_name(const VirtIOGPUBlobNames *names, int fd,
     if (dup3(fd, names->fd, O_CLOEXEC) < 0) {
         return false;
     }
+    names->busy = true;
     len = pread(names->info, text, FDINFO_MAX, 0);
-    dup3(names->info, names->fd, O_CLOEXEC);
     text[MAX(len, 0)] = '\0';
     find_name(text, name, size);
     return true;

@@ -16,6 +16,7 @@
  * VirtIOGPUBlobNames - how exporters' names are read
  * @fd: a file descriptor at which buffers take turns, or -1
  * @info: what the kernel tells of the file that is at @fd, or -1
+ * @busy: a buffer is at @fd, and lives for as long
  *
  * Opening and closing a file of /proc costs several times what reading it
  * does, so one is held open, and the buffers come to it.
@@ -23,6 +24,7 @@
 typedef struct VirtIOGPUBlobNames {
     int fd;
     int info;
+    bool busy;
 } VirtIOGPUBlobNames;
 
 /**
@@ -48,8 +50,17 @@ void virtio_gpu_blob_names_open(VirtIOGPUBlobNames *names);
 void virtio_gpu_blob_names_close(VirtIOGPUBlobNames *names);
 
 /**
+ * virtio_gpu_blob_names_rest() - let go of the last buffer
+ * @names: open
+ *
+ * Once all that was to be read has been: the next buffer takes the last one's
+ * turn by itself.
+ */
+void virtio_gpu_blob_names_rest(VirtIOGPUBlobNames *names);
+
+/**
  * virtio_gpu_blob_exporter_name() - read an exporter's name
- * @names: open; one thread at a time
+ * @names: open; one thread at a time; follow with virtio_gpu_blob_names_rest()
  * @fd: a dma-buf
  * @name: where it goes; left as it is if there is none
  * @size: bytes there
@@ -60,7 +71,7 @@ void virtio_gpu_blob_names_close(VirtIOGPUBlobNames *names);
  *
  * Returns: false if the limit on file descriptors is below @names->fd by now
  */
-bool virtio_gpu_blob_exporter_name(const VirtIOGPUBlobNames *names, int fd,
+bool virtio_gpu_blob_exporter_name(VirtIOGPUBlobNames *names, int fd,
                                    char *name, int size);
 
 #endif /* HW_DISPLAY_VIRTIO_GPU_BLOB_EXPORTER_H */
