@@ -77,7 +77,7 @@ for ((round = 1; round <= rounds; round++)); do
     say "the floor and ours, round $round of $rounds"
     for live in 0 256 1024 30000; do
         bench ours floor "$live" 25
-        bench ours ours "$live" 25 answers no-query name shm
+        bench ours ours "$live" 25 answers no-query name shm answers-next shm-next
     done
     live=${stock_after[$round]:-}
     if [ -n "$live" ]; then
@@ -126,6 +126,9 @@ table()
         }
         $4 == "map+unmap used" {
             printf "%-8s %7d  %-9s %25.1f %14.1f\n", $1, $2, "", us[$1, $2, $3, "map+unmap"], $5
+        }
+        $4 == "exchange used" {
+            printf "%-8s %7d  %-9s %25.1f %14.1f\n", $1, $2, "in place", us[$1, $2, $3, "exchange"], $5
         }
         $4 == "life" { printf "%-8s %7d  %-9s %25.1f\n", $1, $2, "(guest)", $5 }
         $4 == "empty" { printf "%-8s %7d  %-9s %25.1f\n", $1, $2, "(empty)", $5 }
@@ -200,7 +203,14 @@ fi
 limit 'map and unmap, us, shared memory' "$shm0" '<=' 10
 limit 'map and unmap, the exporter answers, times the floor' \
     "$(ratio "$ours0" "$(floor answers)")" '<=' 1.2
-limit 'the first with 30,000 live, times as much' "$(ratio "$(both ours 30000 answers)" "$ours0")" '<=' 1.2
+limit 'neighbours, shared memory, times the floor' \
+    "$(ratio "$(both ours 0 shm-next)" "$(floor shm)")" '<=' 1
+limit 'one in place of another, shared memory, times the floor' \
+    "$(ratio "$(median ours 0 shm-next exchange)" "$(floor shm)")" '<=' 1
+limit 'one in place of another, the exporter answers, times the floor' \
+    "$(ratio "$(median ours 0 answers-next exchange)" "$(floor answers)")" '<=' 1
+limit 'the exporter answers, 30,000 live, times as much as with none' \
+    "$(ratio "$(both ours 30000 answers)" "$ours0")" '<=' 1.2
 limit 'map and unmap, us, the exporter has a name only' "$(both ours 0 name)" '<=' 25
 limit 'what the query adds, us' \
     "$(sum "$(median ours 0 answers map)" "-$(median ours 0 no-query map)")" '<=' 3

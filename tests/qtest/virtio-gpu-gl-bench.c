@@ -26,13 +26,17 @@ typedef struct Case {
     const char *name;
     uint64_t blob_id;
     bool mute;
+    bool apart;
 } Case;
 
 static const Case cases[] = {
-    { "answers", BUFFER },
-    { "no-query", BUFFER, true },
-    { "name", SCRIPTED_DMABUF | SCRIPTED_EXP_UDMABUF | SCRIPTED_WORD_WC },
-    { "shm", SCRIPTED_SHM | SCRIPTED_WORD_CACHED },
+    { "answers", BUFFER, .apart = true },
+    { "no-query", BUFFER, .mute = true, .apart = true },
+    { "name", SCRIPTED_DMABUF | SCRIPTED_EXP_UDMABUF | SCRIPTED_WORD_WC,
+      .apart = true },
+    { "shm", SCRIPTED_SHM | SCRIPTED_WORD_CACHED, .apart = true },
+    { "answers-next", BUFFER },
+    { "shm-next", SCRIPTED_SHM | SCRIPTED_WORD_CACHED },
 };
 
 /* Of a command, on the clock and of QEMU's processor time */
@@ -130,9 +134,32 @@ static Cost run_batch(GPU *gpu, GPUBatch put, uint32_t first)
  */
 
 /* Behind all others, with a hole between any two */
-static unsigned put_map(GPU *gpu, uint32_t id)
+static unsigned put_map_apart(GPU *gpu, uint32_t id)
 {
     return gpu_put_map(gpu, id, (32000ull + (id - FIRST) * 2) * GPU_PAGE);
+}
+
+/* The same, as neighbours */
+static unsigned put_map_next(GPU *gpu, uint32_t id)
+{
+    return gpu_put_map(gpu, id, (32000ull + id - FIRST) * GPU_PAGE);
+}
+
+/* One goes, and in the same kick another takes its place. */
+static unsigned put_exchange(GPU *gpu, uint32_t i)
+{
+    uint32_t id = FIRST + i / 2 + (i % 2 ? GPU_BATCH / 2 : 0);
+
+    return i % 2 ? gpu_put_map(gpu, id, (32000ull + i / 2) * GPU_PAGE)
+                 : gpu_put_unmap(gpu, id);
+}
+
+static unsigned put_exchange_back(GPU *gpu, uint32_t i)
+{
+    uint32_t id = FIRST + i / 2 + (i % 2 ? 0 : GPU_BATCH / 2);
+
+    return i % 2 ? gpu_put_map(gpu, id, (32000ull + i / 2) * GPU_PAGE)
+                 : gpu_put_unmap(gpu, id);
 }
 
 /* The renderer is told, and does nothing. */
@@ -162,6 +189,7 @@ static void run_case(GPU *gpu, const char *name, unsigned live,
                      unsigned repetitions, const Case *c)
 {
     g_autofree Series *map = g_new0(Series, 1), *unmap = g_new0(Series, 1);
+    GPUBatch put_map = c->apart ? put_map_apart : put_map_next;
     unsigned i;
 
     for (i = 0; i < GPU_BATCH; i++) {
@@ -178,6 +206,32 @@ static void run_case(GPU *gpu, const char *name, unsigned live,
     run_batch(gpu, gpu_put_unref, FIRST);
     print(name, live, c->name, "map", map);
     print(name, live, c->name, "unmap", unmap);
+}
+
+/* Two commands for each blob */
+static Cost of_both(Cost cost)
+{
+    return (Cost) { .us = cost.us * 2, .used = cost.used * 2 };
+}
+
+static void run_exchange(GPU *gpu, const char *name, unsigned live,
+                         unsigned repetitions, const Case *c)
+{
+    g_autofree Series *s = g_new0(Series, 1);
+    unsigned i;
+
+    for (i = 0; i < GPU_BATCH; i++) {
+        gpu_take(gpu, gpu_put_create(gpu, FIRST + i, c->blob_id, GPU_PAGE));
+    }
+    for (i = 0; i < GPU_BATCH / 2; i++) {
+        gpu_take(gpu, put_map_next(gpu, FIRST + i));
+    }
+    for (i = 0; i < repetitions; i++) {
+        add(s, of_both(run_batch(gpu, i % 2 ? put_exchange_back
+                                            : put_exchange, 0)));
+    }
+    run_batch(gpu, gpu_put_unref, FIRST);
+    print(name, live, c->name, "exchange", s);
 }
 
 static void run_empty(GPU *gpu, const char *name, unsigned live,
@@ -325,6 +379,9 @@ int main(int argc, char **argv)
     run_empty(gpu, argv[1], live, repetitions);
     for (i = 4; i < argc; i++) {
         run_case(gpu, argv[1], live, repetitions, find_case(argv[i]));
+        if (!find_case(argv[i])->apart) {
+            run_exchange(gpu, argv[1], live, repetitions, find_case(argv[i]));
+        }
     }
     gpu_stop(gpu);
     return 0;
