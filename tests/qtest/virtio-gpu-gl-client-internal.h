@@ -44,7 +44,10 @@ struct GPU {
     uint64_t window;
     uint64_t window_length;
 
+    uint64_t features;   /* as in GPUConfig */
+    unsigned queue_size; /* the same */
     unsigned size; /* of the control queue */
+    uint16_t cursor_idx;
     uint16_t avail_idx;
     uint16_t used_idx;
     bool busy[SLOTS_MAX];

@@ -90,6 +90,12 @@ void gpu_toggle_memory(GPU *gpu)
     config_writel(gpu, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 }
 
+void gpu_toggle_master(GPU *gpu)
+{
+    config_writel(gpu, PCI_COMMAND, PCI_COMMAND_MEMORY);
+    config_writel(gpu, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+}
+
 /* A 64-bit register, half by half: memory is decoded all the time. */
 void gpu_move_window(GPU *gpu)
 {

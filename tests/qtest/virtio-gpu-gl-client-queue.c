@@ -43,13 +43,14 @@ static void set_address(GPU *gpu, unsigned reg, uint64_t addr)
     qtest_writel(gpu->qts, gpu->common + reg + 4, addr >> 32);
 }
 
-static unsigned setup_queue(GPU *gpu, unsigned index, uint64_t base)
+static unsigned setup_queue(GPU *gpu, unsigned index, uint64_t base,
+                            unsigned size)
 {
-    unsigned size;
-
     qtest_writew(gpu->qts, gpu->common + VIRTIO_PCI_COMMON_Q_SELECT, index);
-    size = qtest_readw(gpu->qts, gpu->common + VIRTIO_PCI_COMMON_Q_SIZE);
-    size = MIN(size, SLOTS_MAX);
+    if (!size) {
+        size = qtest_readw(gpu->qts, gpu->common + VIRTIO_PCI_COMMON_Q_SIZE);
+        size = MIN(size, SLOTS_MAX);
+    }
     memset(gpu_ram(gpu, base), 0, RING_SIZE);
     qtest_writew(gpu->qts, gpu->common + VIRTIO_PCI_COMMON_Q_SIZE, size);
     set_address(gpu, VIRTIO_PCI_COMMON_Q_DESCLO, base);
@@ -76,12 +77,14 @@ void gpu_device_open(GPU *gpu)
                  1u << VIRTIO_GPU_F_RESOURCE_BLOB |
                  1u << VIRTIO_GPU_F_CONTEXT_INIT |
                  1u << GPU_F_BLOB_ALIGNMENT |
-                 1u << VIRTIO_RING_F_INDIRECT_DESC);
-    set_features(gpu, 1, 1u << (VIRTIO_F_VERSION_1 - 32));
+                 1u << VIRTIO_RING_F_INDIRECT_DESC | gpu->features);
+    set_features(gpu, 1, 1u << (VIRTIO_F_VERSION_1 - 32) |
+                 gpu->features >> 32);
     set_status(gpu, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
                VIRTIO_CONFIG_S_FEATURES_OK);
-    gpu->size = setup_queue(gpu, 0, RING_BASE);
-    setup_queue(gpu, 1, CURSOR_RING_BASE);
+    gpu->size = setup_queue(gpu, 0, RING_BASE, gpu->queue_size);
+    setup_queue(gpu, 1, CURSOR_RING_BASE, 0);
+    gpu->cursor_idx = 0;
     gpu_empty_queue(gpu);
     set_status(gpu, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
                VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK);
@@ -97,6 +100,38 @@ void gpu_system_reset(GPU *gpu)
     qtest_system_reset(gpu->qts);
     gpu_pci_open(gpu);
     gpu_device_open(gpu);
+}
+
+/*
+ * The cursor's queue: it has few commands, and no answers
+ */
+
+#define CURSOR_SLOTS 16
+#define CURSOR_CMD (CURSOR_RING_BASE + 12 * GPU_PAGE)
+
+static struct vring_desc make_desc(uint64_t addr, size_t len, unsigned flags)
+{
+    return (struct vring_desc) {
+        .addr = cpu_to_le64(addr),
+        .len = cpu_to_le32(len),
+        .flags = cpu_to_le16(flags),
+    };
+}
+
+void gpu_cursor(GPU *gpu, const struct virtio_gpu_update_cursor *cmd,
+                size_t len)
+{
+    struct vring_desc *desc = gpu_ram(gpu, CURSOR_RING_BASE);
+    struct vring_avail *avail = gpu_ram(gpu, CURSOR_RING_BASE + 4 * GPU_PAGE);
+    unsigned slot = gpu->cursor_idx % CURSOR_SLOTS;
+    uint64_t addr = CURSOR_CMD + slot * sizeof(*cmd);
+
+    memcpy(gpu_ram(gpu, addr), cmd, sizeof(*cmd));
+    desc[slot] = make_desc(addr, len, 0);
+    avail->ring[slot] = cpu_to_le16(slot);
+    __atomic_store_n(&avail->idx, cpu_to_le16(++gpu->cursor_idx),
+                     __ATOMIC_RELEASE);
+    qtest_writew(gpu->qts, gpu->notify + gpu->notify_multiplier, 1);
 }
 
 /*
@@ -125,10 +160,10 @@ static uint64_t slot_addr(unsigned slot)
 
 static unsigned take_slot(GPU *gpu)
 {
-    unsigned i;
+    unsigned n = MIN(gpu->size, SLOTS_MAX), i;
 
-    for (i = 0; i < gpu->size; i++) {
-        unsigned slot = gpu->next_slot++ % gpu->size;
+    for (i = 0; i < n; i++) {
+        unsigned slot = gpu->next_slot++ % n;
 
         if (!gpu->busy[slot]) {
             gpu->busy[slot] = true;
@@ -137,15 +172,6 @@ static unsigned take_slot(GPU *gpu)
         }
     }
     g_error("no free descriptor");
-}
-
-static struct vring_desc make_desc(uint64_t addr, size_t len, unsigned flags)
-{
-    return (struct vring_desc) {
-        .addr = cpu_to_le64(addr),
-        .len = cpu_to_le32(len),
-        .flags = cpu_to_le16(flags),
-    };
 }
 
 static unsigned fill_table(struct vring_desc *table, uint64_t out,
@@ -158,6 +184,9 @@ static unsigned fill_table(struct vring_desc *table, uint64_t out,
     g_assert_cmpuint(pieces, <=, PIECES_MAX);
     for (done = 0; done < cmd->out_len; done += step) {
         table[n++] = make_desc(out + done, MIN(step, cmd->out_len - done), 0);
+    }
+    if (cmd->more_len) {
+        table[n++] = make_desc(cmd->more, cmd->more_len, 0);
     }
     if (cmd->in_len) {
         table[n++] = make_desc(in, cmd->in_len, VRING_DESC_F_WRITE);
@@ -188,6 +217,17 @@ unsigned gpu_put(GPU *gpu, const GPUCmd *cmd)
     __atomic_store_n(&avail->idx, cpu_to_le16(gpu->avail_idx),
                      __ATOMIC_RELEASE);
     return slot;
+}
+
+void gpu_put_empty_table(GPU *gpu)
+{
+    struct vring_packed_desc *ring = gpu_ram(gpu, RING_BASE);
+
+    ring->addr = cpu_to_le64(slot_addr(0));
+    ring->len = 0;
+    __atomic_store_n(&ring->flags, cpu_to_le16(VRING_DESC_F_INDIRECT |
+                                               1 << VRING_PACKED_DESC_F_AVAIL),
+                     __ATOMIC_RELEASE);
 }
 
 void gpu_kick(GPU *gpu)

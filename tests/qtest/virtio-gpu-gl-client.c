@@ -179,6 +179,8 @@ static GPU *new_gpu(const GPUConfig *config)
             config->drm_folder ? config->drm_folder : "");
     gpu->shared->watch = config->watch;
     gpu->shared->kernel = config->kernel;
+    gpu->features = config->features;
+    gpu->queue_size = config->queue_size;
     return gpu;
 }
 

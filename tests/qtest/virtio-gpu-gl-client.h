@@ -66,6 +66,8 @@
  * @drm_folder: with SCRIPTED_DRM_FOLDER, in place of /sys/class/drm
  * @watch: SCRIPTED_WATCH_* while the device is realized
  * @kernel: what the host's kernel pretends to be, SCRIPTED_KERNEL_*
+ * @features: accepted beside those that all tests accept
+ * @queue_size: of the control queue, 0 for what is offered; 1024 at most
  * @vcpu: a vCPU runs, and does what gpu_vcpu_reset() says; time does not
  *        stand still then
  * @users: so many vCPUs run, and do what gpu_users_go() says; the same
@@ -86,6 +88,8 @@ typedef struct GPUConfig {
     const char *drm_folder;
     uint32_t watch;
     uint32_t kernel;
+    uint64_t features;
+    unsigned queue_size;
     bool vcpu;
     unsigned users;
 } GPUConfig;
@@ -98,12 +102,16 @@ typedef struct GPU GPU;
  * @out_len: its length, any
  * @in_len: room for the reply, any
  * @pieces: descriptors that @out is spread over, 0 for one
+ * @more: guest-physical address of what follows @out
+ * @more_len: its length, 0 for nothing
  */
 typedef struct GPUCmd {
     const void *out;
     size_t out_len;
     size_t in_len;
     unsigned pieces;
+    uint64_t more;
+    uint32_t more_len;
 } GPUCmd;
 
 /* Starts QEMU with the scripted renderer; the device is ready to use */
@@ -130,7 +138,12 @@ void *gpu_ram(GPU *gpu, uint64_t addr);
 
 /* A slot that stays the caller's until gpu_free() */
 unsigned gpu_put(GPU *gpu, const GPUCmd *cmd);
+/* In a packed ring that is new: a command that is a table of no length */
+void gpu_put_empty_table(GPU *gpu);
 void gpu_kick(GPU *gpu);
+/* One for the cursor's queue, of which the device reads @len bytes */
+void gpu_cursor(GPU *gpu, const struct virtio_gpu_update_cursor *cmd,
+                size_t len);
 bool gpu_is_done(GPU *gpu, unsigned slot);
 /* Waits, and makes the virtual clock go on; fails after ten seconds */
 void gpu_wait(GPU *gpu, unsigned slot);
@@ -199,6 +212,8 @@ bool gpu_users_agree(GPU *gpu);
 
 /* Switches the decoding of memory on the bus off and on again */
 void gpu_toggle_memory(GPU *gpu);
+/* The same for what the device does by itself */
+void gpu_toggle_master(GPU *gpu);
 /* Moves the window in the guest's memory */
 void gpu_move_window(GPU *gpu);
 

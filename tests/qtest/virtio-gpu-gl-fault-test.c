@@ -10,6 +10,7 @@
 
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
+#include "standard-headers/linux/virtio_config.h"
 #include "virtio-gpu-gl-client.h"
 
 /* The device still does what it is for. */
@@ -347,6 +348,246 @@ static void test_vcpu_reset(void)
     gpu_stop(gpu);
 }
 
+static uint32_t show(GPU *gpu, struct virtio_gpu_rect r)
+{
+    const struct virtio_gpu_set_scanout cmd = {
+        .hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_SET_SCANOUT),
+        .r = r,
+        .resource_id = cpu_to_le32(1),
+    };
+    struct virtio_gpu_ctrl_hdr reply;
+
+    return gpu_run(gpu, &cmd, sizeof(cmd), &reply, sizeof(reply));
+}
+
+/* What is shown of a texture of 64 by 64 is in it. */
+static void test_scanout(void)
+{
+    static const struct virtio_gpu_rect bad[] = {
+        { 0, 0, 65, 64 }, { 0, 0, 64, 65 }, { 1, 0, 64, 64 }, { 0, 1, 64, 64 },
+        { 0, 0, 15, 64 }, { 0, 0, 64, 15 }, { 0, 0, 0, 64 }, { 0, 0, 0, 0 },
+        { -16u, 0, 64, 64 }, { 0, -16u, 64, 64 }, { 64, 0, -64u, 64 },
+        { 0, 0, 1 << 16, 1 << 16 }, { 0, 0, INT32_MAX, INT32_MAX },
+    };
+    GPU *gpu = gpu_start_plain();
+    size_t i;
+
+    g_assert_cmphex(gpu_create_2d(gpu, 1), ==, OK);
+    for (i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_assert_cmphex(show(gpu, bad[i]), ==, BAD);
+    }
+    g_assert_cmphex(show(gpu, (struct virtio_gpu_rect) { 0, 0, 64, 64 }),
+                    ==, OK);
+    gpu_unref(gpu, 1);
+    stop(gpu);
+}
+
+typedef struct BlobScanout {
+    struct virtio_gpu_rect r;
+    uint32_t width, height, stride, offset;
+} BlobScanout;
+
+static uint32_t show_blob(GPU *gpu, const BlobScanout *s)
+{
+    const struct virtio_gpu_set_scanout_blob cmd = {
+        .hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_SET_SCANOUT_BLOB),
+        .r = s->r,
+        .resource_id = cpu_to_le32(1),
+        .width = cpu_to_le32(s->width),
+        .height = cpu_to_le32(s->height),
+        .format = cpu_to_le32(VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM),
+        .strides = { cpu_to_le32(s->stride) },
+        .offsets = { cpu_to_le32(s->offset) },
+    };
+    struct virtio_gpu_ctrl_hdr reply;
+
+    return gpu_run(gpu, &cmd, sizeof(cmd), &reply, sizeof(reply));
+}
+
+/* What is shown of a blob is in it, row by row. */
+static void test_scanout_blob(void)
+{
+    static const BlobScanout bad[] = {
+        /* more than the picture, or too little to see */
+        { { 0, 0, 65, 64 }, 64, 64, 256, 0 },
+        { { 1, 0, 64, 64 }, 64, 64, 256, 0 },
+        { { -16u, 0, 64, 64 }, 64, 64, 256, 0 },
+        { { 0, -16u, 64, 64 }, 64, 64, 256, 0 },
+        { { 0, 0, 15, 64 }, 64, 64, 256, 0 },
+        { { 0, 0, 64, 15 }, 64, 64, 256, 0 },
+        { { 0, 0, 64, 0 }, 64, 64, 256, 0 },
+        /* rows that are shorter than the picture, or have no length */
+        { { 0, 0, 64, 64 }, 64, 64, 255, 0 },
+        { { 0, 0, 64, 64 }, 64, 64, 0, 0 },
+        { { 0, 0, 1 << 20, 64 }, 1 << 20, 64, 256, 0 },
+        { { 0, 0, 16, 16 }, 1 << 30, 64, 4, 0 },
+        { { 0, 0, 16, 16 }, 64, 64, 1u << 31, 0 },
+        /* beyond the blob's end, by as much as wraps */
+        { { 0, 0, 64, 64 }, 64, 64, 256, 4 },
+        { { 0, 0, 64, 64 }, 64, 64, 256, -256u },
+        { { 0, 1 << 16, 16, 16 }, 64, 1 << 17, 1 << 16, 0 },
+        { { 4, 0, 16, 16 }, 64, 64, 256, -16u },
+    };
+    GPU *gpu = gpu_start_plain();
+    size_t i;
+
+    g_assert_cmphex(gpu_create(gpu, 1, BUFFER, 64 * 64 * 4), ==, OK);
+    for (i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_test_message("%zu", i);
+        g_assert_cmphex(show_blob(gpu, &bad[i]), ==, BAD);
+    }
+    g_assert_cmphex(show_blob(gpu, &(BlobScanout) {
+                        { 0, 0, 64, 64 }, 64, 64, 256, 0,
+                    }), ==, OK);
+    gpu_unref(gpu, 1);
+    stop(gpu);
+}
+
+static uint32_t submit(GPU *gpu, uint32_t size, size_t sent)
+{
+    g_autofree struct virtio_gpu_cmd_submit *cmd =
+        g_malloc0(sizeof(*cmd) + sent);
+    struct virtio_gpu_ctrl_hdr reply;
+
+    cmd->hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_SUBMIT_3D);
+    cmd->hdr.ctx_id = cpu_to_le32(1);
+    cmd->size = cpu_to_le32(size);
+    return gpu_run(gpu, cmd, sizeof(*cmd) + sent, &reply, sizeof(reply));
+}
+
+/* As much memory as the guest says, not as much as it sends */
+static void test_submit(void)
+{
+    GPU *gpu = gpu_start_plain();
+    uint64_t before;
+
+    g_assert_cmphex(submit(gpu, 64, 64), ==, OK);
+    before = gpu_status_kib(gpu, "VmPeak:");
+    g_assert_cmphex(submit(gpu, UINT32_MAX - 3, 64), ==, BAD);
+    g_assert_cmphex(submit(gpu, 1u << 31, 64), ==, BAD);
+    g_assert_cmphex(submit(gpu, 68, 64), ==, BAD);
+    /* More than a guest can send in the pages of one command */
+    g_assert_cmphex(submit(gpu, 4 * GPU_MIB + 4, 4 * GPU_MIB + 4), ==, BAD);
+    g_assert_cmpuint(gpu_status_kib(gpu, "VmPeak:"), <, before + 1024 * 1024);
+    stop(gpu);
+}
+
+/* Of the I/O APIC: memory that a device reaches by a copy only */
+#define NO_RAM 0xfec00000ull
+
+/* The copies that commands in flight are read from go with a reset. */
+static void test_reset_in_flight(void)
+{
+    const struct virtio_gpu_ctrl_hdr cmd = {
+        .type = cpu_to_le32(VIRTIO_GPU_CMD_CTX_DESTROY),
+        .flags = cpu_to_le32(VIRTIO_GPU_FLAG_FENCE),
+        .fence_id = cpu_to_le64(1),
+    };
+    GPU *gpu = gpu_start_plain();
+    unsigned i;
+
+    for (i = 0; i < 8; i++) {
+        gpu_shared(gpu)->hold_fences = 1;
+        gpu_put(gpu, &(GPUCmd) {
+            .out = &cmd, .out_len = sizeof(cmd), .in_len = sizeof(cmd),
+            .more = NO_RAM, .more_len = 2048,
+        });
+        gpu_kick(gpu);
+        gpu_settle(gpu);
+        g_assert_cmpuint(gpu_shared(gpu)->fences, ==, i + 1);
+        gpu_reset(gpu);
+    }
+    gpu_shared(gpu)->hold_fences = 0;
+    stop(gpu);
+}
+
+/* A packed ring whose command is a table without entries ends it, no more. */
+static void test_empty_table(void)
+{
+    GPU *gpu = gpu_start(&(GPUConfig) {
+        .hostmem = WINDOW, .props = ",packed=on",
+        .features = 1ull << VIRTIO_F_RING_PACKED,
+    });
+
+    gpu_put_empty_table(gpu);
+    gpu_kick(gpu);
+    gpu_settle(gpu);
+    gpu_reset(gpu);
+    gpu_stop(gpu);
+}
+
+static GPU *start_in_order(unsigned queue_size)
+{
+    return gpu_start(&(GPUConfig) {
+        .hostmem = WINDOW, .props = ",in_order=on",
+        .features = 1ull << VIRTIO_F_IN_ORDER, .queue_size = queue_size,
+    });
+}
+
+/* A guest may choose a longer queue than it was offered. */
+static void test_long_queue(void)
+{
+    GPU *gpu = start_in_order(1024);
+    unsigned i;
+
+    for (i = 0; i < 2048; i++) {
+        g_assert_cmphex(gpu_create(gpu, 1, BUFFER, GPU_PAGE), ==, OK);
+        g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
+    }
+    stop(gpu);
+}
+
+/* All of a queue's commands at once, in order */
+static void test_full_queue(void)
+{
+    GPU *gpu = start_in_order(64);
+    uint32_t replies[64];
+
+    gpu_batch(gpu, gpu_put_shared, 1, 64, replies);
+    g_assert_cmpuint(gpu_count(replies, 64, OK), ==, 64);
+    gpu_batch(gpu, gpu_put_unref, 1, 64, replies);
+    g_assert_cmpuint(gpu_count(replies, 64, OK), ==, 64);
+    stop(gpu);
+}
+
+/* SDL makes no cursor with a hot spot elsewhere, and says so. */
+static void test_hot_spot(void)
+{
+    const struct virtio_gpu_update_cursor cmd = {
+        .hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_UPDATE_CURSOR),
+        .hot_x = cpu_to_le32(64),
+        .hot_y = cpu_to_le32(UINT32_MAX),
+    };
+    g_autofree char *log = NULL, *text = NULL;
+    GPU *gpu;
+
+    close(g_file_open_tmp("hot-spot.XXXXXX", &log, NULL));
+    gpu = gpu_start(&(GPUConfig) { .hostmem = WINDOW, .log = log });
+    gpu_cursor(gpu, &cmd, sizeof(cmd));
+    gpu_settle(gpu);
+    stop(gpu);
+    g_assert_true(g_file_get_contents(log, &text, NULL, NULL));
+    unlink(log);
+    g_assert_null(strstr(text, "cursor"));
+}
+
+/* A context's name is as long as its field, and goes on behind it. */
+static void test_context_name(void)
+{
+    struct virtio_gpu_ctx_create cmd = {
+        .hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_CTX_CREATE),
+        .hdr.ctx_id = cpu_to_le32(1),
+        .nlen = cpu_to_le32(64),
+    };
+    struct virtio_gpu_ctrl_hdr reply;
+    GPU *gpu = gpu_start_plain();
+
+    memset(cmd.debug_name, 'x', sizeof(cmd.debug_name));
+    g_assert_cmphex(gpu_run(gpu, &cmd, sizeof(cmd), &reply, sizeof(reply)),
+                    ==, OK);
+    stop(gpu);
+}
+
 /* QEMU must end by itself, and say why. */
 static void test_hostmem(void)
 {
@@ -396,6 +637,15 @@ int main(int argc, char **argv)
         { "reset-frees", test_reset_frees },
         { "hostmem", test_hostmem },
         { "vcpu-reset", test_vcpu_reset },
+        { "scanout", test_scanout },
+        { "scanout-blob", test_scanout_blob },
+        { "submit", test_submit },
+        { "reset-in-flight", test_reset_in_flight },
+        { "empty-table", test_empty_table },
+        { "long-queue", test_long_queue },
+        { "full-queue", test_full_queue },
+        { "hot-spot", test_hot_spot },
+        { "context-name", test_context_name },
     };
 
     return gpu_run_tests(argc, argv, "fault", tests, G_N_ELEMENTS(tests));

@@ -188,16 +188,27 @@ void virgl_renderer_force_ctx_0(void)
  * What plays no part
  */
 
+/* The real one prints it. */
+static int check_name(uint32_t ctx_id, const char *name)
+{
+    if (strnlen(name, 64) == 64) {
+        scripted_shared()->faults++;
+        fprintf(stderr, "scripted renderer: context %u: a name without end\n",
+                ctx_id);
+    }
+    return 0;
+}
+
 int virgl_renderer_context_create(uint32_t ctx_id, uint32_t nlen,
                                   const char *name)
 {
-    return 0;
+    return check_name(ctx_id, name);
 }
 
 int virgl_renderer_context_create_with_flags(uint32_t ctx_id, uint32_t flags,
                                              uint32_t nlen, const char *name)
 {
-    return 0;
+    return check_name(ctx_id, name);
 }
 
 void virgl_renderer_context_destroy(uint32_t ctx_id)
