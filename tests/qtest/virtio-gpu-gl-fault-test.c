@@ -348,16 +348,23 @@ static void test_vcpu_reset(void)
     gpu_stop(gpu);
 }
 
-static uint32_t show(GPU *gpu, struct virtio_gpu_rect r)
+static uint32_t show_on(GPU *gpu, uint32_t head, uint32_t id,
+                        struct virtio_gpu_rect r)
 {
     const struct virtio_gpu_set_scanout cmd = {
         .hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_SET_SCANOUT),
         .r = r,
-        .resource_id = cpu_to_le32(1),
+        .scanout_id = cpu_to_le32(head),
+        .resource_id = cpu_to_le32(id),
     };
     struct virtio_gpu_ctrl_hdr reply;
 
     return gpu_run(gpu, &cmd, sizeof(cmd), &reply, sizeof(reply));
+}
+
+static uint32_t show(GPU *gpu, struct virtio_gpu_rect r)
+{
+    return show_on(gpu, 0, 1, r);
 }
 
 /* What is shown of a texture of 64 by 64 is in it. */
@@ -387,12 +394,14 @@ typedef struct BlobScanout {
     uint32_t width, height, stride, offset;
 } BlobScanout;
 
-static uint32_t show_blob(GPU *gpu, const BlobScanout *s)
+static uint32_t show_blob(GPU *gpu, uint32_t head, uint32_t id,
+                          const BlobScanout *s)
 {
     const struct virtio_gpu_set_scanout_blob cmd = {
         .hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_SET_SCANOUT_BLOB),
         .r = s->r,
-        .resource_id = cpu_to_le32(1),
+        .scanout_id = cpu_to_le32(head),
+        .resource_id = cpu_to_le32(id),
         .width = cpu_to_le32(s->width),
         .height = cpu_to_le32(s->height),
         .format = cpu_to_le32(VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM),
@@ -434,12 +443,53 @@ static void test_scanout_blob(void)
     g_assert_cmphex(gpu_create(gpu, 1, BUFFER, 64 * 64 * 4), ==, OK);
     for (i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_test_message("%zu", i);
-        g_assert_cmphex(show_blob(gpu, &bad[i]), ==, BAD);
+        g_assert_cmphex(show_blob(gpu, 0, 1, &bad[i]), ==, BAD);
     }
-    g_assert_cmphex(show_blob(gpu, &(BlobScanout) {
+    g_assert_cmphex(show_blob(gpu, 0, 1, &(BlobScanout) {
                         { 0, 0, 64, 64 }, 64, 64, 256, 0,
                     }), ==, OK);
     gpu_unref(gpu, 1);
+    stop(gpu);
+}
+
+static uint32_t flush(GPU *gpu, uint32_t id)
+{
+    const struct virtio_gpu_resource_flush cmd = {
+        .hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_RESOURCE_FLUSH),
+        .r = { 0, 0, 64, 64 },
+        .resource_id = cpu_to_le32(id),
+    };
+    struct virtio_gpu_ctrl_hdr reply;
+
+    return gpu_run(gpu, &cmd, sizeof(cmd), &reply, sizeof(reply));
+}
+
+/* SDL has a window and a context for a second head while something shows. */
+static void test_heads(void)
+{
+    static const struct virtio_gpu_rect all = { 0, 0, 64, 64 };
+    static const BlobScanout none = { };
+    GPU *gpu = gpu_start(&(GPUConfig) {
+        .hostmem = WINDOW, .props = ",max_outputs=3",
+    });
+    uint32_t head;
+
+    g_assert_cmphex(gpu_create_2d(gpu, 1), ==, OK);
+    for (head = 0; head < 3; head++) {
+        g_assert_cmphex(show_on(gpu, head, 1, all), ==, OK);
+        g_assert_cmphex(flush(gpu, 1), ==, OK);
+        g_assert_cmphex(show_on(gpu, head, 0, all), ==, OK);
+        g_assert_cmphex(flush(gpu, 0), ==, OK);
+    }
+    for (head = 0; head < 3; head++) {
+        g_assert_cmphex(show_on(gpu, head, 1, all), ==, OK);
+        g_assert_cmphex(show_blob(gpu, head, 0, &none), ==, OK);
+        g_assert_cmphex(flush(gpu, 0), ==, OK);
+    }
+    for (head = 0; head < 3; head++) {
+        g_assert_cmphex(show_on(gpu, head, 1, all), ==, OK);
+    }
+    gpu_reset(gpu);
     stop(gpu);
 }
 
@@ -646,6 +696,7 @@ int main(int argc, char **argv)
         { "full-queue", test_full_queue },
         { "hot-spot", test_hot_spot },
         { "context-name", test_context_name },
+        { "heads", test_heads },
     };
 
     return gpu_run_tests(argc, argv, "fault", tests, G_N_ELEMENTS(tests));

@@ -26,6 +26,8 @@ struct fence {
 static struct fence *fences;
 static struct virgl_renderer_callbacks callbacks;
 static void *cookie;
+/* What the real one draws with by itself, and has current with each command */
+static virgl_renderer_gl_context context;
 
 /*
  * Fences
@@ -144,8 +146,15 @@ static void drop_all(void)
 int virgl_renderer_init(void *c, int flags,
                         struct virgl_renderer_callbacks *cbs)
 {
+    struct virgl_renderer_gl_ctx_param param = {
+        .major_ver = 3, .minor_ver = 1,
+    };
+
     cookie = c;
     callbacks = *cbs;
+    if (!context) {
+        context = callbacks.create_gl_context(cookie, 0, &param);
+    }
     scripted_shared()->inits++;
     return 0;
 }
@@ -160,6 +169,8 @@ void virgl_renderer_cleanup(void *c)
 {
     scripted_shared()->cleanups++;
     drop_all();
+    callbacks.destroy_gl_context(cookie, context);
+    context = NULL;
 }
 
 void virgl_renderer_get_cap_set(uint32_t set, uint32_t *max_ver,
@@ -181,6 +192,7 @@ void virgl_renderer_fill_caps(uint32_t set, uint32_t version, void *caps)
 /* Called before each command */
 void virgl_renderer_force_ctx_0(void)
 {
+    callbacks.make_current(cookie, 0, context);
     watch();
 }
 
