@@ -233,6 +233,43 @@ static void test_listener(void)
     gpu_finish(gpu);
 }
 
+static void wait_for_lost(GPU *gpu, uint64_t n)
+{
+    int64_t end = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;
+
+    while (gpu_stat(gpu, "lost") < n && g_get_monotonic_time() < end) {
+        g_usleep(50 * 1000);
+    }
+    g_assert_cmpuint(gpu_stat(gpu, "lost"), ==, n);
+}
+
+/* Under KVM mappings are looked at in turn, whichever of them go meanwhile */
+static void test_looked_at(void)
+{
+    const unsigned n = 2100;
+    g_autofree uint32_t *replies = g_new(uint32_t, n);
+    GPU *gpu = gpu_start(&(GPUConfig) {
+        .hostmem = WINDOW, .kvm = SCRIPTED_KVM_PLAIN,
+    });
+
+    /* More than are looked at at once are between them. */
+    map_new(gpu, 3000, BUFFER, 3000 * GPU_PAGE);
+    gpu_batch(gpu, gpu_put_shared, 1, n, replies);
+    gpu_batch(gpu, gpu_put_map_next, 1, n, replies);
+    g_assert_cmpuint(gpu_count(replies, n, GRANTED), ==, n);
+    map_new(gpu, 3001, BUFFER, 4000 * GPU_PAGE);
+    gpu_buffer_truncate(gpu, 3000, 0);
+    gpu_buffer_truncate(gpu, 3001, 0);
+    wait_for_lost(gpu, 2);
+
+    gpu_batch(gpu, gpu_put_unmap, 1, n - 1, replies);
+    map_new(gpu, 3002, BUFFER, 5000 * GPU_PAGE);
+    gpu_buffer_truncate(gpu, 3002, 0);
+    wait_for_lost(gpu, 3);
+    gpu_reset(gpu);
+    gpu_finish(gpu);
+}
+
 static unsigned count_lines(const char *path, const char *what)
 {
     g_autofree char *text = NULL;
@@ -292,6 +329,7 @@ int main(int argc, char **argv)
         { "monitor", test_monitor },
         { "dma", test_dma },
         { "listener", test_listener },
+        { "looked-at", test_looked_at },
         { "log", test_log },
     };
 
