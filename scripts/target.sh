@@ -31,7 +31,8 @@ To test; the last line is "N passed, N failed"
   check-stock-faults which known faults the QEMU without our change has
   soak               random command sequences against a model
   coverage           lines and branches of our files that the tests reach
-  mutants            does the unit test notice changes to the decision?
+  mutants            does the unit test notice changes to the decision? With
+                     ARGS=--all: do all tests notice changes to any file?
 
 To measure and to publish
   bench              cost of map and unmap, ours and stock

@@ -3,13 +3,53 @@
 #
 # run-mutants.sh: change the decision, one operator or constant at a time; the
 # unit test must notice each change.
+#
+# run-mutants.sh --all [OPTION...]: change any of the device's files, and see
+# whether unit tests or qtests notice; a sample, as long as --seconds says.
+# What was noticed is not tried again, until make clean.
+#   --seconds=N   default 900
+#   --seed=N      another order
+#   --file=NAME   only files with this in their name; may be repeated
+#   --list        only say what would be changed
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 help_if_asked "$@"
 
-test=tests/unit/test-virtio-gpu-blob-decision
-run "$TOP/scripts/build.sh" "$test"
-say "changing the decision"
-in_root python3 "$TOP/tests/unit/mutants.py" --jobs "$JOBS" --build "$OURS" \
-    --source "$TOP/hw/display/virtio-gpu-blob-decision.c" --test "$test" \
-    --explained "$TOP/tests/unit/mutants-explained.txt"
+UNIT=$TOP/tests/unit
+
+decision()
+{
+    local test=tests/unit/test-virtio-gpu-blob-decision
+    run "$TOP/scripts/build.sh" "$test"
+    say "changing the decision"
+    in_root python3 "$UNIT/mutants.py" --jobs "$JOBS" --build "$OURS" \
+        --source "$TOP/hw/display/virtio-gpu-blob-decision.c" --test "$test" \
+        --explained "$UNIT/mutants-explained.txt"
+}
+
+all()
+{
+    local tests file
+    mapfile -t tests < <(test_names)
+    tests=("${tests[@]/#/tests/qtest/}")
+    for file in "$UNIT"/test-*.c; do
+        tests+=("tests/unit/$(basename "$file" .c)")
+    done
+    build_tests "${tests[@]}"
+    make_scratch
+    say "changing all files of the device"
+    with_qemu "$SCRATCH/ours" env PYTHONDONTWRITEBYTECODE=1 python3 "$UNIT/mutants_all.py" \
+        --jobs "$JOBS" --build "$(inside "$OURS")" --scratch "$SCRATCH" \
+        --memory "$SERIES_DIR/mutants.jsonl" --explained "$UNIT/mutants-explained.txt" \
+        --emulator "$(inside "$OURS")/qemu-system-x86_64 -L /usr/share/qemu -L /usr/share/seabios" \
+        "$@" "$TOP"/hw/display/virtio-gpu-blob*.c
+}
+
+case ${1:-} in
+'') decision ;;
+--all)
+    shift
+    all "$@"
+    ;;
+*) die "no such option: $1" "try --help" ;;
+esac

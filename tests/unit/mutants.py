@@ -56,9 +56,11 @@ def neighbours(word, text):
             return [family[(at + 1) % len(family)]]
     for prefix in ENUMS:
         if word.startswith(prefix):
-            peers = sorted(set(re.findall(r'\b%s[A-Z_]+\b' % prefix, text))
+            peers = sorted(set(re.findall(r'\b%s[A-Z0-9_]+\b' % prefix, text))
                            - {w for f in FAMILIES for w in f})
             peers = [p for p in peers if '__' not in p]
+            if word not in peers:
+                return []
             return [peers[(peers.index(word) + 1) % len(peers)]]
     if word == 'NULL':
         return ['"udmabuf"']
@@ -73,7 +75,8 @@ def replacements(match, text):
     if match['string'] and text[:match.start()].rsplit('\n', 1)[-1].strip():
         return ['"%sx"' % token[1:-1]]
     if match['number']:
-        return [str(int(token, 0) + 1)]
+        digits = token.rstrip('uUlL')
+        return [str(int(digits, 0) + 1) + token[len(digits):]]
     if match['word']:
         return neighbours(token, text)
     return []
