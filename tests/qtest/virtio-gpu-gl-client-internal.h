@@ -26,7 +26,8 @@ typedef struct GPUBar {
 } GPUBar;
 
 struct GPU {
-    QTestState *qts;
+    QTestState *qts; /* NULL if a guest does all of it */
+    GPid pid;
     int ram_fd;
     int shared_fd;
     int bios_fd; /* -1 if no vCPU runs */
@@ -68,6 +69,18 @@ void gpu_device_open(GPU *gpu);
 char *gpu_vcpu_arguments(GPU *gpu);
 /* Tells it where the device is; it waits for gpu_vcpu_reset() */
 void gpu_vcpu_open(GPU *gpu);
+/* Accesses to the machine, by qtest or by a guest */
+void gpu_outl(GPU *gpu, uint16_t port, uint32_t value);
+uint32_t gpu_inl(GPU *gpu, uint16_t port);
+void gpu_writeb(GPU *gpu, uint64_t address, uint8_t value);
+void gpu_writew(GPU *gpu, uint64_t address, uint16_t value);
+void gpu_writel(GPU *gpu, uint64_t address, uint32_t value);
+uint16_t gpu_readw(GPU *gpu, uint64_t address);
+uint32_t gpu_readl(GPU *gpu, uint64_t address);
+/* How to start QEMU with the guest that does them */
+char *gpu_io_arguments(GPU *gpu);
+/* Has it ended by itself? */
+bool gpu_has_ended(GPU *gpu);
 /* How to start QEMU with vCPUs that use the window when they are told */
 char *gpu_users_arguments(GPU *gpu, unsigned n);
 

@@ -27,7 +27,7 @@ static int open_buffer(GPU *gpu, uint32_t id)
 {
     int32_t fd = gpu->shared->fd[id % SCRIPTED_FDS];
     g_autofree char *path = g_strdup_printf("/proc/%d/fd/%d",
-                                            (int)qtest_pid(gpu->qts), fd);
+                                            (int)gpu->pid, fd);
     int copy = open(path, O_RDWR | O_CLOEXEC);
 
     g_assert_cmpint(copy, >=, 0);
@@ -92,7 +92,7 @@ void gpu_release(GPU *gpu)
 static char *proc_text(GPU *gpu, const char *file)
 {
     g_autofree char *path = g_strdup_printf("/proc/%d/%s",
-                                            (int)qtest_pid(gpu->qts), file);
+                                            (int)gpu->pid, file);
     char *text = NULL;
 
     g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
@@ -116,7 +116,7 @@ unsigned gpu_count_maps(GPU *gpu, const char *text)
 static unsigned look_at_fds(GPU *gpu, const char *text, uint64_t *bytes)
 {
     g_autofree char *path = g_strdup_printf("/proc/%d/fd",
-                                            (int)qtest_pid(gpu->qts));
+                                            (int)gpu->pid);
     g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
     const char *name;
     unsigned n = 0;

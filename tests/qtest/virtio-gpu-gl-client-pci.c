@@ -17,13 +17,13 @@
 
 static void config_address(GPU *gpu, unsigned reg)
 {
-    qtest_outl(gpu->qts, 0xcf8, 0x80000000u | DEVFN << 8 | (reg & ~3u));
+    gpu_outl(gpu, 0xcf8, 0x80000000u | DEVFN << 8 | (reg & ~3u));
 }
 
 static uint32_t config_readl(GPU *gpu, unsigned reg)
 {
     config_address(gpu, reg);
-    return qtest_inl(gpu->qts, 0xcfc);
+    return gpu_inl(gpu, 0xcfc);
 }
 
 static uint8_t config_readb(GPU *gpu, unsigned reg)
@@ -34,7 +34,7 @@ static uint8_t config_readb(GPU *gpu, unsigned reg)
 static void config_writel(GPU *gpu, unsigned reg, uint32_t value)
 {
     config_address(gpu, reg);
-    qtest_outl(gpu->qts, 0xcfc, value);
+    gpu_outl(gpu, 0xcfc, value);
 }
 
 /* The second half of a 64-bit register is left out by the caller. */

@@ -45,6 +45,11 @@ QTestState *gpu_qts(GPU *gpu)
     return gpu->qts;
 }
 
+GPid gpu_pid(GPU *gpu)
+{
+    return gpu->pid;
+}
+
 struct scripted_shared *gpu_shared(GPU *gpu)
 {
     return gpu->shared;
@@ -62,18 +67,18 @@ uint64_t gpu_window_length(GPU *gpu)
 
 uint32_t gpu_config(GPU *gpu, unsigned offset)
 {
-    return qtest_readl(gpu->qts, gpu->config + offset);
+    return gpu_readl(gpu, gpu->config + offset);
 }
 
 void gpu_config_write(GPU *gpu, unsigned offset, uint32_t value)
 {
-    qtest_writel(gpu->qts, gpu->config + offset, value);
+    gpu_writel(gpu, gpu->config + offset, value);
 }
 
 uint32_t gpu_features(GPU *gpu)
 {
-    qtest_writel(gpu->qts, gpu->common + VIRTIO_PCI_COMMON_DFSELECT, 0);
-    return qtest_readl(gpu->qts, gpu->common + VIRTIO_PCI_COMMON_DF);
+    gpu_writel(gpu, gpu->common + VIRTIO_PCI_COMMON_DFSELECT, 0);
+    return gpu_readl(gpu, gpu->common + VIRTIO_PCI_COMMON_DF);
 }
 
 static char *device_line(const GPUConfig *c)
@@ -140,6 +145,9 @@ static char *guest_arguments(GPU *gpu, const GPUConfig *config)
     if (config->users) {
         return gpu_users_arguments(gpu, config->users);
     }
+    if (config->by_guest) {
+        return gpu_io_arguments(gpu);
+    }
     return config->vcpu ? gpu_vcpu_arguments(gpu) : NULL;
 }
 
@@ -168,7 +176,7 @@ static GPU *new_gpu(const GPUConfig *config)
     gpu->shared = gpu_new_file("qtest-scripted", sizeof(*gpu->shared),
                            &gpu->shared_fd);
     gpu->bios_fd = -1;
-    gpu->low = config->users;
+    gpu->low = config->users || config->by_guest;
     gpu->shared->magic = SCRIPTED_MAGIC;
     gpu->shared->fail = config->fail;
     gpu->shared->kvm = config->kvm;
@@ -212,14 +220,46 @@ static QTestState *start_logged(const char *args, const char *log)
     return qts;
 }
 
+static void start_by_qtest(GPU *gpu, const GPUConfig *config,
+                           const char *args)
+{
+    gpu->qts = config->log ? start_logged(args, config->log)
+                           : qtest_init(args);
+    gpu->pid = qtest_pid(gpu->qts);
+}
+
+static void start_by_itself(GPU *gpu, const GPUConfig *config,
+                            const char *args)
+{
+    g_autofree char *command = g_strdup_printf(
+        "exec setpriv --pdeathsig KILL -- %s %s >>%s 2>&1",
+        g_getenv("QTEST_QEMU_BINARY"), args,
+        config->log ? config->log : "/dev/null");
+    const char *argv[] = { "sh", "-c", command, NULL };
+
+    g_assert_true(g_spawn_async(NULL, (char **)argv, NULL,
+                                G_SPAWN_SEARCH_PATH |
+                                G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL,
+                                &gpu->pid, NULL));
+}
+
+bool gpu_has_ended(GPU *gpu)
+{
+    return gpu->qts ? !qtest_probe_child(gpu->qts)
+                    : waitpid(gpu->pid, NULL, WNOHANG) != 0;
+}
+
 GPU *gpu_start(const GPUConfig *config)
 {
     GPU *gpu = new_gpu(config);
     g_autofree char *args = arguments(gpu, config);
 
     set_environment(gpu);
-    gpu->qts = config->log ? start_logged(args, config->log)
-                           : qtest_init(args);
+    if (config->by_guest) {
+        start_by_itself(gpu, config, args);
+    } else {
+        start_by_qtest(gpu, config, args);
+    }
     clear_environment();
     gpu_pci_open(gpu);
     gpu_device_open(gpu);
@@ -249,7 +289,12 @@ int gpu_try(const GPUConfig *config, char **text)
 
 void gpu_stop(GPU *gpu)
 {
-    qtest_quit(gpu->qts);
+    if (gpu->qts) {
+        qtest_quit(gpu->qts);
+    } else {
+        kill(gpu->pid, SIGKILL);
+        waitpid(gpu->pid, NULL, 0);
+    }
     delete_gpu(gpu);
 }
 

@@ -71,6 +71,8 @@
  * @vcpu: a vCPU runs, and does what gpu_vcpu_reset() says; time does not
  *        stand still then
  * @users: so many vCPUs run, and do what gpu_users_go() says; the same
+ * @by_guest: QEMU may be any; a guest does what the qtest protocol would, and
+ *            the rest of it cannot be used: no monitor, no window
  */
 typedef struct GPUConfig {
     const char *device;
@@ -92,6 +94,7 @@ typedef struct GPUConfig {
     unsigned queue_size;
     bool vcpu;
     unsigned users;
+    bool by_guest;
 } GPUConfig;
 
 typedef struct GPU GPU;
@@ -122,6 +125,8 @@ int gpu_try(const GPUConfig *config, char **text);
 void gpu_stop(GPU *gpu);
 
 QTestState *gpu_qts(GPU *gpu);
+/* QEMU's process */
+GPid gpu_pid(GPU *gpu);
 struct scripted_shared *gpu_shared(GPU *gpu);
 /* The window in guest-physical memory, 0 if there is none, and its length */
 uint64_t gpu_window(GPU *gpu);

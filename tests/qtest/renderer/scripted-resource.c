@@ -366,6 +366,21 @@ int virgl_renderer_resource_map(uint32_t id, void **map, uint64_t *size)
     return 0;
 }
 
+/* Of virglrenderer 1.3, for a QEMU that maps by it; who maps, unmaps. */
+int virgl_renderer_resource_map_fixed(uint32_t id, void *addr);
+
+int virgl_renderer_resource_map_fixed(uint32_t id, void *addr)
+{
+    struct resource *res = find(id);
+
+    if (!res || res->fd < 0) {
+        return -EINVAL;
+    }
+    scripted_shared()->maps++;
+    return mmap(addr, res->length, PROT_READ | PROT_WRITE,
+                MAP_SHARED | MAP_FIXED, res->fd, 0) == MAP_FAILED ? -errno : 0;
+}
+
 int virgl_renderer_resource_unmap(uint32_t id)
 {
     struct resource *res = find(id);
