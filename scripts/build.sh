@@ -8,6 +8,8 @@
 #
 # With BLOB_VARIANT=arm64 it is qemu-system-aarch64 with our modules, and our
 # programs, for arm64: no stock modules, and no launchers, as nothing runs here.
+# With BLOB_VARIANT=fuzz it is these targets alone, by clang, with its fuzzer
+# and sanitizers.
 #
 # Nothing that takes long is run from a subshell: so all of it ends with us.
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
@@ -49,6 +51,30 @@ FEATURES=(
     --disable-docs
     --disable-werror
 )
+
+# The fuzzer's QEMU has the one device in it, and a display of its own
+if [ "$VARIANT" = fuzz ]; then
+    FEATURES=(
+        --target-list=$TARGET-softmmu
+        --without-default-features
+        --without-default-devices
+        --with-devices-$TARGET=virtio-gpu-gl
+        --enable-system
+        --disable-tcg
+        --enable-kvm
+        --enable-opengl
+        --enable-virglrenderer
+        --enable-pixman
+        --enable-fdt
+        --enable-fuzzing
+        --enable-asan
+        --enable-ubsan
+        --disable-install-blobs
+        --disable-download
+        --disable-docs
+        --disable-werror
+    )
+fi
 
 # What looks for headers and libraries in the tree of arm64 files
 cross_tools()
@@ -95,7 +121,8 @@ configure_tree()
     src=$(inside "$1")
     in_dir=$(inside "$dir")
     shift 2
-    [ ! -e "$BUILD/.ccache" ] || cc='ccache gcc'
+    [ "$VARIANT" != fuzz ] || cc=clang
+    [ ! -e "$BUILD/.ccache" ] || cc="ccache $cc"
     if [ -n "$CROSS" ]; then
         cc=$CROSS/cc
         set -- --cross-prefix=aarch64-linux-gnu- "$@"
@@ -184,6 +211,13 @@ build_ours()
     mapfile -t list < <(modules_of "$OURS" .)
     [ ${#list[@]} -gt 0 ] || die "QEMU's build knows no modules"
     ninja_in "$OURS" "$EMULATOR" "$DOCTOR" "${list[@]}" "$@" > >(progress)
+    wait "$!" || :
+}
+
+build_fuzz()
+{
+    configure_tree "$QEMU_SRC" "$OURS"
+    ninja_in "$OURS" "$@" > >(progress)
     wait "$!" || :
 }
 
@@ -283,7 +317,10 @@ run "$TOP/scripts/root.sh" need nic ||
 free_space "$BUILD" 1500 "the build"
 run "$TOP/scripts/source.sh"
 run "$TOP/scripts/overlay.sh"
-lock "$SERIES_DIR/.build.lock" "the build of QEMU $SERIES"
+# the fuzzer's folder is no other's business
+own=
+[ "$VARIANT" != fuzz ] || own=-fuzz
+lock "$SERIES_DIR/.build$own.lock" "the build of QEMU $SERIES"
 if [ -n "$("$TOP/scripts/root.sh" conf)" ]; then
     touch "$BUILD/.aliased"
 else
@@ -303,6 +340,12 @@ if [ "$VARIANT" = arm64 ]; then
     build_tools
     build_ours "$@"
     say "built: $OURS/$EMULATOR (QEMU $SERIES, arm64)"
+    exit
+fi
+
+if [ "$VARIANT" = fuzz ]; then
+    run "$TOP/scripts/root.sh" need fuzz
+    build_fuzz "$@"
     exit
 fi
 

@@ -8,7 +8,7 @@
 #                                     configured for SERIES
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
-COPIED=(configure meson.build Makefile LICENSE scripts packaging hw include contrib tests docs)
+COPIED=(configure meson.build Makefile LICENSE scripts packaging hw include contrib tests docs configs)
 
 # A series that is not the configured one is worked on in a copy of this tree,
 # so that nothing configured here changes

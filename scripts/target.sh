@@ -114,7 +114,7 @@ clean()
     local file
     [ -e "$BUILD" ] || return 0
     ours || die "$BUILD was not made by us" "remove it by hand"
-    for file in "$BUILD/.source.lock" "$BUILD"/*/.overlay.lock "$BUILD"/*/.build.lock; do
+    for file in "$BUILD/.source.lock" "$BUILD"/*/.overlay.lock "$BUILD"/*/.build*.lock; do
         [ ! -e "$file" ] || lock "$file" "$BUILD"
     done
     # the mark last: what is left of a killed run can be removed, too
