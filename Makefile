@@ -10,7 +10,7 @@ export SANITIZE COVERAGE JOBS ARGS
 
 TARGETS := all demo check check-unit check-qtest check-demo check-stock-faults \
            check-host check-arm64 check-libvirt check-series check-deb check-docs \
-           check-readme soak bench coverage mutants modules deb series update \
+           check-readme soak fuzz bench coverage mutants modules deb series update \
            clean distclean
 
 .PHONY: $(TARGETS) help

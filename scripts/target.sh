@@ -31,6 +31,7 @@ To test; the last line is "N passed, N failed"
   check-stock-faults which known faults the QEMU without our change has
   soak               random command sequences against a model
   coverage           lines and branches of our files that the tests reach
+  fuzz               random inputs, led by what code they reach (clang)
   mutants            does the unit test notice changes to the decision? With
                      ARGS=--all: do all tests notice changes to any file?
 
@@ -128,7 +129,7 @@ clean()
 check_arch()
 {
     case $VARIANT,$1 in
-    arm64,demo | arm64,check | arm64,soak | arm64,bench | arm64,mutants | \
+    arm64,demo | arm64,check | arm64,soak | arm64,bench | arm64,mutants | arm64,fuzz | \
         arm64,check-unit | arm64,check-qtest | arm64,check-demo | arm64,check-host | \
         arm64,check-libvirt | arm64,check-stock-faults)
         die "make $1 runs what was built, and this is configured for arm64" \
@@ -192,6 +193,7 @@ check-host)
     script scripts/root.sh need host
     script tests/host/run-check-host.sh "$@"
     ;;
+fuzz) script tests/qtest/run-fuzz.sh "$@" ;;
 check-arm64) script tests/host/run-check-arm64.sh "$@" ;;
 check-libvirt)
     build

@@ -1,0 +1,269 @@
+/*
+ * Fuzzing virtio-gpu-gl, with the scripted renderer in QEMU's own process
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The device is reset after each input, and the rest of the machine keeps
+ * nothing: no process is forked.
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qobject/qdict.h"
+#include "qemu/main-loop.h"
+#include "qemu/rcu.h"
+#include "qom/object.h"
+#include "qom/qom-qobject.h"
+#include "system/system.h"
+#include "ui/console.h"
+#include "fuzz.h"
+#include "tests/qtest/renderer/scripted-internal.h"
+#include "tests/qtest/virtio-gpu-gl-client-internal.h"
+#include "tests/qtest/virtio-gpu-gl-fuzz.h"
+
+static GPU gpu_state;
+static Object *device;
+
+/*
+ * A display that shows nothing, and wants to know what it could
+ */
+
+static bool is_compatible(DisplayGLCtx *ctx, DisplayChangeListener *dcl)
+{
+    return true;
+}
+
+static QEMUGLContext context_create(DisplayGLCtx *ctx, QEMUGLParams *params)
+{
+    return ctx;
+}
+
+static void context_destroy(DisplayGLCtx *ctx, QEMUGLContext context)
+{
+}
+
+static int context_make_current(DisplayGLCtx *ctx, QEMUGLContext context)
+{
+    return 0;
+}
+
+static const DisplayGLCtxOps gl_ctx_ops = {
+    .dpy_gl_ctx_is_compatible_dcl = is_compatible,
+    .dpy_gl_ctx_create = context_create,
+    .dpy_gl_ctx_destroy = context_destroy,
+    .dpy_gl_ctx_make_current = context_make_current,
+};
+
+static void scanout_disable(DisplayChangeListener *dcl)
+{
+}
+
+static void scanout_texture(DisplayChangeListener *dcl, uint32_t id,
+                            bool y_0_top, uint32_t width, uint32_t height,
+                            uint32_t x, uint32_t y, uint32_t w, uint32_t h,
+                            void *d3d_tex2d)
+{
+    g_assert_cmpuint((uint64_t)x + w, <=, width);
+    g_assert_cmpuint((uint64_t)y + h, <=, height);
+}
+
+static void scanout_dmabuf(DisplayChangeListener *dcl, QemuDmaBuf *dmabuf)
+{
+    g_assert_cmpuint((uint64_t)qemu_dmabuf_get_x(dmabuf) +
+                     qemu_dmabuf_get_width(dmabuf), <=,
+                     qemu_dmabuf_get_backing_width(dmabuf));
+    g_assert_cmpuint((uint64_t)qemu_dmabuf_get_y(dmabuf) +
+                     qemu_dmabuf_get_height(dmabuf), <=,
+                     qemu_dmabuf_get_backing_height(dmabuf));
+}
+
+static void update(DisplayChangeListener *dcl, uint32_t x, uint32_t y,
+                   uint32_t w, uint32_t h)
+{
+}
+
+static void cursor_define(DisplayChangeListener *dcl, QEMUCursor *cursor)
+{
+    g_assert_cmpint(cursor->hot_x, >=, 0);
+    g_assert_cmpint(cursor->hot_x, <, cursor->width);
+    g_assert_cmpint(cursor->hot_y, >=, 0);
+    g_assert_cmpint(cursor->hot_y, <, cursor->height);
+}
+
+static const DisplayChangeListenerOps display_ops = {
+    .dpy_name = "fuzz",
+    .dpy_cursor_define = cursor_define,
+    .dpy_gl_scanout_disable = scanout_disable,
+    .dpy_gl_scanout_texture = scanout_texture,
+    .dpy_gl_scanout_dmabuf = scanout_dmabuf,
+    .dpy_gl_update = update,
+};
+
+static void show(unsigned head)
+{
+    static DisplayGLCtx ctx = { .ops = &gl_ctx_ops };
+    static DisplayChangeListener dcl[2];
+    /* A console's device is the one on the bus. */
+    Object *proxy = object_resolve_path("/machine/peripheral/gpu", NULL);
+    QemuConsole *con = qemu_console_lookup_by_device(DEVICE(proxy), head);
+
+    g_assert_nonnull(con);
+    qemu_console_set_display_gl_ctx(con, &ctx);
+    dcl[head].ops = &display_ops;
+    dcl[head].con = con;
+    register_displaychangelistener(&dcl[head]);
+    /* What says that nothing shows is drawn with each reset. */
+    qemu_console_resize(con, 16, 16);
+}
+
+/*
+ * Messages: ten lines in five seconds, and one on how many were left out, for
+ * all that a guest does with blobs; of two such times, as we know not when
+ * they begin
+ */
+
+#define LINES_MAX 22
+#define LINES_US (5 * G_USEC_PER_SEC)
+
+static void count_line(void)
+{
+    static int64_t start;
+    static unsigned lines;
+    int64_t now = g_get_monotonic_time();
+
+    if (now - start >= LINES_US) {
+        start = now;
+        lines = 0;
+    }
+    g_assert_cmpuint(++lines, <=, LINES_MAX);
+}
+
+#define WRAP(ret, name_and_args) ret __wrap_##name_and_args;
+
+WRAP(int, error_vprintf(const char *fmt, va_list ap))
+
+int __wrap_error_vprintf(const char *fmt, va_list ap)
+{
+    g_autofree char *text = g_strdup_vprintf(fmt, ap);
+
+    if (g_str_has_prefix(text, "virtio-gpu")) {
+        count_line();
+    }
+    return getenv("FUZZ_VERBOSE") ? fputs(text, stderr) : 0;
+}
+
+/*
+ * The host of the device
+ */
+
+static void run_main_loop(void)
+{
+    unsigned i;
+
+    for (i = 0; i < 3; i++) {
+        main_loop_wait(true);
+    }
+}
+
+/* Memory of the renderer's is unmapped when RCU's readers are done. */
+static void host_settle(GPU *gpu)
+{
+    run_main_loop();
+    if (gpu->shared->maps != gpu->shared->unmaps) {
+        drain_call_rcu();
+    }
+    qtest_clock_step(gpu->qts, 20 * 1000 * 1000);
+    run_main_loop();
+}
+
+static void host_run(GPU *gpu)
+{
+    main_loop_wait(true);
+}
+
+static void host_reset_machine(GPU *gpu)
+{
+    fuzz_reset(gpu->qts);
+}
+
+static uint64_t host_live(GPU *gpu)
+{
+    g_autoptr(QDict) stats = qobject_to(QDict, object_property_get_qobject(
+        device, "blob-map-stats", &error_abort));
+
+    return qdict_get_int(stats, "live");
+}
+
+static void fuzz(QTestState *s, const unsigned char *data, size_t size)
+{
+    const GPUFuzzHost host = {
+        .pid = getpid(),
+        .reset_machine = host_reset_machine,
+        .run = host_run,
+        .settle = host_settle,
+        .live = host_live,
+    };
+
+    gpu_fuzz(&gpu_state, &host, data, size);
+}
+
+/*
+ * Life
+ */
+
+static void pre_vm_init(void)
+{
+    GPU *gpu = &gpu_state;
+
+    /* The display comes after the device. */
+    display_opengl = 1;
+    gpu->ram = gpu_new_file("fuzz-ram", RAM_SIZE, &gpu->ram_fd);
+    gpu->bios_fd = -1;
+    gpu->shared = scripted_shared();
+    gpu->shared->magic = SCRIPTED_MAGIC;
+}
+
+static GString *arguments(FuzzTarget *t)
+{
+    GString *line = g_string_new(TARGET_NAME);
+
+    g_string_append_printf(line, " -L /usr/share/qemu -L /usr/share/seabios"
+                           " -accel qtest -machine pc,memory-backend=ram"
+                           " -nodefaults -m %" PRIu64 " -display none -object"
+                           " memory-backend-file,id=ram,size=%" PRIu64
+                           ",share=on,mem-path=/proc/self/fd/%d -device"
+                           " virtio-gpu-gl-pci,id=gpu,blob=on,addr=10.0,"
+                           "hostmem=%" PRIu64
+                           ",max_outputs=2", (uint64_t)(RAM_SIZE / GPU_MIB),
+                           (uint64_t)RAM_SIZE, gpu_state.ram_fd,
+                           (uint64_t)WINDOW);
+    return line;
+}
+
+static void pre_fuzz(QTestState *s)
+{
+    GPU *gpu = &gpu_state;
+
+    device = object_resolve_path("/machine/peripheral/gpu/virtio-backend",
+                                 NULL);
+    g_assert_nonnull(device);
+    show(0);
+    show(1);
+    gpu->qts = s;
+    gpu_pci_open(gpu);
+    gpu_device_open(gpu);
+}
+
+static void register_fuzz_target(void)
+{
+    fuzz_add_target(&(FuzzTarget) {
+        .name = "virtio-gpu-gl-blob",
+        .description = "Fuzz virtio-gpu-gl and its blobs by commands",
+        .get_init_cmdline = arguments,
+        .pre_vm_init = pre_vm_init,
+        .pre_fuzz = pre_fuzz,
+        .fuzz = fuzz,
+    });
+}
+
+fuzz_target_init(register_fuzz_target);

@@ -1,0 +1,722 @@
+/*
+ * Random commands for virtio-gpu-gl: bytes to commands, and what must hold
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * An input is a row of steps: a byte that chooses one, and bytes that say what
+ * with.  None is invalid, and few values are to be had, so that steps meet.
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "qemu/units.h"
+#include "virtio-gpu-gl-client-internal.h"
+#include "virtio-gpu-gl-fuzz.h"
+
+#define PENDING_MAX 96
+#define STEPS_MAX 400
+#define IDS 8
+#define RING_IDX_FLAG (1 << 1) /* VIRTIO_GPU_FLAG_INFO_RING_IDX */
+
+typedef struct Pending {
+    unsigned slot;
+    uint32_t type; /* 0: less than a header */
+    uint32_t in_len;
+    struct virtio_gpu_ctrl_hdr hdr;
+} Pending;
+
+typedef struct Fuzz {
+    GPU *gpu;
+    const GPUFuzzHost *host;
+    const uint8_t *data;
+    size_t size;
+    Pending pending[PENDING_MAX];
+    unsigned n_pending;
+    bool moved;
+    /* How the next command is other than it should be */
+    uint8_t torn;
+    /* Big enough for a command and its entries */
+    uint8_t QEMU_ALIGNED(8) cmd[1024];
+    size_t len;
+} Fuzz;
+
+static uint8_t byte(Fuzz *f)
+{
+    if (!f->size) {
+        return 0;
+    }
+    f->size--;
+    return *f->data++;
+}
+
+static uint32_t word(Fuzz *f)
+{
+    uint32_t low = byte(f), high = byte(f);
+
+    return low | high << 8 | (uint32_t)byte(f) << 16 |
+           (uint32_t)byte(f) << 24;
+}
+
+static uint32_t pick_id(Fuzz *f)
+{
+    return byte(f) % IDS;
+}
+
+/* Mostly small, at times of no use at all */
+static uint32_t pick_number(Fuzz *f)
+{
+    static const uint32_t numbers[] = {
+        0, 1, 15, 16, 63, 64, 65, 128, 1 << 16, INT32_MAX, 1u << 31,
+        -64u, -16u, UINT32_MAX,
+    };
+    uint8_t b = byte(f);
+
+    return b < G_N_ELEMENTS(numbers) ? numbers[b] : b % 80;
+}
+
+static uint64_t pick_size(Fuzz *f)
+{
+    static const uint64_t sizes[] = {
+        0, 1, 4095, 5000, 64 * 64 * 4, MiB, 1ull << 40,
+        1ull << 63, UINT64_MAX,
+    };
+    uint8_t b = byte(f);
+
+    return b < G_N_ELEMENTS(sizes) ? sizes[b] : (1 + b % 8) * GPU_PAGE;
+}
+
+static uint64_t pick_offset(Fuzz *f)
+{
+    static const uint64_t offsets[] = {
+        1, 0x100, WINDOW - GPU_PAGE, WINDOW, 1ull << 40, -GPU_PAGE,
+        UINT64_MAX,
+    };
+    uint8_t b = byte(f);
+
+    return b < G_N_ELEMENTS(offsets) ? offsets[b] : b % 24 * GPU_PAGE;
+}
+
+/* Guest memory: RAM, blobs, no RAM, nothing, and the queue itself */
+static uint64_t pick_address(Fuzz *f)
+{
+    uint8_t b = byte(f);
+
+    switch (b % 8) {
+    case 0:
+        return f->gpu->window + b / 8 * GPU_PAGE;
+    case 1:
+        return 0xfec00000ull;
+    case 2:
+        return 1ull << 45;
+    case 3:
+        return b & 8 ? RING_BASE : SLOT_BASE;
+    default:
+        return GPU_SCRATCH + b * GPU_PAGE;
+    }
+}
+
+static uint32_t pick_length(Fuzz *f)
+{
+    static const uint32_t lengths[] = { 0, 1, UINT32_MAX, 1 << 20, 1u << 31 };
+    uint8_t b = byte(f);
+
+    return b < G_N_ELEMENTS(lengths) ? lengths[b] : (1 + b % 4) * GPU_PAGE;
+}
+
+/*
+ * Replies
+ */
+
+/* The answer to a command that does what it should, 0 if there is none such */
+static uint32_t good_answer(uint32_t type)
+{
+    switch (type) {
+    case VIRTIO_GPU_CMD_GET_DISPLAY_INFO:
+        return VIRTIO_GPU_RESP_OK_DISPLAY_INFO;
+    case VIRTIO_GPU_CMD_GET_CAPSET_INFO:
+        return VIRTIO_GPU_RESP_OK_CAPSET_INFO;
+    case VIRTIO_GPU_CMD_GET_CAPSET:
+        return VIRTIO_GPU_RESP_OK_CAPSET;
+    case VIRTIO_GPU_CMD_GET_EDID:
+        return VIRTIO_GPU_RESP_OK_EDID;
+    case VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB:
+        return GRANTED;
+    case VIRTIO_GPU_CMD_RESOURCE_CREATE_2D:
+    case VIRTIO_GPU_CMD_RESOURCE_UNREF:
+    case VIRTIO_GPU_CMD_SET_SCANOUT:
+    case VIRTIO_GPU_CMD_RESOURCE_FLUSH:
+    case VIRTIO_GPU_CMD_TRANSFER_TO_HOST_2D:
+    case VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING:
+    case VIRTIO_GPU_CMD_RESOURCE_DETACH_BACKING:
+    case VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB:
+    case VIRTIO_GPU_CMD_SET_SCANOUT_BLOB:
+    case VIRTIO_GPU_CMD_CTX_CREATE:
+    case VIRTIO_GPU_CMD_CTX_DESTROY:
+    case VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE:
+    case VIRTIO_GPU_CMD_CTX_DETACH_RESOURCE:
+    case VIRTIO_GPU_CMD_RESOURCE_CREATE_3D:
+    case VIRTIO_GPU_CMD_TRANSFER_TO_HOST_3D:
+    case VIRTIO_GPU_CMD_TRANSFER_FROM_HOST_3D:
+    case VIRTIO_GPU_CMD_SUBMIT_3D:
+    case VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB:
+        return OK;
+    default:
+        return 0;
+    }
+}
+
+static void check_map_info(const struct virtio_gpu_resp_map_info *r,
+                           uint32_t len)
+{
+    uint32_t map_info = le32_to_cpu(r->map_info);
+
+    g_assert_cmpuint(len, ==, sizeof(*r));
+    g_assert_cmpuint(map_info, >=, VIRTIO_GPU_MAP_CACHE_CACHED);
+    g_assert_cmpuint(map_info, <=, VIRTIO_GPU_MAP_CACHE_WC);
+    g_assert_cmpuint(r->padding, ==, 0);
+}
+
+static void check_reply(Fuzz *f, const Pending *p)
+{
+    uint32_t len, type;
+    const struct virtio_gpu_ctrl_hdr *hdr = gpu_reply(f->gpu, p->slot, &len);
+
+    g_assert_cmpuint(len, <=, p->in_len);
+    if (len < sizeof(*hdr)) {
+        /* There was no room for more. */
+        g_assert_cmpuint(p->in_len, <, sizeof(*hdr));
+        return;
+    }
+    type = le32_to_cpu(hdr->type);
+    if (type >= UNSPEC) {
+        g_assert_cmphex(type, <=, BAD);
+    } else {
+        g_assert_cmphex(type, !=, 0);
+        g_assert_cmphex(type, ==, good_answer(p->type));
+    }
+    if (type == GRANTED) {
+        check_map_info((const void *)hdr, len);
+    }
+    if (p->hdr.flags & VIRTIO_GPU_FLAG_FENCE) {
+        g_assert_cmphex(le64_to_cpu(hdr->fence_id), ==, p->hdr.fence_id);
+        g_assert_cmphex(le32_to_cpu(hdr->flags) & VIRTIO_GPU_FLAG_FENCE, !=,
+                        0);
+    }
+}
+
+static void collect(Fuzz *f)
+{
+    unsigned i, left = 0;
+
+    for (i = 0; i < f->n_pending; i++) {
+        if (gpu_is_done(f->gpu, f->pending[i].slot)) {
+            check_reply(f, &f->pending[i]);
+            gpu_free(f->gpu, f->pending[i].slot);
+        } else {
+            f->pending[left++] = f->pending[i];
+        }
+    }
+    f->n_pending = left;
+}
+
+static void settle(Fuzz *f)
+{
+    f->host->settle(f->gpu);
+    collect(f);
+}
+
+/*
+ * Commands
+ */
+
+static void *new_command(Fuzz *f, uint32_t type, size_t len)
+{
+    struct virtio_gpu_ctrl_hdr *hdr = (void *)f->cmd;
+
+    memset(f->cmd, 0, sizeof(f->cmd));
+    hdr->type = type;
+    hdr->ctx_id = 1;
+    f->len = len;
+    return f->cmd;
+}
+
+/* A hint of what is wrong with it, or that it is fenced */
+static void tear(Fuzz *f, GPUCmd *c)
+{
+    struct virtio_gpu_ctrl_hdr *hdr = (void *)f->cmd;
+    uint8_t how = f->torn;
+
+    f->torn = 0;
+    if (how & 1) {
+        hdr->flags |= VIRTIO_GPU_FLAG_FENCE;
+        hdr->fence_id = byte(f);
+    }
+    if ((how & 3) == 3) {
+        hdr->flags |= RING_IDX_FLAG;
+        hdr->ring_idx = hdr->fence_id % 3;
+    }
+    if (how & 4) {
+        c->out_len = 1 + byte(f) % c->out_len;
+    }
+    if (how & 8) {
+        c->in_len = byte(f) % 33;
+    }
+    if (how & 16) {
+        c->pieces = 1 + byte(f) % 12;
+    }
+}
+
+static void put(Fuzz *f)
+{
+    GPUCmd c = { .out = f->cmd, .out_len = f->len, .in_len = 512 };
+    const struct virtio_gpu_ctrl_hdr *hdr = (const void *)f->cmd;
+    bool whole;
+
+    tear(f, &c);
+    if (f->n_pending == PENDING_MAX) {
+        return;
+    }
+    whole = c.out_len >= sizeof(*hdr);
+    f->pending[f->n_pending++] = (Pending) {
+        .slot = gpu_put(f->gpu, &c),
+        .type = whole ? hdr->type : 0,
+        .in_len = c.in_len,
+        .hdr = whole ? *hdr : (struct virtio_gpu_ctrl_hdr) { },
+    };
+}
+
+static void add_entries(Fuzz *f, unsigned n)
+{
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        struct virtio_gpu_mem_entry entry = {
+            .addr = pick_address(f), .length = pick_length(f),
+        };
+
+        memcpy(f->cmd + f->len, &entry, sizeof(entry));
+        f->len += sizeof(entry);
+    }
+}
+
+static void put_create_blob(Fuzz *f)
+{
+    struct virtio_gpu_resource_create_blob *c = new_command(
+        f, VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, sizeof(*c));
+
+    c->resource_id = pick_id(f);
+    c->blob_mem = VIRTIO_GPU_BLOB_MEM_HOST3D;
+    c->size = pick_size(f);
+    c->blob_id = word(f);
+    c->blob_flags = c->blob_id >> 31 ? 0 : MAPPABLE;
+    put(f);
+}
+
+/* The answers that lead into the window, or into a region */
+static void put_create_good(Fuzz *f)
+{
+    static const uint64_t ids[] = {
+        CACHED_BUF, BUFFER, POINTER, SCRIPTED_SHM,
+        SCRIPTED_DMABUF | SCRIPTED_WC, SCRIPTED_OPAQUE | SCRIPTED_WORD_CACHED,
+        CACHED_BUF | SCRIPTED_ONE_BUFFER, SCRIPTED_SHM | SCRIPTED_SEALED,
+    };
+    struct virtio_gpu_resource_create_blob *c = new_command(
+        f, VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, sizeof(*c));
+    uint8_t b = byte(f);
+
+    c->resource_id = b % IDS;
+    c->blob_mem = VIRTIO_GPU_BLOB_MEM_HOST3D;
+    c->size = (1 + b % 4) * GPU_PAGE;
+    c->blob_id = ids[b / IDS % G_N_ELEMENTS(ids)];
+    c->blob_flags = MAPPABLE;
+    put(f);
+}
+
+static void put_create_guest(Fuzz *f)
+{
+    struct virtio_gpu_resource_create_blob *c = new_command(
+        f, VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, sizeof(*c));
+    uint8_t b = byte(f);
+
+    c->resource_id = pick_id(f);
+    c->blob_mem = b % 4 == 3 ? b : VIRTIO_GPU_BLOB_MEM_GUEST;
+    c->blob_flags = MAPPABLE;
+    c->size = pick_size(f);
+    c->blob_id = b % 4 == 3 ? word(f) : 0;
+    c->nr_entries = b / 4 % 8;
+    add_entries(f, c->nr_entries);
+    c->nr_entries += b >> 7 ? 16384 : 0;
+    put(f);
+}
+
+static void put_create_texture(Fuzz *f)
+{
+    struct virtio_gpu_resource_create_3d *c;
+    struct virtio_gpu_resource_create_2d *d;
+    uint8_t b = byte(f);
+
+    if (b & 1) {
+        c = new_command(f, VIRTIO_GPU_CMD_RESOURCE_CREATE_3D, sizeof(*c));
+        c->resource_id = b / 2 % IDS;
+        c->width = pick_number(f);
+        c->height = pick_number(f);
+    } else {
+        d = new_command(f, VIRTIO_GPU_CMD_RESOURCE_CREATE_2D, sizeof(*d));
+        d->resource_id = b / 2 % IDS;
+        d->format = pick_number(f);
+        d->width = pick_number(f);
+        d->height = pick_number(f);
+    }
+    put(f);
+}
+
+static void put_attach(Fuzz *f)
+{
+    struct virtio_gpu_resource_attach_backing *c = new_command(
+        f, VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING, sizeof(*c));
+    uint8_t b = byte(f);
+
+    c->resource_id = b % IDS;
+    c->nr_entries = b / IDS % 8;
+    add_entries(f, c->nr_entries);
+    c->nr_entries += b >> 7 ? 1 : 0;
+    put(f);
+}
+
+static void put_map(Fuzz *f)
+{
+    struct virtio_gpu_resource_map_blob *c = new_command(
+        f, VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB, sizeof(*c));
+
+    c->resource_id = pick_id(f);
+    c->offset = pick_offset(f);
+    put(f);
+}
+
+/* A header, an id and padding */
+static void put_simple(Fuzz *f)
+{
+    static const uint32_t types[] = {
+        VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB, VIRTIO_GPU_CMD_RESOURCE_UNREF,
+        VIRTIO_GPU_CMD_RESOURCE_DETACH_BACKING,
+        VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE, VIRTIO_GPU_CMD_CTX_DETACH_RESOURCE,
+        VIRTIO_GPU_CMD_CTX_DESTROY, VIRTIO_GPU_CMD_GET_EDID,
+        VIRTIO_GPU_CMD_GET_CAPSET_INFO, VIRTIO_GPU_CMD_GET_DISPLAY_INFO,
+        VIRTIO_GPU_CMD_GET_CAPSET,
+    };
+    uint8_t b = byte(f);
+    struct virtio_gpu_resource_unref *c = new_command(
+        f, types[b / IDS % G_N_ELEMENTS(types)], sizeof(*c));
+
+    c->resource_id = b % IDS;
+    put(f);
+}
+
+static void put_unmap_or_unref(Fuzz *f)
+{
+    uint8_t b = byte(f);
+    struct virtio_gpu_resource_unref *c = new_command(
+        f, b & 0x80 ? VIRTIO_GPU_CMD_RESOURCE_UNREF
+                    : VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB, sizeof(*c));
+
+    c->resource_id = b % IDS;
+    put(f);
+}
+
+static void put_context(Fuzz *f)
+{
+    struct virtio_gpu_ctx_create *c = new_command(
+        f, VIRTIO_GPU_CMD_CTX_CREATE, sizeof(*c));
+
+    c->nlen = pick_number(f);
+    c->context_init = byte(f) % 8;
+    memset(c->debug_name, 'x', sizeof(c->debug_name));
+    put(f);
+}
+
+static struct virtio_gpu_rect pick_rect(Fuzz *f)
+{
+    uint8_t b = byte(f);
+
+    if (b & 1) {
+        return (struct virtio_gpu_rect) { 0, 0, 64, 64 };
+    }
+    return (struct virtio_gpu_rect) {
+        pick_number(f), pick_number(f), pick_number(f), pick_number(f),
+    };
+}
+
+static void put_scanout(Fuzz *f)
+{
+    struct virtio_gpu_set_scanout *c = new_command(
+        f, VIRTIO_GPU_CMD_SET_SCANOUT, sizeof(*c));
+
+    c->r = pick_rect(f);
+    c->scanout_id = byte(f) % 3;
+    c->resource_id = pick_id(f);
+    put(f);
+}
+
+static void put_scanout_blob(Fuzz *f)
+{
+    struct virtio_gpu_set_scanout_blob *c = new_command(
+        f, VIRTIO_GPU_CMD_SET_SCANOUT_BLOB, sizeof(*c));
+    uint8_t b = byte(f);
+
+    c->r = pick_rect(f);
+    c->scanout_id = b % 3;
+    c->resource_id = pick_id(f);
+    c->format = b & 0x10 ? pick_number(f) : VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM;
+    c->width = b & 0x20 ? pick_number(f) : 64;
+    c->height = b & 0x20 ? pick_number(f) : 64;
+    c->strides[0] = b & 0x40 ? pick_number(f) : c->width * 4;
+    c->offsets[0] = b & 0x80 ? pick_number(f) : 0;
+    put(f);
+}
+
+static void put_flush(Fuzz *f)
+{
+    struct virtio_gpu_resource_flush *c = new_command(
+        f, VIRTIO_GPU_CMD_RESOURCE_FLUSH, sizeof(*c));
+
+    c->r = pick_rect(f);
+    c->resource_id = pick_id(f);
+    put(f);
+}
+
+static void put_submit(Fuzz *f)
+{
+    struct virtio_gpu_cmd_submit *c = new_command(
+        f, VIRTIO_GPU_CMD_SUBMIT_3D, sizeof(*c));
+
+    c->size = pick_number(f);
+    f->len += byte(f) % 128;
+    put(f);
+}
+
+static void put_transfer(Fuzz *f)
+{
+    static const uint32_t types[] = {
+        VIRTIO_GPU_CMD_TRANSFER_TO_HOST_3D,
+        VIRTIO_GPU_CMD_TRANSFER_FROM_HOST_3D,
+        VIRTIO_GPU_CMD_TRANSFER_TO_HOST_2D,
+    };
+    uint8_t b = byte(f);
+    struct virtio_gpu_transfer_host_3d *c = new_command(
+        f, types[b % 3], sizeof(*c));
+
+    c->resource_id = b / 4 % IDS;
+    c->box.w = pick_number(f);
+    c->box.h = pick_number(f);
+    c->offset = pick_offset(f);
+    put(f);
+}
+
+/* Any bytes at all */
+static void put_raw(Fuzz *f)
+{
+    struct virtio_gpu_ctrl_hdr *hdr = new_command(f, 0, 0);
+    uint8_t b = byte(f);
+    unsigned i;
+
+    f->len = 1 + byte(f) % 128;
+    for (i = 0; i < MIN(f->len, sizeof(*hdr) + 32); i++) {
+        f->cmd[i] = byte(f);
+    }
+    hdr->type = b < 0xf0 ? 0x100 * (1 + b / 32) + b % 32 : hdr->type;
+    put(f);
+}
+
+static void put_cursor(Fuzz *f)
+{
+    uint8_t b = byte(f);
+    const struct virtio_gpu_update_cursor c = {
+        .hdr.type = b & 1 ? VIRTIO_GPU_CMD_MOVE_CURSOR
+                          : VIRTIO_GPU_CMD_UPDATE_CURSOR,
+        .pos.scanout_id = b / 2 % 4,
+        .pos.x = pick_number(f),
+        .pos.y = pick_number(f),
+        .resource_id = pick_id(f),
+        .hot_x = pick_number(f),
+        .hot_y = pick_number(f),
+    };
+
+    gpu_cursor(f->gpu, &c, b & 0x80 ? 1 + byte(f) % sizeof(c) : sizeof(c));
+    f->host->run(f->gpu);
+}
+
+/*
+ * All that is no command
+ */
+
+static void reset(Fuzz *f, uint8_t how)
+{
+    if (how % 8 == 7) {
+        f->host->reset_machine(f->gpu);
+        gpu_pci_open(f->gpu);
+    }
+    gpu_device_open(f->gpu);
+    f->n_pending = 0;
+}
+
+/* Takes the pages of a buffer away, from a page on */
+static void vanish(Fuzz *f)
+{
+    uint32_t id = pick_id(f);
+    g_autofree char *path = g_strdup_printf("/proc/%d/fd/%d", f->host->pid,
+                                            f->gpu->shared->fd[id]);
+    g_autofree char *name = g_file_read_link(path, NULL);
+    uint8_t pages = byte(f) % 4;
+    int fd;
+
+    /* Its number may be another's by now. */
+    if (!f->gpu->shared->fd[id] || !name ||
+        !strstr(name, SCRIPTED_BUFFER_NAME)) {
+        return;
+    }
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd >= 0) {
+        /* It may be sealed against that. */
+        if (ftruncate(fd, pages * GPU_PAGE)) {
+            g_assert_cmpint(errno, ==, EPERM);
+        }
+        close(fd);
+    }
+}
+
+static void give_order(Fuzz *f)
+{
+    struct scripted_shared *s = f->gpu->shared;
+    uint8_t b = byte(f);
+
+    switch (b % 4) {
+    case 0:
+        s->hold_fences = b / 4 % 2;
+        break;
+    case 1:
+        s->kernel = b / 4 % 3;
+        break;
+    default:
+        gpu_fail(f->gpu, 1 << b / 4 % 7, byte(f) % 4, b / 32 % 4);
+        break;
+    }
+}
+
+static void toggle(Fuzz *f)
+{
+    switch (byte(f) % 3) {
+    case 0:
+        gpu_toggle_memory(f->gpu);
+        break;
+    case 1:
+        gpu_toggle_master(f->gpu);
+        break;
+    default:
+        if (!f->moved) {
+            f->moved = true;
+            gpu_move_window(f->gpu);
+        }
+        break;
+    }
+}
+
+static void look(Fuzz *f)
+{
+    uint8_t b = byte(f);
+    uint64_t offset = b / 2 % 32 * GPU_PAGE;
+
+    if (b & 1) {
+        gpu_write(f->gpu, offset, b);
+    } else {
+        gpu_read(f->gpu, offset);
+    }
+}
+
+static void kick(Fuzz *f)
+{
+    gpu_kick(f->gpu);
+    f->host->run(f->gpu);
+    collect(f);
+}
+
+static void kick_and_settle(Fuzz *f)
+{
+    gpu_kick(f->gpu);
+    settle(f);
+}
+
+static void step(Fuzz *f)
+{
+    static void (*const steps[])(Fuzz *f) = {
+        kick, kick_and_settle, put_create_good, put_map, put_unmap_or_unref,
+        put_create_blob, put_create_guest, put_create_texture, put_attach,
+        put_simple, put_context, put_scanout, put_scanout_blob, put_flush,
+        put_submit, put_transfer, put_raw, put_cursor, vanish, give_order,
+        toggle, look,
+    };
+    uint8_t b = byte(f), what = b % 32;
+
+    if (what < G_N_ELEMENTS(steps)) {
+        steps[what](f);
+    } else if (what < 26) {
+        f->torn = byte(f);
+    } else if (what == 31) {
+        reset(f, byte(f));
+    } else {
+        /* What is wanted most */
+        steps[what - 26](f);
+    }
+}
+
+/*
+ * The end
+ */
+
+static void finish(Fuzz *f)
+{
+    struct scripted_shared *s = f->gpu->shared;
+    Pending *p;
+    unsigned i;
+
+    s->hold_fences = 0;
+    s->fail.count = 0;
+    s->kernel = 0;
+    f->torn = 0;
+    if (f->moved) {
+        gpu_pci_open(f->gpu);
+    }
+    reset(f, 0);
+    for (i = 0; i < 100 && f->host->live(f->gpu); i++) {
+        f->host->settle(f->gpu);
+    }
+    g_assert_cmpuint(f->host->live(f->gpu), ==, 0);
+
+    /* The renderer is reset with the first command. */
+    new_command(f, VIRTIO_GPU_CMD_GET_DISPLAY_INFO,
+                sizeof(struct virtio_gpu_ctrl_hdr));
+    put(f);
+    p = &f->pending[0];
+    gpu_kick(f->gpu);
+    for (i = 0; i < 100 && !gpu_is_done(f->gpu, p->slot); i++) {
+        f->host->settle(f->gpu);
+    }
+    g_assert_true(gpu_is_done(f->gpu, p->slot));
+    collect(f);
+    g_assert_cmpuint(s->live, ==, 0);
+    g_assert_cmpuint(s->exports + s->dups, ==, s->closes);
+    g_assert_cmpuint(s->maps, ==, s->unmaps);
+    g_assert_cmpuint(s->faults, ==, 0);
+    g_assert_cmpuint(s->bad_queries, ==, 0);
+}
+
+void gpu_fuzz(GPU *gpu, const GPUFuzzHost *host, const uint8_t *data,
+              size_t size)
+{
+    Fuzz f = { .gpu = gpu, .host = host, .data = data, .size = size };
+    unsigned i;
+
+    for (i = 0; f.size && i < STEPS_MAX; i++) {
+        step(&f);
+    }
+    finish(&f);
+}

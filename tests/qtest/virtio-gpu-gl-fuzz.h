@@ -1,0 +1,45 @@
+/*
+ * Random commands for virtio-gpu-gl: bytes to commands, and what must hold
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The same input goes to a device in a QEMU of its own, by the qtest protocol,
+ * or to one in this very process, which a fuzzer drives.
+ */
+
+#ifndef VIRTIO_GPU_GL_FUZZ_H
+#define VIRTIO_GPU_GL_FUZZ_H
+
+#include "virtio-gpu-gl-client.h"
+
+/**
+ * GPUFuzzHost - where the device is
+ * @pid: QEMU's process
+ * @reset_machine: resets all of it; the BARs are gone then
+ * @run: lets it carry out what was put into its queue
+ * @settle: lets fences, timers, bottom halves and RCU run
+ * @live: how many blobs are mapped, by blob-map-stats
+ */
+typedef struct GPUFuzzHost {
+    int pid;
+    void (*reset_machine)(GPU *gpu);
+    void (*run)(GPU *gpu);
+    void (*settle)(GPU *gpu);
+    uint64_t (*live)(GPU *gpu);
+} GPUFuzzHost;
+
+/**
+ * gpu_fuzz() - what one input says
+ * @gpu: the device, set up and at rest, as it is afterwards, too; with a
+ *       window of WINDOW, and two displays
+ * @host: where it is
+ * @data: the input
+ * @size: bytes
+ *
+ * Fails an assertion when a reply is not one that may be, or when something is
+ * left after the reset that comes last.
+ */
+void gpu_fuzz(GPU *gpu, const GPUFuzzHost *host, const uint8_t *data,
+              size_t size);
+
+#endif /* VIRTIO_GPU_GL_FUZZ_H */
