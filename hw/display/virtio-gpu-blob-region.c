@@ -33,6 +33,15 @@
 #define SLOTS_LOOK true
 #endif
 
+/*
+ * QEMU's RCU thread waits, five times 10 ms or until a reader ends, for so many
+ * callbacks to pile up (util/rcu.c, RCU_CALL_MIN_SIZE).  A region takes two of
+ * its turns to go, and a guest's command waits for it: two are made short.
+ * More are not, or I/O that refers to a region would keep that thread busy.
+ */
+#define HASTE 30
+#define HASTY_TURNS 2
+
 #define TYPE_VIRTIO_GPU_BLOB_REGION "virtio-gpu-blob-region"
 OBJECT_DECLARE_SIMPLE_TYPE(VirtIOGPUBlobRegion, VIRTIO_GPU_BLOB_REGION)
 
@@ -61,6 +70,8 @@ struct VirtIOGPUBlobLoan {
  * @loan: if it is the renderer's, or NULL if we mapped it
  * @nothing: what those who look at guest memory are told is there
  * @rdm: tells them
+ * @turns: of RCU's thread, since it was hidden
+ * @haste: do nothing, so that a turn begins at once
  */
 struct VirtIOGPUBlobRegion {
     Object parent_obj;
@@ -74,6 +85,8 @@ struct VirtIOGPUBlobRegion {
     VirtIOGPUBlobLoan *loan;
     IntervalTreeRoot nothing;
     VirtIOGPUBlobRDM *rdm;
+    unsigned turns;
+    struct rcu_head haste[HASTE];
 };
 
 /*
@@ -307,6 +320,25 @@ virtio_gpu_blob_region_show_loan(VirtIOGPUBlobRegions *regions,
  * Hide
  */
 
+static void do_nothing(struct rcu_head *rcu)
+{
+}
+
+static void reclaim(struct rcu_head *rcu);
+
+/* Callbacks run in order: those in @haste are done with before the region. */
+static void reclaim_later(VirtIOGPUBlobRegion *region)
+{
+    unsigned i;
+
+    if (region->turns++ < HASTY_TURNS) {
+        for (i = 0; i < HASTE; i++) {
+            call_rcu1(&region->haste[i], do_nothing);
+        }
+    }
+    call_rcu1(&region->rcu, reclaim);
+}
+
 /*
  * I/O in flight may refer to the region, and be done in a thread without the
  * BQL.  A region must not end there: the last reference is ours.
@@ -316,7 +348,7 @@ static void reclaim(struct rcu_head *rcu)
     VirtIOGPUBlobRegion *region = container_of(rcu, VirtIOGPUBlobRegion, rcu);
 
     if (qatomic_read(&OBJECT(region)->ref) > 1) {
-        call_rcu1(rcu, reclaim);
+        reclaim_later(region);
         return;
     }
     object_unref(OBJECT(region));
@@ -346,7 +378,7 @@ bool virtio_gpu_blob_region_hide(VirtIOGPUBlobRegion *region,
         regions->leaving++;
     }
     memory_region_del_subregion(regions->container, &region->mr);
-    call_rcu1(&region->rcu, reclaim);
+    reclaim_later(region);
     return ours;
 }
 

@@ -41,6 +41,7 @@ static const Case cases[] = {
     { "shm", SCRIPTED_SHM | SCRIPTED_WORD_CACHED, .apart = true },
     { "answers-next", BUFFER },
     { "shm-next", SCRIPTED_SHM | SCRIPTED_WORD_CACHED },
+    { "pointer", POINTER, .apart = true },
 };
 
 /* Of a command, on the clock and of QEMU's processor time */
