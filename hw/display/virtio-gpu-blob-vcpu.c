@@ -5,6 +5,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/error-report.h"
 #include "virtio-gpu-blob-kvm.h"
 #include "virtio-gpu-blob-vcpu.h"
 
@@ -36,8 +37,12 @@ static void on_stop(void *opaque, bool running, RunState state)
 {
     VirtIOGPUBlobVCPUs *vcpus = opaque;
 
-    if (kvm_enabled() && state == RUN_STATE_INTERNAL_ERROR) {
-        virtio_gpu_blob_mappings_touch(vcpus->mappings);
+    if (kvm_enabled() && state == RUN_STATE_INTERNAL_ERROR &&
+        !virtio_gpu_blob_mappings_touch(vcpus->mappings) &&
+        virtio_gpu_blob_mappings_live(vcpus->mappings)) {
+        warn_report("virtio-gpu: if KVM said \"Bad address\", a blob that is "
+                    "mapped may be memory that this kernel's KVM cannot map "
+                    "(see the manual, \"Memory that KVM cannot map\")");
     }
 }
 
