@@ -141,10 +141,10 @@ options_of()
         return
     fi
     case $1 in
-    6.12) echo --check=cases --check=wrong --check=slots --check=blocks ;;
-    newest) echo --check=cases --check=wrong --check=slots --check=blocks --check=writes ;;
+    6.12) echo --check={cases,wrong,slots,blocks,pages} ;;
+    newest) echo --check={cases,wrong,slots,blocks,pages,writes} ;;
     *-foreign) echo --check=blocks ;;
-    *K) echo --check=pages --check=cases --check=wrong --check=slots ;;
+    *K) echo --check={cases,wrong,slots,pages} ;;
     esac
 }
 
