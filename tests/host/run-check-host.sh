@@ -8,7 +8,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/env.sh"
 . "$TOP/tests/host/common.sh"
 
-STEPS=(patched distribution debian12 newest kvm buffers lost stock vulkan vfio guests gap)
+STEPS=(patched distribution debian12 newest kvm buffers lost stock vulkan vfio guests gap doctor)
 
 usage()
 {
@@ -28,6 +28,8 @@ Runs these steps, each in a machine of its own and bounded in time:
   vfio          what a device given to the guest can reach of the window
   guests        other guests: kernels and tests that others wrote
   gap           Debian 12's kernel as the host: buffers that fail to map
+  doctor        what virtio-gpu-blob-doctor says of three kernels, with less and
+                less of what it wants
 
 and, only when they are named:
   bench         Debian 12's kernel as the host: what a blob costs, for a reader
@@ -364,6 +366,34 @@ awk '
     END { print good + 0 " passed, " bad + 0 " failed" }' /run/t/gap.log >/run/out/result.log
 JOB
         )
+}
+
+# doctor_host NAME ANSWERS OPTION...: ANSWERS is yes if the kernel can be asked
+doctor_host()
+{
+    local name=$1 answers=$2
+    shift 2
+    machine "$name" 600 "$@" \
+        < <(echo "python3 check-doctor.py --name=$name --answers=$answers" \
+                 "--stock=$(quote "$STOCK_DIR") --hang=$(quote "$TOOLS_DIR/libhanging-open.so")" \
+                 "-- $(quote "$OUR_DIR/contrib/virtio-gpu-blob-doctor/virtio-gpu-blob-doctor" \
+                        "--qemu=$OUR_DIR/qemu-system-x86_64")" \
+                 ">/run/out/result.log 2>&1")
+}
+
+step_doctor()
+{
+    if our_kernel; then
+        doctor_host doctor-patched yes --kernel="$KERNEL/bzImage"
+    else
+        skip doctor-patched "there is no kernel for it"
+    fi
+    doctor_host doctor-distribution no
+    if suite_kernel trixie-backports; then
+        doctor_host doctor-newest no --tree="$TREE"
+    else
+        skip doctor-newest "no kernel of trixie-backports could be had: $(tail -n 1 "$CACHE/kernel-trixie-backports.log" 2>/dev/null)"
+    fi
 }
 
 # What map and unmap cost beside the system calls that they consist of, in a
