@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# deb.sh [--system=DIR]   a package of our modules for the distribution's QEMU:
+# deb.sh [--system=DIR]   a package of our modules for the distribution's QEMU,
+#                         and virtio-gpu-blob-doctor:
 #                         build/qemu-virtio-gpu-blob_VERSION_amd64.deb
 # deb.sh --check          install it in a clean Debian 13, use it, purge it
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
@@ -62,13 +63,34 @@ fill()
     sed -e "s|@VERSION@|$version|g; s|@STAMP@|$stamp|g; s|@MODULES@|$list|g" "$@"
 }
 
+# The page of the manual as a man page, compressed
+man_page()
+{
+    local name=virtio-gpu-blob-doctor dir=$SERIES_DIR/man.tmp
+    rm -rf "$dir"
+    mkdir -p "$dir"
+    cp -- "$TOP/docs/tools/$name.rst" "$dir/"
+    cat >"$dir/conf.py" <<END
+project = 'QEMU'
+master_doc = '$name'
+man_pages = [('$name', '$name', 'look at what virtio-gpu blobs find on a host', [], 1)]
+END
+    in_root sphinx-build -q -b man "$(inside "$dir")" "$(inside "$dir")/out" >"$dir.log" 2>&1 </dev/null ||
+        { cat "$dir.log" >&2; die "the man page could not be made (see above)"; }
+    gzip -9n <"$dir/out/$name.1"
+    rm -rf "$dir" "$dir.log"
+}
+
 # package FILE: what is in $modules, under $version and $stamp
 package()
 {
     local tree=$SERIES_DIR/deb.tmp script
     rm -rf "$tree"
-    mkdir -p "$tree/DEBIAN" "$tree/$MODULE_DIR" "$tree/usr/share/doc/$NAME"
+    mkdir -p "$tree/DEBIAN" "$tree/$MODULE_DIR" "$tree/usr/share/doc/$NAME" "$tree/usr/bin" \
+        "$tree/usr/share/man/man1"
     cp -- "$modules"/*.so "$tree/$MODULE_DIR/"
+    cp -- "$modules/virtio-gpu-blob-doctor" "$tree/usr/bin/"
+    cp -- "$man" "$tree/usr/share/man/man1/virtio-gpu-blob-doctor.1.gz"
     cp -- "$TOP/LICENSE" "$tree/usr/share/doc/$NAME/copyright"
     fill "$TOP/packaging/deb/control.in" >"$tree/DEBIAN/control"
     for script in preinst postrm; do
@@ -131,6 +153,9 @@ version=$(cat "$modules/version")
 stamp=$(cat "$modules/stamp")
 list=$(cd "$modules" && printf '%s ' *.so)
 list=${list% }
+man=$SERIES_DIR/virtio-gpu-blob-doctor.1.gz
+run "$TOP/scripts/root.sh" need docs
+man_page >"$man"
 deb=$BUILD/${NAME}_${version#*:}+blob1_amd64.deb
 package "$deb"
 say "package: $deb"

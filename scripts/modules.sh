@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # modules.sh [--system=DIR]: only the virtio-gpu modules, for the QEMU that the
-# distribution installed; they go to build/SERIES/modules.
+# distribution installed, and virtio-gpu-blob-doctor; they go to
+# build/SERIES/modules.
 #   --system=DIR   the system that they are for, default / ; "none": no system,
 #                  for the version of the source that is built
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
@@ -10,7 +11,9 @@
 MODULES=(hw-display-virtio-gpu.so hw-display-virtio-gpu-gl.so
     hw-display-virtio-gpu-pci.so hw-display-virtio-gpu-pci-gl.so
     hw-display-virtio-vga.so hw-display-virtio-vga-gl.so)
-# Only what shapes these modules
+# What looks at the host that they run on
+DOCTOR=contrib/virtio-gpu-blob-doctor/virtio-gpu-blob-doctor
+# Only what shapes these
 FEATURES=(--target-list=x86_64-softmmu --without-default-features --enable-system
     --enable-tcg --enable-kvm --enable-modules --enable-opengl --enable-virglrenderer
     --enable-pixman --enable-vhost-user --enable-vhost-kernel --enable-fdt
@@ -142,12 +145,13 @@ IN_DIR=$(inside "$DIR")
 IN_SRC=$(inside "$QEMU_SRC")
 configure_modules
 say "building ${#MODULES[@]} modules"
-in_root "${CLEAN[@]}" ninja --quiet -C "$IN_DIR" -j "$JOBS" "${MODULES[@]}"
+in_root "${CLEAN[@]}" ninja --quiet -C "$IN_DIR" -j "$JOBS" "${MODULES[@]}" "$DOCTOR"
 rm -rf "$OUT.tmp"
 mkdir "$OUT.tmp"
 in_root "${CLEAN[@]}" bash "$TOP/packaging/link-modules.sh" "$IN_SRC" "$IN_DIR" \
     "$(inside "$OUT.tmp")" "${MODULES[@]}"
 check_stamps "$OUT.tmp/${MODULES[1]}"
+in_root strip -o "$(inside "$OUT.tmp")/${DOCTOR##*/}" "$IN_DIR/$DOCTOR"
 printf '%s\n' "$version" >"$OUT.tmp/version"
 stamp_of "$OUT.tmp/${MODULES[1]}" >"$OUT.tmp/stamp"
 rm -rf "$OUT"

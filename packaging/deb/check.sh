@@ -85,6 +85,30 @@ says()
     { "$@" 2>&1 || :; } | tee /dev/stderr | grep -E -- "$want" >/dev/null
 }
 
+# For a machine without a GPU: exit code 1
+doctor()
+{
+    local status=0
+    virtio-gpu-blob-doctor --timeout=60 "$@" || status=$?
+    [ "$status" = 1 ]
+}
+
+json()
+{
+    doctor --json | python3 -c '
+import json, sys
+report = json.load(sys.stdin)
+assert report["level"] == "limited", report
+assert any(line["topic"] == "qemu" and line["level"] == "ok" for line in report["lines"]), report'
+}
+
+# The clean system installs no man pages
+man_page()
+{
+    dpkg-deb --fsys-tarfile /check/good.deb | tar -xO ./usr/share/man/man1/virtio-gpu-blob-doctor.1.gz |
+        gzip -d | grep -F 'virtio-gpu-blob-doctor'
+}
+
 quiet_install()
 {
     dpkg -i "$1"
@@ -116,6 +140,11 @@ check "the machine starts, its device has the policy" says '"?strict"?' \
 check "the maps can be read" says '^\[' monitor safe 'qom-get /machine/peripheral/gpu0 blob-maps'
 check "the trace events are there" says 'virtio_gpu_blob_map : state 1' \
     monitor safe 'trace-event virtio_gpu_blob* on' 'info trace-events virtio_gpu_blob*'
+check "the doctor finds the modules" says '^✓ qemu: QEMU emulator version .* has map-policy$' doctor
+check "it finds limits here, and says how to start QEMU" says '^-accel .*-device .*,map-policy=safe$' doctor
+check "its JSON is JSON" json
+check "a wrong option is named" says 'Unknown option --wrong' virtio-gpu-blob-doctor --wrong
+check "it has a man page" man_page
 check "a wrong policy is named" says "map-policy.*bogus|bogus.*map-policy" monitor bogus
 
 for binary in "${list[@]}"; do
@@ -145,6 +174,7 @@ fi
 check "the package can be purged" dpkg --purge $package
 listing >"$work/listing.after"
 check "nothing is left, the stock modules are what they were" diff "$work/listing.before" "$work/listing.after"
+check "the doctor is gone" not command -v virtio-gpu-blob-doctor
 check "the stock device is back" not has_policy /usr/bin/qemu-system-x86_64 virtio-gpu-gl-pci
 
 echo "$passed passed, $failed failed"
