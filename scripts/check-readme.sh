@@ -215,6 +215,19 @@ check_files()
     fi
 }
 
+# It looks at this machine, whatever that has
+check_doctor()
+{
+    local what=$1 status=0
+    shift
+    "$@" >"$tmp/doctor.out" 2>&1 || status=$?
+    if [ "$status" -le 2 ] && grep -q '^✓ kernel: ' "$tmp/doctor.out"; then
+        good "$what"
+    else
+        bad "$what" "it ends with $status: $(tail -n 1 "$tmp/doctor.out")"
+    fi
+}
+
 check_command()
 {
     local what=$1 command=$1 words=()
@@ -228,6 +241,7 @@ check_command()
     make) check_make "$what" "${words[@]:1}" ;;
     ./configure) check_configure "$what" "${words[@]:1}" ;;
     *build/qemu-system-x86_64 | *build/stock/qemu-system-x86_64) check_qemu "$what" "$command" ;;
+    *build/virtio-gpu-blob-doctor) check_doctor "$what" "${words[@]}" ;;
     scripts/in-root.sh) check_in_root "$what" "${words[@]:1}" ;;
     scripts/*.sh | tests/*.sh | ./scripts/*.sh) check_script "$what" "${words[@]}" ;;
     virsh | virt-xml-validate | apt | apt-get | dpkg | git | cd | cp | rm | qemu-system-x86_64)

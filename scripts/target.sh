@@ -11,10 +11,11 @@ make [TARGET] [SANITIZE=1] [ARGS="..."]   (./configure --help: what to build)
 
 To use
   all                both QEMUs: build/qemu-system-x86_64 and, without our
-                     change, build/stock/qemu-system-x86_64 (the default)
+                     change, build/stock/qemu-system-x86_64 (the default); and
+                     build/virtio-gpu-blob-doctor, which looks at a host
   demo               a Linux guest maps host buffers through ours
   modules            our virtio-gpu modules for this system's own QEMU
-  deb                a package of them
+  deb                a package of them, and of the doctor
 
 To test; the last line is "N passed, N failed"
   check              check-unit, check-qtest and check-demo

@@ -19,8 +19,8 @@
 
 static const char summary[] =
     "Looks at this host: can QEMU's virtio-gpu-gl map blobs here, and how?\n"
-    "A line each for what works, what works with limits (!) and what does not,\n"
-    "with what would help; options for QEMU and libvirt that fit follow.";
+    "A line each for what works, what works with limits (!) and what does\n"
+    "not, with what would help; options for QEMU and libvirt follow.";
 
 static const char codes[] =
     "Exit code: 0 works, 1 works with limits, 2 does not, 3 wrong usage.";

@@ -54,7 +54,8 @@ static const char *remedy_of(VirtIOGPUBlobReason reason)
 /* What a probe that did not get to its end was doing */
 static const char *fate(DoctorEnd end)
 {
-    return end == DOCTOR_LATE ? "does not answer" : "ends the process that asks";
+    return end == DOCTOR_LATE ? "does not answer"
+                              : "ends the process that asks";
 }
 
 static bool ended(DoctorEnd end)
@@ -537,7 +538,8 @@ static void report_qemu(GPtrArray *lines, const DoctorFacts *facts)
             qemu->path), "install QEMU, or name it by --qemu");
     } else if (!qemu->has_device) {
         add(lines, DOCTOR_BAD, "qemu", g_strdup_printf("%s has no "
-            "virtio-gpu-gl-pci: %s", qemu->path, qemu->error),
+            "virtio-gpu-gl-pci: %s", qemu->path,
+            *qemu->error ? qemu->error : "it says nothing"),
             "install its OpenGL modules (qemu-system-modules-opengl), or "
             "modules that are built for it");
     } else if (!qemu->ours) {

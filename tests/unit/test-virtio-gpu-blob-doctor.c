@@ -711,14 +711,15 @@ static void test_json_bad(void)
 {
     DoctorFacts facts = good;
     g_autoptr(QDict) dict = NULL;
+    QList *lines;
     QDict *last;
 
     no_window(&facts);
     few_files(&facts);
     qemu_absent(&facts);
     dict = json_of(&facts);
-    last = qobject_to(QDict, QTAILQ_LAST(&qdict_get_qlist(dict,
-                                                          "lines")->head)->value);
+    lines = qdict_get_qlist(dict, "lines");
+    last = qobject_to(QDict, QTAILQ_LAST(&lines->head)->value);
     g_assert_cmpstr(qdict_get_str(dict, "level"), ==, "bad");
     g_assert_cmpstr(qdict_get_str(last, "level"), ==, "bad");
     g_assert_cmpstr(qdict_get_str(last, "remedy"), ==,
@@ -933,7 +934,8 @@ static void test_bad_options(void)
         { "doctor --hostmem=", "--hostmem= is no size, such as 256M or 4G" },
         { "doctor --hostmem=much",
           "--hostmem=much is no size, such as 256M or 4G" },
-        { "doctor --hostmem=-1", "--hostmem=-1 is no size, such as 256M or 4G" },
+        { "doctor --hostmem=-1",
+          "--hostmem=-1 is no size, such as 256M or 4G" },
         { "doctor --hostmem=0", "--hostmem=0 is no size, such as 256M or 4G" },
         { "doctor --hostmem=3G", "--hostmem: 3221225472 bytes is not a power "
           "of two between 1 MiB and the host's address space" },
