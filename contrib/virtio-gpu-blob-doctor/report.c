@@ -286,7 +286,7 @@ static void add_node(GPtrArray *lines, DoctorLevel level, const char *name,
 static char *name_of(const DoctorGPU *gpu)
 {
     return g_strdup_printf("%s (%s)", gpu->node,
-                           *gpu->driver ? gpu->driver : "no driver");
+                           *gpu->driver ? gpu->driver : "unknown driver");
 }
 
 static void report_moving(GPtrArray *lines, const char *name,

@@ -454,7 +454,7 @@ static const struct {
     { "gpu-hangs/options", gpu_hangs_late, DOCTOR_BAD,
       "-accel kvm -display sdl,gl=on -device " },
     { "gpu-dies", gpu_dies, DOCTOR_BAD,
-      "✗ gpu: renderD128 (no driver): it ends the process that asks when "
+      "✗ gpu: renderD128 (unknown driver): it ends the process that asks when "
       "looked at\n" },
     { "gpu-makes-nothing", gpu_makes_nothing, DOCTOR_BAD,
       "✗ gpu: renderD128 (i915): it makes no buffers: No such device\n"
