@@ -216,6 +216,23 @@ static void test_cpu(void)
     }
 }
 
+/* On one kind of host only may a GPU's own memory not be mapped. */
+static void test_vram(void)
+{
+    VirtIOGPUBlobProbes p = { };
+
+    for (p.accel = 0; p.accel < VIRTIO_GPU_BLOB_ACCEL__MAX; p.accel++) {
+        for (p.cpu = 0; p.cpu < VIRTIO_GPU_BLOB_CPU__MAX; p.cpu++) {
+            g_assert(virtio_gpu_blob_vram_is_unsafe(&p) ==
+                     (p.accel == KVM && p.cpu == ARM64));
+        }
+    }
+    g_assert_true(virtio_gpu_blob_driver_has_vram("amdgpu"));
+    g_assert_true(virtio_gpu_blob_driver_has_vram("xe"));
+    g_assert_false(virtio_gpu_blob_driver_has_vram("i915"));
+    g_assert_false(virtio_gpu_blob_driver_has_vram(""));
+}
+
 /* Each answer has words of its own; those that failed say so. */
 static void test_words(void)
 {
@@ -541,6 +558,7 @@ int main(int argc, char **argv)
                     test_operators_word);
     g_test_add_func("/virtio-gpu-blob/host/unknown", test_unknown);
     g_test_add_func("/virtio-gpu-blob/host/cpu", test_cpu);
+    g_test_add_func("/virtio-gpu-blob/host/vram", test_vram);
     g_test_add_func("/virtio-gpu-blob/host/words", test_words);
     g_test_add_func("/virtio-gpu-blob/probe/x86", test_probe_x86);
     g_test_add_func("/virtio-gpu-blob/probe/arm64", test_probe_arm64);
