@@ -33,6 +33,13 @@
 /* Each takes one mapping, and one more where it cuts a hole in two. */
 #define VACANCIES_MAX 1024
 
+/* A buffer: a file, or where it is mapped already */
+typedef struct Source {
+    int fd;
+    bool shm;
+    void *apart;
+} Source;
+
 /* Where a buffer was */
 typedef struct Vacancy {
     VirtIOGPUBlobPlace place;
@@ -79,12 +86,14 @@ static bool show_hole(const VirtIOGPUBlobHoles *holes, void *at, uint64_t len,
 }
 
 static int show_buffer(const VirtIOGPUBlobHoles *holes,
-                       const VirtIOGPUBlobPlace *place, int fd, bool shm)
+                       const VirtIOGPUBlobPlace *place, const Source *source)
 {
-    bool keeps = shm ? holes->keeps.shm : holes->keeps.driver;
+    bool keeps = source->shm ? holes->keeps.shm : holes->keeps.driver;
     void *at = holes->base + virtio_gpu_blob_place_offset(place);
     uint64_t len = virtio_gpu_blob_place_len(place);
-    int ret = virtio_gpu_blob_mmap_over(at, len, fd, keeps);
+    int ret = source->apart
+              ? virtio_gpu_blob_mmap_move(at, len, source->apart)
+              : virtio_gpu_blob_mmap_over(at, len, source->fd, keeps);
 
     if (!ret) {
         advise(holes, at, len);
@@ -282,17 +291,25 @@ uint64_t virtio_gpu_blob_holes_mappings(const VirtIOGPUBlobHoles *holes)
            holes->gaps + 2 * holes->vacant_by_age.length;
 }
 
-int virtio_gpu_blob_holes_fill(VirtIOGPUBlobHoles *holes, int fd, bool shm,
-                               VirtIOGPUBlobPlace *place)
+static void drop(const Source *source, const VirtIOGPUBlobPlace *place)
+{
+    if (source->apart) {
+        munmap(source->apart, virtio_gpu_blob_place_len(place));
+    }
+}
+
+static int fill(VirtIOGPUBlobHoles *holes, const Source *source,
+                VirtIOGPUBlobPlace *place)
 {
     int ret;
 
     if (!fill_store(holes) ||
         !make_way(holes, place->node.start, place->node.last)) {
+        drop(source, place);
         return -ENOMEM;
     }
     record(holes, place);
-    ret = show_buffer(holes, place, fd, shm);
+    ret = show_buffer(holes, place, source);
     if (ret == -ENOMEM) {
         /* All that may leave nothing behind */
         mend(holes, place);
@@ -301,6 +318,18 @@ int virtio_gpu_blob_holes_fill(VirtIOGPUBlobHoles *holes, int fd, bool shm,
         forget(holes, place);
     }
     return ret;
+}
+
+int virtio_gpu_blob_holes_fill(VirtIOGPUBlobHoles *holes, int fd, bool shm,
+                               VirtIOGPUBlobPlace *place)
+{
+    return fill(holes, &(Source) { .fd = fd, .shm = shm }, place);
+}
+
+int virtio_gpu_blob_holes_fill_moved(VirtIOGPUBlobHoles *holes, void *apart,
+                                     VirtIOGPUBlobPlace *place)
+{
+    return fill(holes, &(Source) { .apart = apart }, place);
 }
 
 static void swap(VirtIOGPUBlobHoles *holes, VirtIOGPUBlobPlace *old,
@@ -321,7 +350,7 @@ int virtio_gpu_blob_holes_replace(VirtIOGPUBlobHoles *holes, int fd, bool shm,
         return -ENOMEM;
     }
     qemu_spin_lock(&holes->losses->lock);
-    ret = show_buffer(holes, place, fd, shm);
+    ret = show_buffer(holes, place, &(Source) { .fd = fd, .shm = shm });
     if (!ret) {
         swap(holes, old, place);
     }
@@ -423,7 +452,7 @@ bool virtio_gpu_blob_holes_cover(VirtIOGPUBlobHoles *holes,
 int virtio_gpu_blob_holes_uncover(VirtIOGPUBlobHoles *holes,
                                   const VirtIOGPUBlobPlace *place, int fd)
 {
-    int ret = show_buffer(holes, place, fd, false);
+    int ret = show_buffer(holes, place, &(Source) { .fd = fd });
 
     if (ret == -ENOMEM) {
         /* All that may leave nothing behind */

@@ -145,6 +145,17 @@ int virtio_gpu_blob_holes_fill(VirtIOGPUBlobHoles *holes, int fd, bool shm,
                                VirtIOGPUBlobPlace *place);
 
 /**
+ * virtio_gpu_blob_holes_fill_moved() - the same, with one that is mapped
+ * @holes: the window's address space
+ * @apart: where it is mapped, as long as @place; not any more afterwards
+ * @place: where, page aligned; must stay until the buffer leaves
+ *
+ * Returns: 0, or a negative errno with the hole as it was
+ */
+int virtio_gpu_blob_holes_fill_moved(VirtIOGPUBlobHoles *holes, void *apart,
+                                     VirtIOGPUBlobPlace *place);
+
+/**
  * virtio_gpu_blob_holes_replace() - show a buffer where another is
  * @holes: the window's address space
  * @fd: the buffer

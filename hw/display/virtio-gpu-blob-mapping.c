@@ -9,7 +9,9 @@
 #include "qemu/cutils.h"
 #include "hw/virtio/virtio.h"
 #include "hw/virtio/virtio-gpu-map-info.h"
+#include "system/kvm.h"
 #include "trace.h"
+#include "virtio-gpu-blob-fixed.h"
 #include "virtio-gpu-blob-mapping.h"
 
 /*
@@ -57,6 +59,24 @@ static VirtIOGPUBlobReason place_fd(VirtIOGPUBlobMapping *m,
     return ret ? virtio_gpu_blob_reason_of_errno(-ret) : VIRTIO_GPU_BLOB_OK;
 }
 
+/*
+ * A buffer of which there is no fd cannot come back where it had to step
+ * aside: only the main loop may ask the renderer for it.
+ */
+static bool place_fixed(VirtIOGPUBlobMapping *m, uint32_t resource_id)
+{
+    void *apart;
+
+    if (kvm_enabled() && m->mappings->regions.slots_look) {
+        return false;
+    }
+    apart = virtio_gpu_blob_fixed_map(resource_id,
+                                      virtio_gpu_blob_place_len(&m->place));
+    return apart &&
+           !virtio_gpu_blob_window_move_in(m->mappings->window, apart,
+                                           &m->place);
+}
+
 static VirtIOGPUBlobReason
 place_buffer(VirtIOGPUBlobMapping *m, const VirtIOGPUBlobBuffer *buf,
              const struct virtio_gpu_virgl_resource *res)
@@ -66,6 +86,9 @@ place_buffer(VirtIOGPUBlobMapping *m, const VirtIOGPUBlobBuffer *buf,
     case VIRTIO_GPU_BLOB_BACKING_SHM:
         return place_fd(m, buf);
     default:
+        if (place_fixed(m, res->base.resource_id)) {
+            return VIRTIO_GPU_BLOB_OK;
+        }
         return virtio_gpu_blob_region_show_loan(&m->mappings->regions,
                                                 res->base.resource_id,
                                                 res->base.blob_size,

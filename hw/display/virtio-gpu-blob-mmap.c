@@ -97,14 +97,10 @@ VirtIOGPUBlobMmap virtio_gpu_blob_mmap_probe(void)
 }
 
 /* Moving unmaps what is there and puts the pages in its place in one go. */
-static int map_and_move(void *at, size_t len, int fd)
+int virtio_gpu_blob_mmap_move(void *at, size_t len, void *apart)
 {
-    void *apart = mmap(NULL, len, RW, MAP_SHARED, fd, 0);
     int ret;
 
-    if (apart == MAP_FAILED) {
-        return -errno;
-    }
     if (mremap(apart, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, at) ==
         MAP_FAILED) {
         ret = -errno;
@@ -112,6 +108,14 @@ static int map_and_move(void *at, size_t len, int fd)
         return ret;
     }
     return 0;
+}
+
+static int map_and_move(void *at, size_t len, int fd)
+{
+    void *apart = mmap(NULL, len, RW, MAP_SHARED, fd, 0);
+
+    return apart == MAP_FAILED ? -errno
+                               : virtio_gpu_blob_mmap_move(at, len, apart);
 }
 
 int virtio_gpu_blob_mmap_over(void *at, size_t len, int fd, bool keeps)

@@ -47,4 +47,14 @@ VirtIOGPUBlobMmap virtio_gpu_blob_mmap_probe(void);
  */
 int virtio_gpu_blob_mmap_over(void *at, size_t len, int fd, bool keeps);
 
+/**
+ * virtio_gpu_blob_mmap_move() - move a buffer over what is there
+ * @at: where, page aligned and mapped
+ * @len: bytes, a multiple of the page
+ * @apart: where it is mapped; not any more afterwards
+ *
+ * Returns: 0, or a negative errno as virtio_gpu_blob_mmap_over() does
+ */
+int virtio_gpu_blob_mmap_move(void *at, size_t len, void *apart);
+
 #endif /* HW_DISPLAY_VIRTIO_GPU_BLOB_MMAP_H */

@@ -98,6 +98,20 @@ int virtio_gpu_blob_window_map(VirtIOGPUBlobWindow *w, int fd, bool shm,
     return ret;
 }
 
+int virtio_gpu_blob_window_move_in(VirtIOGPUBlobWindow *w, void *apart,
+                                   VirtIOGPUBlobPlace *place)
+{
+    int ret = window_has_mappings(w) ? -EBUSY : -ENOMEM;
+
+    if (ret == -EBUSY && virtio_gpu_blob_rdm_begin(w->rdm, false)) {
+        ret = virtio_gpu_blob_holes_fill_moved(&w->holes, apart, place);
+    } else {
+        munmap(apart, virtio_gpu_blob_place_len(place));
+    }
+    virtio_gpu_blob_rdm_end(w->rdm);
+    return ret;
+}
+
 /* It is announced that the buffer goes before it does. */
 bool virtio_gpu_blob_window_unmap(VirtIOGPUBlobWindow *w,
                                   VirtIOGPUBlobPlace *place, bool final)

@@ -76,6 +76,19 @@ int virtio_gpu_blob_window_map(VirtIOGPUBlobWindow *w, int fd, bool shm,
                                VirtIOGPUBlobPlace *place);
 
 /**
+ * virtio_gpu_blob_window_move_in() - show a buffer that is mapped elsewhere
+ * @w: the window
+ * @apart: where, as long as @place; not any more afterwards
+ * @place: as for virtio_gpu_blob_window_map()
+ *
+ * Nobody is told of it, and it cannot step aside while a memory slot is made.
+ *
+ * Returns: 0, or a negative errno as virtio_gpu_blob_window_map() does
+ */
+int virtio_gpu_blob_window_move_in(VirtIOGPUBlobWindow *w, void *apart,
+                                   VirtIOGPUBlobPlace *place);
+
+/**
  * virtio_gpu_blob_window_unmap() - take a buffer out of the window
  * @w: the window
  * @place: as mapped; the caller's again unless false is returned

@@ -44,6 +44,15 @@ int scripted_buffer_new(const char *name, uint64_t size, bool sealable);
 void *scripted_map(uint64_t size, int fd);
 
 /**
+ * scripted_map_at() - mmap(MAP_FIXED), never made to fail
+ * @at: where
+ * @size: bytes
+ * @fd: a buffer
+ * @write: it can be written to, now or later
+ */
+void scripted_map_at(void *at, uint64_t size, int fd, bool write);
+
+/**
  * scripted_close() - close(), not counted
  * @fd: the fd
  */

@@ -188,6 +188,17 @@ struct scripted_fail {
 #define SCRIPTED_KERNEL_OLD     1  /* nothing */
 #define SCRIPTED_KERNEL_NEXT    2  /* all of it */
 
+/* What virgl_renderer_resource_map_fixed() does */
+#define SCRIPTED_FIXED_NONE     0  /* it does not support that */
+#define SCRIPTED_FIXED_GOOD     1
+#define SCRIPTED_FIXED_LONG     2  /* maps twice as much */
+#define SCRIPTED_FIXED_SHORT    3  /* all but the last page */
+#define SCRIPTED_FIXED_HALF     4  /* the same, and says that it failed */
+#define SCRIPTED_FIXED_FAILS    5  /* the same, but maps all */
+#define SCRIPTED_FIXED_LAZY     6  /* does nothing, and says that it did */
+#define SCRIPTED_FIXED_READ     7  /* what cannot be written to */
+#define SCRIPTED_FIXED__MAX     8
+
 #define SCRIPTED_FDS 65536
 
 struct scripted_shared {
@@ -205,6 +216,7 @@ struct scripted_shared {
     char drm_folder[256];   /* read in place of /sys/class/drm */
     uint32_t watch;         /* SCRIPTED_WATCH_* */
     uint32_t kernel;        /* SCRIPTED_KERNEL_* */
+    uint32_t map_fixed;     /* SCRIPTED_FIXED_* */
 
     /* What happened */
     uint64_t creates;

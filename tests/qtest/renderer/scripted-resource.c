@@ -366,19 +366,29 @@ int virgl_renderer_resource_map(uint32_t id, void **map, uint64_t *size)
     return 0;
 }
 
-/* Of virglrenderer 1.3, for a QEMU that maps by it; who maps, unmaps. */
-int virgl_renderer_resource_map_fixed(uint32_t id, void *addr);
+/* Of virglrenderer 1.3: it does not remember what it has mapped so. */
+int virgl_renderer_resource_map_fixed(uint32_t id, void *at);
 
-int virgl_renderer_resource_map_fixed(uint32_t id, void *addr)
+int virgl_renderer_resource_map_fixed(uint32_t id, void *at)
 {
-    struct resource *res = find(id);
+    const struct resource *res = find(id);
+    uint32_t how = scripted_shared()->map_fixed;
+    bool less = how == SCRIPTED_FIXED_SHORT || how == SCRIPTED_FIXED_HALF;
 
-    if (!res || res->fd < 0) {
-        return -EINVAL;
+    if ((uintptr_t)at % PAGE) {
+        fault("to be mapped at no address", id);
     }
-    scripted_shared()->maps++;
-    return mmap(addr, res->length, PROT_READ | PROT_WRITE,
-                MAP_SHARED | MAP_FIXED, res->fd, 0) == MAP_FAILED ? -errno : 0;
+    if (!res || res->fd < 0 || how == SCRIPTED_FIXED_NONE) {
+        return res ? -EOPNOTSUPP : -EINVAL;
+    }
+    if (how == SCRIPTED_FIXED_LONG) {
+        scripted_map_at(at, res->length * 2, res->fd, true);
+    } else if (how != SCRIPTED_FIXED_LAZY && (!less || res->length > PAGE)) {
+        scripted_map_at(at, res->length - (less ? PAGE : 0), res->fd,
+                        how != SCRIPTED_FIXED_READ);
+    }
+    return how == SCRIPTED_FIXED_HALF || how == SCRIPTED_FIXED_FAILS
+           ? -ENOMEM : 0;
 }
 
 int virgl_renderer_resource_unmap(uint32_t id)

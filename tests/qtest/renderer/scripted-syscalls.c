@@ -79,6 +79,21 @@ void *scripted_map(uint64_t size, int fd)
                            MAP_SHARED, fd, 0);
 }
 
+void scripted_map_at(void *at, uint64_t size, int fd, bool write)
+{
+    char path[32];
+
+    if (write) {
+        syscall(SYS_mmap, at, size, PROT_READ | PROT_WRITE,
+                MAP_SHARED | MAP_FIXED, fd, 0);
+        return;
+    }
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    fd = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+    syscall(SYS_mmap, at, size, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0);
+    syscall(SYS_close, fd);
+}
+
 void scripted_close(int fd)
 {
     syscall(SYS_close, fd);
