@@ -4,6 +4,8 @@
 # build.sh             build our QEMU, the stock modules and the launchers
 # build.sh TARGET...   and these targets of ninja (tests, say) in our QEMU
 # build.sh --stock     only the stock modules (the first form does so beside)
+# build.sh --stock-emulator    and an emulator without our change, with all of
+#                      its modules
 # build.sh --tools     only our programs outside QEMU
 #
 # With BLOB_VARIANT=arm64 it is qemu-system-aarch64 with our modules, and our
@@ -200,6 +202,16 @@ build_stock()
     ninja_in "$STOCK_MODULES" "${list[@]}"
 }
 
+# The whole of it: for our modules in an emulator without our change
+build_stock_emulator()
+{
+    local list
+    configure_tree "$PRISTINE" "$STOCK_MODULES"
+    mapfile -t list < <(modules_of "$STOCK_MODULES" .)
+    ninja_in "$STOCK_MODULES" "$EMULATOR" "${list[@]}" > >(progress)
+    wait "$!" || :
+}
+
 build_ours()
 {
     local list options=()
@@ -298,6 +310,11 @@ PKGVERSION=$(sed -n 's/^pkgversion=//p' "$PRISTINE/.virtio-gpu-blob-source" 2>/d
 case ${1:-} in
 --stock)
     build_stock
+    exit
+    ;;
+--stock-emulator)
+    lock "$SERIES_DIR/.build.lock" "the build of QEMU $SERIES"
+    build_stock_emulator
     exit
     ;;
 --tools)

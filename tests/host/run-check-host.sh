@@ -34,6 +34,7 @@ Runs these steps, each in a machine of its own and bounded in time:
 and, only when they are named:
   bench         Debian 12's kernel as the host: what a blob costs, for a reader
                 to judge
+  programs      what a Vulkan program in a guest feels, ours and stock, the same
   toggles       buffers with 1002 of them, which step aside 1000 times
 USAGE
 }
@@ -43,9 +44,9 @@ case ${1:-} in
 esac
 if [ $# -gt 0 ]; then
     for step; do
-        case " ${STEPS[*]} bench toggles " in
+        case " ${STEPS[*]} bench programs toggles " in
         *" $step "*) ;;
-        *) die "no such step: $step" "one of: ${STEPS[*]} bench toggles" ;;
+        *) die "no such step: $step" "one of: ${STEPS[*]} bench programs toggles" ;;
         esac
     done
     STEPS=("$@")
@@ -57,13 +58,15 @@ TOOLS_DIR=$(inside "$TOOLS")/tests/host
 OUT=$SERIES_DIR/host
 QEMU=("$OUR_DIR/qemu-system-x86_64" -L /usr/share/qemu -L /usr/share/seabios)
 
+# The modules of the QEMU that machines boot with, if not ours
+MODULES=
 # machine STEP TIMEOUT OPTION... [-- QEMU-OPTION...] <PROGRAM
 machine()
 {
     local step=$1 bound=$2
     shift 2
     HOST=()
-    EMULATOR=("QEMU_MODULE_DIR=$OUR_DIR" "${QEMU[@]}")
+    EMULATOR=("QEMU_MODULE_DIR=${MODULES:-$OUR_DIR}" "${QEMU[@]}")
     while [ $# -gt 0 ] && [ "$1" != -- ]; do
         HOST+=("$1")
         shift
@@ -180,15 +183,17 @@ step_newest()
     other_host newest trixie-backports
 }
 
-# guest_line MODULES OPTIONS [CHECK PROGRAM]: a guest under KVM, in one line
+# guest_line MODULES OPTIONS [CHECK PROGRAM [EMULATOR]]: a guest under KVM, in
+# one line
 guest_line()
 {
     local check=${3:-check-guest.py} program=${4:-many-blobs}
+    local emulator=("${5:-${QEMU[0]}}" "${QEMU[@]:1}")
     echo "{ kernel=\$(ls /boot/vmlinuz-* | sort -V | tail -1);" \
         "./make-initramfs.sh /run/guest.img guest-init \"\${kernel##*/vmlinuz-}\"" \
         "virtio_pci virtio-gpu -- $(quote "$TOOLS_DIR/$program") &&" \
         "QEMU_MODULE_DIR=$(quote "$1") python3 $check $2 --kernel \"\$kernel\"" \
-        "--initramfs /run/guest.img --run-dir /run/t -- $(quote "${QEMU[@]}"); }"
+        "--initramfs /run/guest.img --run-dir /run/t -- $(quote "${emulator[@]}"); }"
 }
 
 blobs()
@@ -219,13 +224,41 @@ step_toggles()
     aside toggles 3600 "--blobs=1002 --toggles=1000 --timeout=3300"
 }
 
+# Sets MIXED to a folder of stock's modules, but for ours, as the package leaves
+# them; stock's emulator loads them
+MIXED=
+mixed_modules()
+{
+    local log=$OUT/mixed.log
+    MIXED=
+    mkdir -p "$OUT"
+    say "check-host: an emulator without our change, for our modules"
+    if ! { run "$TOP/scripts/build.sh" --stock-emulator &&
+           run "$TOP/scripts/modules.sh" --system=none; } >"$log" 2>&1; then
+        tail -n 10 "$log"
+        return 1
+    fi
+    rm -rf "$OUT/mixed"
+    mkdir "$OUT/mixed"
+    cp "$STOCK_MODULES"/*.so "$OUT/mixed"
+    cp "$SERIES_DIR/modules"/*.so "$OUT/mixed"
+    MIXED=$(inside "$OUT/mixed")
+}
+
 step_lost()
 {
-    local real
+    local real modules=
     real=$(quote "$TOOLS_DIR/libreal-buffers.so")
+    if mixed_modules; then
+        modules=$(guest_line "$MIXED" "--renderer=$real" check-stop.py lose-blobs \
+            "$STOCK_DIR/qemu-system-x86_64")
+    else
+        echo "FAILED - lost: stock's emulator, or our modules for it, cannot be built"
+        count "0 passed, 1 failed"
+    fi
     machine lost 400 --kernel="$KERNEL/bzImage" \
-        < <(echo "$(guest_line "$OUR_DIR" "--exporter --renderer=$real" check-lost.py lose-blobs)" \
-                 ">/run/out/result.log 2>&1")
+        < <({ guest_line "$OUR_DIR" "--exporter --renderer=$real" check-lost.py lose-blobs
+              echo "$modules"; } | together)
     cd "$HERE"
     guest lost-tcg / "$OUR_DIR" check-lost.py lose-blobs \
         --renderer="$TOOLS_DIR/libreal-buffers.so"
@@ -276,19 +309,27 @@ vulkan_guest()
     fi
 }
 
-step_vulkan()
+# vulkan_programs STEP: compiles them
+vulkan_programs()
 {
     mkdir -p "$OUT"
     # shellcheck disable=SC2016
     if ! run "$TOP/scripts/in-root.sh" bash -c '
+            cc=(gcc -O2 -Wall -Wextra -I "$2") &&
             glslangValidator -V --vn shader -o "$2/vk-check.spv.h" "$1/vk-check.comp" &&
-            gcc -O2 -Wall -Wextra -I "$2" -o "$2/vk-check" "$1/vk-check.c" -lvulkan' \
-            vk-check "$HERE" "$(inside "$OUT")" >"$OUT/vk-check.build.log" 2>&1; then
-        tail -n 10 "$OUT/vk-check.build.log"
-        echo "FAILED - vulkan: vk-check does not compile"
+            "${cc[@]}" -o "$2/vk-check" "$1/vk-check.c" -lvulkan &&
+            "${cc[@]}" -o "$2/vk-bench" "$1/vk-bench.c" -lvulkan' \
+            vk-programs "$HERE" "$(inside "$OUT")" >"$OUT/vk-programs.log" 2>&1; then
+        tail -n 10 "$OUT/vk-programs.log"
+        echo "FAILED - $1: its programs do not compile"
         count "0 passed, 1 failed"
-        return
+        return 1
     fi
+}
+
+step_vulkan()
+{
+    vulkan_programs vulkan || return 0
     vulkan_guest vulkan safe
     vulkan_guest vulkan-strict strict
 }
@@ -421,6 +462,40 @@ done >/run/t/bench.tsv 2>/run/t/bench.err
 awk -f bench-table.awk /run/t/bench.tsv >/run/out/result.log
 JOB
         )
+}
+
+# program_guest NAME MODULES SECONDS WANTED: vk-bench in a guest without KVM, for
+# so long; a line of what it says has to begin with WANTED
+program_guest()
+{
+    local name=$1 out=/run/out/bench.tsv
+    MODULES=$2
+    export VK_DRIVER_FILES=/usr/share/vulkan/icd.d/lvp_icd.json
+    machine "programs-$name" $(($3 + 100)) -- -display sdl,gl=on \
+        -device virtio-gpu-gl-pci,blob=on,hostmem=1G,venus=on \
+        < <(cat <<JOB
+. ./venus.sh
+$(quote "$(inside "$OUT")/vk-bench") 300 0 100 250 500 >$out 2>&1 &
+for _ in \$(seq $3); do
+    kill -0 \$! 2>/dev/null || break
+    sleep 1
+done
+! kill -0 \$! 2>/dev/null || echo "vk-bench is stuck, or not done in $3 s" >>$out
+if grep -q "^$4" $out; then echo 1 passed, 0 failed; else echo 0 passed, 1 failed; fi >/run/out/result.log
+JOB
+        )
+    unset VK_DRIVER_FILES
+    MODULES=
+    sed "s/^/$name: /" "$OUT/programs-$name/bench.tsv" || :
+}
+
+# What mapped memory costs a Vulkan program, ours and stock; the figures are for
+# comparison with each other, as the guests are emulated
+step_programs()
+{
+    vulkan_programs programs || return 0
+    program_guest ours "$OUR_DIR" 400 life
+    program_guest stock "$STOCK_DIR" 200 touch
 }
 
 #

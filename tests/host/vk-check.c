@@ -8,13 +8,9 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include <vulkan/vulkan.h>
-
+#include "vk-device.h"
 #include "vk-check.spv.h"
 
 #define WORDS (1u << 18)
@@ -22,9 +18,8 @@
 #define SECOND 1000000000ull
 
 struct gpu {
-    VkInstance instance;
-    VkPhysicalDevice phys;
-    VkDevice dev;
+    struct vk_device device;
+    VkDevice dev; /* the same */
     VkQueue queue;
     VkCommandPool pool;
     VkDescriptorSetLayout set_layout;
@@ -33,53 +28,15 @@ struct gpu {
     VkDescriptorPool sets;
 };
 
-static void need(VkResult result, const char *what)
-{
-    if (result != VK_SUCCESS) {
-        printf("vulkan: %s: error %d\n", what, result);
-        exit(3);
-    }
-}
-
 static void open_gpu(struct gpu *g)
 {
-    const VkApplicationInfo app = {
-        .sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
-        .apiVersion = VK_API_VERSION_1_1,
-    };
-    const VkInstanceCreateInfo instance = {
-        .sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
-        .pApplicationInfo = &app,
-    };
-    const float priority = 1;
-    const VkDeviceQueueCreateInfo queue = {
-        .sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
-        .queueCount = 1,
-        .pQueuePriorities = &priority,
-    };
-    const VkDeviceCreateInfo device = {
-        .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
-        .queueCreateInfoCount = 1,
-        .pQueueCreateInfos = &queue,
-    };
     const VkCommandPoolCreateInfo pool = {
         .sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
     };
-    VkPhysicalDeviceProperties props;
-    uint32_t n = 1;
-    VkResult result;
 
-    need(vkCreateInstance(&instance, NULL, &g->instance), "instance");
-    result = vkEnumeratePhysicalDevices(g->instance, &n, &g->phys);
-    need(result == VK_INCOMPLETE ? VK_SUCCESS : result, "devices");
-    if (!n) {
-        printf("vulkan: no device\n");
-        exit(3);
-    }
-    vkGetPhysicalDeviceProperties(g->phys, &props);
-    printf("device: %s\n", props.deviceName);
-    need(vkCreateDevice(g->phys, &device, NULL, &g->dev), "device");
-    vkGetDeviceQueue(g->dev, 0, 0, &g->queue);
+    open_device(&g->device);
+    g->dev = g->device.dev;
+    g->queue = g->device.queue;
     need(vkCreateCommandPool(g->dev, &pool, NULL, &g->pool), "command pool");
 }
 
@@ -276,7 +233,7 @@ int main(void)
     setvbuf(stdout, NULL, _IOLBF, 0);
     open_gpu(&g);
     make_pipeline(&g);
-    vkGetPhysicalDeviceMemoryProperties(g.phys, &props);
+    vkGetPhysicalDeviceMemoryProperties(g.device.phys, &props);
     for (uint32_t i = 0; i < props.memoryTypeCount; i++) {
         VkMemoryPropertyFlags flags = props.memoryTypes[i].propertyFlags;
 

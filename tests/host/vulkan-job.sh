@@ -21,20 +21,7 @@ verdict()
     fi
 }
 
-modprobe virtio-gpu
-for _ in $(seq 50); do
-    [ ! -e /sys/module/virtio_gpu ] || break
-    sleep 0.1
-done
-udev=/sys/class/drm
-for _ in $(seq 50); do
-    ls -d $udev/card*/device/driver >/dev/null 2>&1 &&
-        readlink $udev/card*/device/driver | grep -q virtio_gpu && break
-    sleep 0.1
-done
-
-export VK_DRIVER_FILES=/usr/share/vulkan/icd.d/virtio_icd.json
-export MESA_SHADER_CACHE_DISABLE=true
+. ./venus.sh
 
 timeout 60 vulkaninfo --summary >/run/out/vulkaninfo.log 2>&1
 status=$?
