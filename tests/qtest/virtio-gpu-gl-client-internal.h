@@ -60,6 +60,8 @@ struct GPU {
 /* A file without a name, mapped, and a name that QEMU can open it by */
 void *gpu_new_file(const char *name, size_t size, int *fd);
 char *gpu_path_of(int fd);
+/* A program in place of the firmware, which all vCPUs begin at; its file */
+char *gpu_bios(GPU *gpu, const void *program, size_t size);
 
 /* Maps the BARs and finds what is in them: as firmware and a bus driver do */
 void gpu_pci_open(GPU *gpu);

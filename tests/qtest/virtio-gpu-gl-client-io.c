@@ -13,8 +13,6 @@
 #include "qemu/atomic.h"
 #include "virtio-gpu-gl-client-internal.h"
 
-#define BIOS_SIZE (64 * 1024)
-#define RESET_VECTOR (BIOS_SIZE - 16)
 #define ORDERS 0x1000
 #define TIMEOUT_US (30 * G_USEC_PER_SEC)
 
@@ -96,18 +94,10 @@ static const uint8_t program[] = {
     0xff, 0xff, 0x00, 0x00, 0x00, 0x92, 0xcf, 0x00,
 };
 
-static const uint8_t jump_to_program[] = {
-    0xea, 0x00, 0x00, 0x00, 0xf0,   /*         ljmp $0xf000,$0 */
-};
-
 char *gpu_io_arguments(GPU *gpu)
 {
-    uint8_t *bios = gpu_new_file("qtest-bios", BIOS_SIZE, &gpu->bios_fd);
-    g_autofree char *path = gpu_path_of(gpu->bios_fd);
+    g_autofree char *path = gpu_bios(gpu, program, sizeof(program));
 
-    memcpy(bios, program, sizeof(program));
-    memcpy(bios + RESET_VECTOR, jump_to_program, sizeof(jump_to_program));
-    munmap(bios, BIOS_SIZE);
     return g_strdup_printf("-accel tcg -bios %s", path);
 }
 

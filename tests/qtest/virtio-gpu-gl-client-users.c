@@ -15,8 +15,6 @@
 #include "qemu/atomic.h"
 #include "virtio-gpu-gl-client-internal.h"
 
-#define BIOS_SIZE (64 * 1024)
-#define RESET_VECTOR (BIOS_SIZE - 16)
 #define ORDERS 0x1000
 
 /* What the program and the test share, at ORDERS */
@@ -106,10 +104,6 @@ static const uint8_t program[] = {
     0xff, 0xff, 0x00, 0x00, 0x00, 0x92, 0xcf, 0x00,
 };
 
-static const uint8_t jump_to_program[] = {
-    0xea, 0x00, 0x00, 0x00, 0xf0,   /*       ljmp $0xf000,$0 */
-};
-
 static Orders *orders(GPU *gpu)
 {
     return gpu_ram(gpu, ORDERS);
@@ -117,12 +111,8 @@ static Orders *orders(GPU *gpu)
 
 char *gpu_users_arguments(GPU *gpu, unsigned n)
 {
-    uint8_t *bios = gpu_new_file("qtest-bios", BIOS_SIZE, &gpu->bios_fd);
-    g_autofree char *path = gpu_path_of(gpu->bios_fd);
+    g_autofree char *path = gpu_bios(gpu, program, sizeof(program));
 
-    memcpy(bios, program, sizeof(program));
-    memcpy(bios + RESET_VECTOR, jump_to_program, sizeof(jump_to_program));
-    munmap(bios, BIOS_SIZE);
     return g_strdup_printf("-accel tcg,thread=multi -smp %u -bios %s", n,
                            path);
 }

@@ -15,8 +15,6 @@
 #include "standard-headers/linux/virtio_pci.h"
 #include "virtio-gpu-gl-client-internal.h"
 
-#define BIOS_SIZE (64 * 1024)
-#define RESET_VECTOR (BIOS_SIZE - 16)
 #define ORDERS 0x1000
 
 /*
@@ -60,10 +58,6 @@ static const uint8_t program[] = {
     0xeb, 0xcf,                         /*       jmp  wait */
 };
 
-static const uint8_t jump_to_program[] = {
-    0xea, 0x00, 0x00, 0x00, 0xf0,       /*       ljmp $0xf000,$0 */
-};
-
 static Orders *orders(GPU *gpu)
 {
     return gpu_ram(gpu, ORDERS);
@@ -71,12 +65,8 @@ static Orders *orders(GPU *gpu)
 
 char *gpu_vcpu_arguments(GPU *gpu)
 {
-    uint8_t *bios = gpu_new_file("qtest-bios", BIOS_SIZE, &gpu->bios_fd);
-    g_autofree char *path = gpu_path_of(gpu->bios_fd);
+    g_autofree char *path = gpu_bios(gpu, program, sizeof(program));
 
-    memcpy(bios, program, sizeof(program));
-    memcpy(bios + RESET_VECTOR, jump_to_program, sizeof(jump_to_program));
-    munmap(bios, BIOS_SIZE);
     return g_strdup_printf("-accel tcg,thread=multi -bios %s", path);
 }
 

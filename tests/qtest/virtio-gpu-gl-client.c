@@ -36,6 +36,21 @@ char *gpu_path_of(int fd)
     return g_strdup_printf("/proc/%d/fd/%d", getpid(), fd);
 }
 
+/* Where a processor begins, and where it finds the program: ljmp $0xf000,$0 */
+#define BIOS_SIZE (64 * 1024)
+#define RESET_VECTOR (BIOS_SIZE - 16)
+
+char *gpu_bios(GPU *gpu, const void *program, size_t size)
+{
+    static const uint8_t jump[] = { 0xea, 0x00, 0x00, 0x00, 0xf0 };
+    uint8_t *bios = gpu_new_file("qtest-bios", BIOS_SIZE, &gpu->bios_fd);
+
+    memcpy(bios, program, size);
+    memcpy(bios + RESET_VECTOR, jump, sizeof(jump));
+    munmap(bios, BIOS_SIZE);
+    return gpu_path_of(gpu->bios_fd);
+}
+
 /*
  * Life
  */

@@ -475,21 +475,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 #ifndef VIRTIO_GPU_BLOB_FUZZER
-static void replay_corpus(void)
+int main(int argc, char **argv)
 {
     static const char *const corpus[] = {
 #include "virtio-gpu-blob-fuzz-holes-corpus.h"
+        NULL
     };
-    size_t i;
 
-    for (i = 0; i < G_N_ELEMENTS(corpus); i++) {
-        fuzz_replay_line(corpus[i]);
-    }
-}
-
-int main(int argc, char **argv)
-{
-    return fuzz_replay(argc, argv, "/virtio-gpu-blob/fuzz/holes",
-                       replay_corpus);
+    return fuzz_replay(argc, argv, "/virtio-gpu-blob/fuzz/holes", corpus);
 }
 #endif

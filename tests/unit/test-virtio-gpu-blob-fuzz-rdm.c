@@ -13,52 +13,13 @@
 #include "qemu/units.h"
 #include "hw/display/virtio-gpu-blob-rdm.h"
 #include "virtio-gpu-blob-fuzz.h"
+#include "virtio-gpu-blob-memory-core.h"
 
 #define PAGE (4 * KiB)
 #define PAGES 64
 #define WINDOW (PAGES * PAGE)
 #define BASE (1ULL << 40)
 #define LISTENERS 4
-
-/* The memory core's, without its reference counts */
-MemoryRegionSection *memory_region_section_new_copy(MemoryRegionSection *s)
-{
-    g_assert(!s->fv);
-    return g_memdup2(s, sizeof(*s));
-}
-
-void memory_region_section_free_copy(MemoryRegionSection *s)
-{
-    g_free(s);
-}
-
-static bool pinned;
-static int kept_away;
-
-int ram_block_coordinated_discard_require(bool state)
-{
-    if (state && pinned) {
-        return -EBUSY;
-    }
-    kept_away += state ? 1 : -1;
-    return 0;
-}
-
-/* QEMU 10.1 let this fail, where there is a manager already. */
-#if QEMU_VERSION_MAJOR > 10 || QEMU_VERSION_MINOR >= 1
-#define SET_RESULT int
-#define SET_RETURN(ret) return ret
-#else
-#define SET_RESULT void
-#define SET_RETURN(ret)
-#endif
-
-SET_RESULT memory_region_set_ram_discard_manager(MemoryRegion *mr,
-                                                 RamDiscardManager *rdm)
-{
-    mr->rdm = rdm;
-    SET_RETURN(0);
-}
 
 /*
  * Listeners
@@ -431,21 +392,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 #ifndef VIRTIO_GPU_BLOB_FUZZER
-static void replay_corpus(void)
+int main(int argc, char **argv)
 {
     static const char *const corpus[] = {
 #include "virtio-gpu-blob-fuzz-rdm-corpus.h"
+        NULL
     };
-    size_t i;
 
-    for (i = 0; i < G_N_ELEMENTS(corpus); i++) {
-        fuzz_replay_line(corpus[i]);
-    }
-}
-
-int main(int argc, char **argv)
-{
-    return fuzz_replay(argc, argv, "/virtio-gpu-blob/fuzz/rdm",
-                       replay_corpus);
+    return fuzz_replay(argc, argv, "/virtio-gpu-blob/fuzz/rdm", corpus);
 }
 #endif

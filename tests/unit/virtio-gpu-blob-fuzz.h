@@ -67,9 +67,18 @@ static inline void fuzz_replay_file(const char *path)
     LLVMFuzzerTestOneInput((uint8_t *)data, size);
 }
 
-/* What main() does: the corpus, or the files that arguments name */
+static inline void fuzz_replay_corpus(gconstpointer data)
+{
+    const char *const *line = data;
+
+    while (*line) {
+        fuzz_replay_line(*line++);
+    }
+}
+
+/* What main() does: the corpus, up to NULL, or the files that arguments name */
 static inline int fuzz_replay(int argc, char **argv, const char *name,
-                              void (*corpus)(void))
+                              const char *const *corpus)
 {
     int i;
 
@@ -80,7 +89,7 @@ static inline int fuzz_replay(int argc, char **argv, const char *name,
         return 0;
     }
     g_test_init(&argc, &argv, NULL);
-    g_test_add_func(name, corpus);
+    g_test_add_data_func(name, corpus, fuzz_replay_corpus);
     return g_test_run();
 }
 
