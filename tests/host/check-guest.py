@@ -7,12 +7,11 @@ blobs' memory in the renderer's files, checks what the guest wrote there,
 writes an answer, and under KVM counts memory slots at every step.
 """
 
-import argparse
 import re
 import struct
 import sys
 
-from guest import Failure, Guest
+from guest import Failure, Guest, options
 from support import Tally
 
 HOST_TAG = 0x484F53542D2D0000
@@ -131,30 +130,17 @@ def run(args, tally):
         tally.check(False, name + ": all steps", str(e))
         guest.show_end()
     finally:
-        if guest.process.poll() is None:
-            guest.process.kill()
-            guest.process.wait()
+        guest.stop()
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--name", default="ours")
+    parser = options(__doc__, "ours", 16384, 120, False)
     parser.add_argument("--accel", choices=("kvm", "tcg"), default="kvm")
     parser.add_argument("--stock", action="store_true",
                         help="no window and no traces are expected")
-    parser.add_argument("--renderer",
-                        help="libreal-buffers.so: the kernel's dma-bufs")
-    parser.add_argument("--kernel", required=True)
-    parser.add_argument("--initramfs", required=True)
     parser.add_argument("--blobs", type=int, default=2000)
-    parser.add_argument("--size", type=int, default=16384)
     parser.add_argument("--toggles", type=int, default=0,
                         help="times that the window leaves the guest's memory")
-    parser.add_argument("--hostmem", default="256M")
-    parser.add_argument("--timeout", type=int, default=120,
-                        help="seconds for each step")
-    parser.add_argument("--run-dir", required=True)
-    parser.add_argument("qemu", nargs="+", help="QEMU and its first options")
     args = parser.parse_args()
     sys.stdout.reconfigure(line_buffering=True)
     tally = Tally()

@@ -7,12 +7,11 @@ the buffers in the renderer's files and takes their pages away: a file is
 truncated, a dma-buf revoked or purged.
 """
 
-import argparse
 import os
 import re
 import sys
 
-from guest import Failure, Guest
+from guest import Failure, Guest, options
 from support import Tally
 import test_exporter
 
@@ -107,29 +106,16 @@ def run(args, tally):
         tally.check(False, name + ": all steps", str(e))
         guest.show_end()
     finally:
-        if guest.process.poll() is None:
-            guest.process.kill()
-            guest.process.wait()
+        guest.stop()
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--name", default="lost")
+    parser = options(__doc__, "lost", 65536, 180, True)
     parser.add_argument("--accel", choices=("kvm", "tcg"), default="kvm")
     parser.add_argument("--stock", action="store_true",
                         help="QEMU knows no traces of ours")
     parser.add_argument("--exporter", action="store_true",
                         help="this kernel has the test exporter")
-    parser.add_argument("--renderer", required=True,
-                        help="libreal-buffers.so")
-    parser.add_argument("--kernel", required=True)
-    parser.add_argument("--initramfs", required=True)
-    parser.add_argument("--size", type=int, default=65536)
-    parser.add_argument("--hostmem", default="256M")
-    parser.add_argument("--timeout", type=int, default=180,
-                        help="seconds for each step")
-    parser.add_argument("--run-dir", required=True)
-    parser.add_argument("qemu", nargs="+", help="QEMU and its first options")
     args = parser.parse_args()
     args.qemu += ["-smp", "2"]
     sys.stdout.reconfigure(line_buffering=True)

@@ -6,12 +6,11 @@ KVM's code there stops the VM at once.  The log says whose buffer it was, and a
 reset brings the machine back, as a hole is in the buffer's place.
 """
 
-import argparse
 import os
 import re
 import sys
 
-from guest import Failure, Guest
+from guest import Failure, Guest, options
 from qmp import Monitor
 from support import Tally
 import test_exporter
@@ -20,20 +19,8 @@ KIND, CACHED = "test pfn", 1
 STOPPED = "internal-error"
 
 
-def options():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--name", default="stop")
-    parser.add_argument("--renderer", required=True,
-                        help="libreal-buffers.so")
-    parser.add_argument("--kernel", required=True)
-    parser.add_argument("--initramfs", required=True)
-    parser.add_argument("--size", type=int, default=65536)
-    parser.add_argument("--hostmem", default="256M")
-    parser.add_argument("--timeout", type=int, default=120,
-                        help="seconds for each step")
-    parser.add_argument("--run-dir", required=True)
-    parser.add_argument("qemu", nargs="+", help="QEMU and its first options")
-    args = parser.parse_args()
+def parse():
+    args = options(__doc__, "stop", 65536, 120, True).parse_args()
     args.accel, args.stock = "kvm", False
     args.socket = os.path.join(args.run_dir, args.name + ".qmp")
     args.qemu += ["-smp", "2", "-qmp", "unix:%s,server=on,wait=off" %
@@ -91,13 +78,11 @@ def run(args, tally):
         tally.check(False, name + ": all steps", str(e))
         guest.show_end()
     finally:
-        if guest.process.poll() is None:
-            guest.process.kill()
-            guest.process.wait()
+        guest.stop()
 
 
 def main():
-    args = options()
+    args = parse()
     sys.stdout.reconfigure(line_buffering=True)
     tally = Tally()
     run(args, tally)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A Linux guest that goes on step by step, with somebody who looks on."""
 
+import argparse
 import mmap
 import os
 import queue
@@ -41,6 +42,23 @@ def family(pid):
             if parent == pid:
                 found += family(int(entry))
     return found
+
+
+def options(doc, name, size, timeout, need_renderer):
+    """What each check of a guest is told; with these defaults."""
+    parser = argparse.ArgumentParser(description=doc)
+    parser.add_argument("--name", default=name)
+    parser.add_argument("--renderer", required=need_renderer,
+                        help="libreal-buffers.so: the kernel's dma-bufs")
+    parser.add_argument("--kernel", required=True)
+    parser.add_argument("--initramfs", required=True)
+    parser.add_argument("--size", type=int, default=size)
+    parser.add_argument("--hostmem", default="256M")
+    parser.add_argument("--timeout", type=int, default=timeout,
+                        help="seconds for each step")
+    parser.add_argument("--run-dir", required=True)
+    parser.add_argument("qemu", nargs="+", help="QEMU and its first options")
+    return parser
 
 
 class Guest:
@@ -177,6 +195,12 @@ class Guest:
                   errors="replace") as f:
             for line in f.readlines()[-12:]:
                 print("  ! " + line.rstrip())
+
+    def stop(self):
+        """Ends QEMU, if it has not ended."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
 
     def rss(self):
         with open("/proc/%d/status" % self.process.pid) as f:
