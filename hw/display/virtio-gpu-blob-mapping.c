@@ -72,9 +72,8 @@ static bool place_fixed(VirtIOGPUBlobMapping *m, uint32_t resource_id)
     }
     apart = virtio_gpu_blob_fixed_map(resource_id,
                                       virtio_gpu_blob_place_len(&m->place));
-    return apart &&
-           !virtio_gpu_blob_window_move_in(m->mappings->window, apart,
-                                           &m->place);
+    return apart && virtio_gpu_blob_window_move_in(m->mappings->window, apart,
+                                                   &m->place);
 }
 
 static VirtIOGPUBlobReason

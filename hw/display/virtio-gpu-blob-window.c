@@ -98,18 +98,18 @@ int virtio_gpu_blob_window_map(VirtIOGPUBlobWindow *w, int fd, bool shm,
     return ret;
 }
 
-int virtio_gpu_blob_window_move_in(VirtIOGPUBlobWindow *w, void *apart,
-                                   VirtIOGPUBlobPlace *place)
+bool virtio_gpu_blob_window_move_in(VirtIOGPUBlobWindow *w, void *apart,
+                                    VirtIOGPUBlobPlace *place)
 {
-    int ret = window_has_mappings(w) ? -EBUSY : -ENOMEM;
+    bool done = false;
 
-    if (ret == -EBUSY && virtio_gpu_blob_rdm_begin(w->rdm, false)) {
-        ret = virtio_gpu_blob_holes_fill_moved(&w->holes, apart, place);
+    if (window_has_mappings(w) && virtio_gpu_blob_rdm_begin(w->rdm, false)) {
+        done = !virtio_gpu_blob_holes_fill_moved(&w->holes, apart, place);
     } else {
         munmap(apart, virtio_gpu_blob_place_len(place));
     }
     virtio_gpu_blob_rdm_end(w->rdm);
-    return ret;
+    return done;
 }
 
 /* It is announced that the buffer goes before it does. */

@@ -83,10 +83,10 @@ int virtio_gpu_blob_window_map(VirtIOGPUBlobWindow *w, int fd, bool shm,
  *
  * Nobody is told of it, and it cannot step aside while a memory slot is made.
  *
- * Returns: 0, or a negative errno as virtio_gpu_blob_window_map() does
+ * Returns: false if it is not shown, with the window as it was
  */
-int virtio_gpu_blob_window_move_in(VirtIOGPUBlobWindow *w, void *apart,
-                                   VirtIOGPUBlobPlace *place);
+bool virtio_gpu_blob_window_move_in(VirtIOGPUBlobWindow *w, void *apart,
+                                    VirtIOGPUBlobPlace *place);
 
 /**
  * virtio_gpu_blob_window_unmap() - take a buffer out of the window
