@@ -62,7 +62,7 @@ fuzzer()
     [ "$target" != device ] || first=(--fuzz-target=virtio-gpu-gl-blob)
     # its own handlers mend what SIGBUS tells
     ASAN_OPTIONS=detect_leaks=0:handle_sigbus=0:allocator_may_return_null=1 \
-        UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:suppressions=$QTEST/fuzz-suppressions.txt \
+        UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:suppressions=$QTEST/ubsan-suppressions.txt \
         in_root "$(inside "$OURS")/$(program "$target")" "${first[@]}" \
         -handle_bus=0 -timeout=60 -rss_limit_mb=4096 -max_len=512 -len_control=10 "$@"
 }

@@ -111,5 +111,7 @@ int scripted_text_open(const char *text);
 /* The C library's, for open() with two arguments where it is checked */
 int __open_2(const char *path, int flags);
 int __open64_2(const char *path, int flags);
+/* The same of pread() */
+long __pread64_chk(int fd, void *buf, size_t len, long offset, size_t room);
 
 #endif /* SCRIPTED_INTERNAL_H */
