@@ -365,21 +365,112 @@ def check_hang(doctor, library):
     doctor.tally.equal(left, b"", "hang: no process is left")
 
 
+#
+# arm64: what KVM does with a guest's type depends on the processor
+#
+
+FWB = ("the processor forces write-back on the guest's RAM (FEAT_S2FWB), "
+       "whatever the guest chooses")
+FWB_REMEDY = ("buffers that the host maps cached can be mapped; "
+              "map-policy=renderer maps it all the same")
+INCOHERENT = ("the exporter says that it needs explicit cache maintenance; "
+              "map-policy=renderer maps it all the same")
+ASK = ("map-policy=strict refuses it; a host kernel with DMA_BUF_IOCTL_INFO "
+       "would know")
+
+
+def arm64_buffer(name, exporter, answers):
+    """udmabuf or a heap: no device of such a machine need be coherent, and the
+    names that are known elsewhere vouch for nothing."""
+    if answers:
+        return ("limited", '%s: exporter "%s" says incoherent: refused '
+                "(exporter-incoherent)" % (name, exporter), INCOHERENT)
+    return ("limited", '%s: exporter "%s" cannot be asked: the renderer\'s '
+            "word decides" % (name, exporter), ASK)
+
+
+def arm64_vgem(answers, fwb):
+    if answers and fwb:
+        return ("limited", 'renderD128 (vgem): exporter "drm" says '
+                "coherent-wc: refused (guest-type-ignored)",
+                "it is not cached, and %s; %s" % (FWB, FWB_REMEDY))
+    return VGEM[answers]
+
+
+def arm64_lines(answers, fwb):
+    """All of the report, in its order: topics, and what is said of them"""
+    if fwb:
+        kvm = ("limited", "guests get cached buffers only "
+               "(forced-write-back): " + FWB, FWB_REMEDY)
+    else:
+        kvm = ("ok", "guests can use all cache types (honoured): the guest's "
+               "choice counts", None)
+    return [
+        ("kernel", ("ok", "Linux %s on aarch64" % os.uname().release, None)),
+        ("exporters", EXPORTERS[answers]),
+        ("dma-bufs", arm64_buffer("udmabuf", "udmabuf", answers)),
+        ("dma-bufs", arm64_buffer("dma-heap system", "system", answers)),
+        ("gpu", arm64_vgem(answers, fwb)),
+        ("renderer", ("ok", "^libvirglrenderer.so.1.* exports blobs and names "
+                      "their types$", None)),
+        ("renderer", ("limited", "a virgl buffer, backing none, renderer none: "
+                      "refused (nobody-vouches)",
+                      "nobody vouches for its cache type; use a host kernel "
+                      "with DMA_BUF_IOCTL_INFO or a less strict map-policy")),
+        ("renderer", ("limited", "a virgl buffer takes a region of its own, of "
+                      "which there can be 256", "a renderer that exports its "
+                      "buffers has no such limit")),
+        ("renderer", ("ok", "Venus's memory, backing shm, renderer cached: "
+                      "cached, by memfd", None)),
+        ("kvm", kvm),
+        ("page", ("ok", "pages of 4 KiB", None)),
+        ("window", ("ok", "hostmem=4G can be had", None)),
+        ("mappings", ("ok", "^vm.max_map_count leaves room for [0-9]{5} blobs "
+                      "at a time$", None)),
+        ("files", ("ok", "16384 open files: under KVM each dma-buf that is "
+                   "mapped takes one", None)),
+        ("qemu", ("ok", r"^QEMU emulator version .* "
+                  r"\(.*/qemu-system-aarch64\) has map-policy$", None)),
+    ]
+
+
+def check_arm64(doctor, answers, fwb):
+    report = doctor.report("arm64")
+    wanted = arm64_lines(answers, fwb)
+    for topic, line in wanted:
+        doctor.has(report, "arm64", topic, line)
+    doctor.tally.equal([line["topic"] for line in report["lines"]],
+                       [topic for topic, _ in wanted],
+                       "arm64: no other line, and their order")
+    doctor.tally.equal(report.get("options"),
+                       "-accel kvm -display egl-headless,rendernode=" + NODE +
+                       " -device virtio-gpu-gl-pci,blob=on,hostmem=4096M,"
+                       "venus=on,map-policy=safe", "arm64: the options")
+    doctor.tally.check(report.get("libvirt", "").startswith(
+        "<domain type='kvm' "), "arm64: the XML", report)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", default="doctor")
-    parser.add_argument("--answers", choices=("yes", "no"), required=True,
+    parser.add_argument("--answers", choices=("yes", "no"), default="yes",
                         help="does the kernel have DMA_BUF_IOCTL_INFO?")
-    parser.add_argument("--stock", required=True,
+    parser.add_argument("--stock",
                         help="folder of the modules without our change")
-    parser.add_argument("--hang", required=True,
+    parser.add_argument("--hang",
                         help="what makes opening a render node hang")
+    parser.add_argument("--arm64", choices=("fwb", "plain"),
+                        help="only the report of an arm64 host, with FEAT_S2FWB "
+                        "or without")
     parser.add_argument("command", nargs="+", help="the doctor")
     args = parser.parse_args()
 
     tally = Tally(args.name)
     doctor = Doctor(args.command, tally)
     answers = args.answers == "yes"
+    if args.arm64:
+        check_arm64(doctor, answers, args.arm64 == "fwb")
+        return tally.end()
     check_text(doctor, check_whole(doctor, answers))
     check_no_permission(doctor)
     check_udev(doctor)

@@ -14,7 +14,7 @@ SUITE=trixie-backports
 usage()
 {
     cat <<USAGE
-Usage: ${0##*/} [--ready] [CPU...] [KERNEL...] [toggles]
+Usage: ${0##*/} [--ready] [CPU...] [KERNEL...] [toggles|doctor]
 
 Boots a host for each processor and kernel, and checks that what the tables of
 KVM make of a blob is what the guest was told.
@@ -26,6 +26,7 @@ KVM make of a blob is what the guest was told.
     6.12-64K      of 64 KiB
   toggles       nothing but 1000 blobs and 1000 times that the guest makes
                 KVM's slot anew (minutes)
+  doctor        nothing but what virtio-gpu-blob-doctor says of these hosts
   --ready       only say which of these kernels are built
 USAGE
 }
@@ -34,7 +35,7 @@ USAGE
 declare -A FEATURES=([cortex-a72]='' [neoverse-n1]='' [cortex-a710]='--fwb'
     [max]='--fwb --dic')
 
-cpus=() kernels=() ready= toggles=
+cpus=() kernels=() ready= only=
 for arg; do
     case " ${CPUS[*]} | ${KERNELS[*]} " in
     *" $arg "*"|"*) cpus+=("$arg") ;;
@@ -49,8 +50,8 @@ for arg; do
             ready=y
             continue
             ;;
-        toggles)
-            toggles=y
+        toggles | doctor)
+            only=$arg
             continue
             ;;
         esac
@@ -136,7 +137,7 @@ options_of()
     newest) echo --cacheable-pfnmap --write-notify ;;
     *) echo --ioctl ;;
     esac
-    if [ -n "$toggles" ]; then
+    if [ "$only" = toggles ]; then
         echo --check=slots --blobs=1000 --times=1000
         return
     fi
@@ -162,6 +163,27 @@ program()
             -- "$(inside "$OURS")/qemu-system-aarch64")"
 }
 
+# doctor CPU KERNEL: the line that checks what it says of them
+doctor()
+{
+    local fwb=plain answers=yes
+    [[ ${FEATURES[$1]} != *--fwb* ]] || fwb=fwb
+    [ "$2" != newest ] || answers=no
+    echo "QEMU_MODULE_DIR=$(quote "$(inside "$OURS")")" \
+        "python3 check-doctor.py $(quote "--name=doctor,$1,$2" --arm64=$fwb --answers=$answers -- \
+            "$(inside "$OURS")/contrib/virtio-gpu-blob-doctor/virtio-gpu-blob-doctor" \
+            "--qemu=$(inside "$OURS")/qemu-system-aarch64")"
+}
+
+# programs CPU KERNEL: all that is checked there, a line each
+programs()
+{
+    [ "$only" = doctor ] || program "$1" "$2"
+    case $only,$2 in
+    ,6.12 | ,newest | doctor,*) doctor "$1" "$2" ;;
+    esac
+}
+
 check_host()
 {
     local kernel=$1 cpu=$2 dir=$OUT/$2-$1 bound=900
@@ -169,9 +191,9 @@ check_host()
         skip "$cpu-$kernel" "this processor has no pages of 16 KiB"
         return
     fi
-    [ -z "$toggles" ] || bound=3000
+    [ "$only" != toggles ] || bound=3000
     HOST=("--arm64=$TREE" "--cpu=$cpu" --memory=2G "--kernel=$KERNEL/Image")
-    boot "$dir" "$bound" -device bochs-display,romfile= < <(program "$cpu" "$kernel" | together)
+    boot "$dir" "$bound" -device bochs-display,romfile= < <(programs "$cpu" "$kernel" | together)
 }
 
 # A function, so that the script may change while it runs
