@@ -217,6 +217,7 @@ build_ours()
     local list options=()
     case $VARIANT in
     asan) options=(--enable-asan --enable-ubsan) ;;
+    tsan) options=(--enable-tsan) ;;
     gcov) options=(--enable-gcov --enable-debug-info) ;;
     esac
     configure_tree "$QEMU_SRC" "$OURS" "${options[@]}"

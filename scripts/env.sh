@@ -8,7 +8,7 @@
 #   SERIES_DIR     what is built for this series
 #   PRISTINE       QEMU's source without our change
 #   QEMU_SRC       QEMU's source with our files laid over it
-#   VARIANT        empty, asan, gcov, fuzz or arm64
+#   VARIANT        empty, asan, tsan, gcov, fuzz or arm64
 #   OURS           ninja's folder of our QEMU (of this variant)
 #   STOCK_MODULES  the folder of the virtio-gpu modules without our change
 #   TOOLS          ninja's folder of our programs outside QEMU
@@ -135,7 +135,9 @@ JOBS=${JOBS:-${CONFIG_JOBS:-$(nproc)}}
 
 VARIANT=${BLOB_VARIANT:-}
 if [ -z "$VARIANT" ]; then
-    if [ "${SANITIZE:-$CONFIG_SANITIZE}" = 1 ]; then
+    if [ "${SANITIZE:-$CONFIG_SANITIZE}" = thread ]; then
+        VARIANT=tsan
+    elif [ "${SANITIZE:-$CONFIG_SANITIZE}" = 1 ]; then
         VARIANT=asan
     elif [ "${COVERAGE:-$CONFIG_COVERAGE}" = 1 ]; then
         VARIANT=gcov
@@ -144,8 +146,8 @@ if [ -z "$VARIANT" ]; then
     fi
 fi
 case $VARIANT in
-'' | asan | gcov | fuzz | arm64) ;;
-*) die "no such variant of the build: $VARIANT" "BLOB_VARIANT is empty, asan, gcov, fuzz or arm64" ;;
+'' | asan | tsan | gcov | fuzz | arm64) ;;
+*) die "no such variant of the build: $VARIANT" "BLOB_VARIANT is empty, asan, tsan, gcov, fuzz or arm64" ;;
 esac
 export BLOB_VARIANT=$VARIANT
 

@@ -46,9 +46,10 @@ To tidy up
   distclean          remove QEMU's source and the configuration too
   help               this text
 
-SANITIZE=1 builds our QEMU with sanitizers for this run; ARGS go to the script
-behind the target.  Downloads and the private root live in the user's cache,
-~/.cache/virtio-gpu-blob, for all clones; scripts/root.sh remove and rm free it.
+SANITIZE=1 builds our QEMU with sanitizers for this run, SANITIZE=thread with
+TSan; ARGS go to the script behind the target.  Downloads and the private root
+live in the user's cache, ~/.cache/virtio-gpu-blob, for all clones;
+scripts/root.sh remove and rm free it.
 END
 }
 

@@ -89,6 +89,6 @@ class VCPU:
         """Writes off and on to a register and reads as read() does, so many
         times; returns what was wrong and the microseconds it took."""
         wrong = self._do(TOGGLE, addr, count, stride, value,
-                         (reg, times, off, on), 600)
+                         (reg, times, off, on), 60 + 2 * times)
         micros, = struct.unpack("<Q", self.m.read(MAILBOX + MICROS, 8))
         return wrong, micros

@@ -22,7 +22,7 @@ build_tests "${tests[@]/#/tests/qtest/}"
 make_scratch
 emulator "$SCRATCH/ours"
 limit=120
-[ "$VARIANT" != asan ] || limit=400
+case $VARIANT in asan | tsan) limit=400 ;; esac
 if [ ${#slow[@]} -gt 0 ]; then
     export QTEST_SLOW=1
     limit=1200
