@@ -73,7 +73,7 @@ with_qemu()
         XDG_RUNTIME_DIR=$SCRATCH/xdg TMPDIR=$SCRATCH/tmp MALLOC_PERTURB_='' \
         ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0:abort_on_error=1${ASAN_OPTIONS:+:$ASAN_OPTIONS} \
         UBSAN_OPTIONS=halt_on_error=1:abort_on_error=1:print_stacktrace=1:suppressions=$QTEST/ubsan-suppressions.txt \
-        TSAN_OPTIONS=exitcode=0:die_after_fork=0:suppressions=$QEMU_SRC/tests/tsan/suppressions.tsan \
+        TSAN_OPTIONS=exitcode=0:die_after_fork=0:suppressions=$QEMU_SRC/tests/tsan/suppressions.tsan${TSAN_OPTIONS:+:$TSAN_OPTIONS} \
         in_root "$@"
 }
 

@@ -31,14 +31,15 @@ UNIT_TESTS = 'tests/unit/test-virtio-gpu-blob-'
 QTESTS = 'tests/qtest/virtio-gpu-gl-%s-test'
 # Those that take long come last; "reset" of mapping takes a minute by itself.
 GROUPS = ['blob', 'scanout', 'region', 'command', 'buffer', 'rdm', 'decision',
-          'balloon', 'slot', 'reset', 'lost', 'fault', 'soak', 'operator',
-          'window', 'thread', 'host', 'mapping']
+          'balloon', 'fixed', 'kick', 'slot', 'reset', 'lost', 'fault', 'soak',
+          'operator', 'window', 'thread', 'host', 'mapping', 'fuzz']
 LEFT_OUT = ['/x86_64/virtio-gpu-gl/mapping/reset']
 # Where a file has a group of its own
 FIRST = {'host': 'host', 'report': 'operator', 'region': 'region',
          'rdm': 'rdm', 'alignment': 'host', 'fault': 'lost', 'loss': 'lost',
          'vcpu': 'lost', 'aside': 'slot', 'device': 'operator',
-         'mapping': 'fault', 'holes': 'window'}
+         'mapping': 'fault', 'holes': 'window', 'pending': 'kick',
+         'fixed': 'fixed'}
 # Seconds: for a test as it is, and with a change at least
 LIMIT = 600
 LIMIT_LEAST = 30
