@@ -114,7 +114,7 @@ run_check()
     mkdir -p "$job/mnt"
     cp -- "$deb" "$job/good.deb"
     cp -- "$SERIES_DIR/wrong.deb" "$job/wrong.deb"
-    cp -- "$TOP/packaging/deb/check.sh" "$TOP/tests/guest/demo.py" "$job/"
+    cp -- "$TOP/packaging/deb/check.sh" "$TOP/tests/guest"/{demo,board}.py "$job/"
     version_of_kernel=$(in_root sh -c 'ls /boot' | sed -n 's/^vmlinuz-//p' | sort -V | tail -n 1)
     [ -n "$version_of_kernel" ] || die "there is no kernel in /boot for the guest of the check" \
         "apt-get install linux-image-amd64"

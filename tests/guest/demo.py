@@ -6,21 +6,27 @@
 # says it decided.
 
 import argparse
+import array
 import ctypes
 import os
 import re
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
 import time
 
-SERIAL_TIMEOUT = 120
-PAT_OF_TYPE = {'1': 'write-back', '2': 'uncached-minus',
-               '3': 'write-combining'}
+import board
+
+SERIAL_TIMEOUT = 240
+# What a guest's kernel makes of the type it is told, by its own words
+KERNEL_TYPES = {
+    'x86_64': {'1': 'write-back', '2': 'uncached-minus',
+               '3': 'write-combining'},
+    'aarch64': {'1': 'normal', '2': 'device', '3': 'normal-nc'},
+}
 
 
 PR_SET_PDEATHSIG = 1
@@ -37,10 +43,17 @@ def end_with_parent():
 
 
 def pattern(seed, count):
-    """The guest's pattern: count little-endian words."""
-    return struct.pack('<%dI' % count,
-                       *(((seed + i) * 2654435761) & 0xffffffff
-                         for i in range(count)))
+    """The guest's pattern: count words."""
+    step = 2654435761
+    words = range(seed * step, (seed + count) * step, step)
+    return array.array('I', [w & 0xffffffff for w in words]).tobytes()
+
+
+def inverted(data):
+    """The same with each bit the other one."""
+    ones = (1 << 8 * len(data)) - 1
+    return (int.from_bytes(data, 'little') ^ ones).to_bytes(len(data),
+                                                            'little')
 
 
 class Guest:
@@ -60,11 +73,12 @@ class Guest:
         if args.policy:
             device += ',map-policy=' + args.policy
         command = [
-            args.qemu, '-machine', 'q35', '-accel', 'tcg', '-cpu', 'max',
-            '-m', '512M', '-nodefaults', '-no-reboot',
+            args.qemu, *board.options(args.accel), '-m', args.memory,
+            '-nodefaults', '-no-reboot',
             '-display', 'sdl,gl=on', '-device', device,
             '-kernel', args.kernel, '-initrd', args.initrd,
-            '-append', 'console=ttyS0 quiet panic=-1 blob=' + args.mode,
+            '-append', 'console=%s quiet panic=-1 blob=%s' % (
+                board.CONSOLE, args.mode),
             '-chardev', 'socket,id=s,path=' + path, '-serial', 'chardev:s',
             '-D', self.trace]
         if args.late_trace:
@@ -142,11 +156,15 @@ class Guest:
             except OSError:
                 continue
 
-    def errors(self):
+    def all_errors(self):
         """What QEMU said."""
         self.stderr.flush()
         self.stderr.seek(0)
-        return self.stderr.read().strip()[-2000:] or 'no message'
+        return self.stderr.read()
+
+    def errors(self):
+        """The end of it."""
+        return self.all_errors().strip()[-2000:] or 'no message'
 
     def stop(self):
         """Leave nothing running."""
@@ -169,13 +187,15 @@ def check_buffer(guest, size, seed):
             buf.seek(0)
             got = buf.read(size)
             buf.seek(0)
-            buf.write(bytes(b ^ 0xff for b in want))
+            buf.write(inverted(want))
+            if got == want:
+                return 0
             return sum(got[i:i + 4] != want[i:i + 4]
                        for i in range(0, size, 4))
     return size // 4
 
 
-SEEDS = {4096: 0x303, 65536: 0x404, 8 << 20: 0x505}
+SEEDS = {4096: 0x303, 65536: 0x404, 4 << 20: 0x505}
 
 
 def fields(line):
@@ -236,17 +256,20 @@ def show(tests, blob, host, stock):
             NAMES.get(host.get('type'), 'nothing'),
             host.get('voucher', 'nobody'), host.get('path', 'not mapped'))
     print('%-6s %8d bytes at 0x%07x: host answered %s; guest uses %s'
-          % (blob['kind'], size, offset, answer, blob['pat']))
+          % (blob['kind'], size, offset, answer, blob['type']))
     name = '%s blob of %d bytes' % (blob['kind'], size)
+    kernel_types = KERNEL_TYPES[board.MACHINE]
     tests.check(name + ': what the guest wrote is in the buffer',
                 blob['host-wrong'] == '0')
     tests.check(name + ': what the host wrote is in the guest',
                 blob['guest-wrong'] == '0')
+    tests.check(name + ': it takes unaligned accesses (%s)'
+                % blob['unaligned'], blob['unaligned'] == 'right')
     if not stock:
         tests.check(name + ': the device tells where it is',
                     host.get('offset') == offset and host.get('size') == size)
         tests.check(name + ': the guest uses the type that it was told',
-                    PAT_OF_TYPE.get(host.get('type')) == blob['pat'])
+                    kernel_types.get(host.get('type')) == blob['type'])
 
 
 def show_refusal(tests, blob, host):
@@ -303,21 +326,28 @@ def run(args, folder, tests):
         tests.check('no blob was refused', not refused)
 
 
-def main():
-    """Parse, run, judge."""
-    parser = argparse.ArgumentParser(description='run the demo\'s guest')
+def add_options(parser):
+    """What Guest is told; and the guest's mode, in args.mode."""
     parser.add_argument('--qemu', required=True)
     parser.add_argument('--kernel', required=True)
     parser.add_argument('--initrd', required=True)
-    parser.add_argument('--mode', default='all',
-                        choices=['all', 'virgl', 'bench'])
     parser.add_argument('--device', default='virtio-gpu-gl-pci')
     parser.add_argument('--hostmem', default='8G')
+    parser.add_argument('--memory', default='512M')
+    parser.add_argument('--accel', default='tcg')
     parser.add_argument('--policy')
     parser.add_argument('--stock', action='store_true')
     parser.add_argument('--late-trace', action='store_true',
                         help='the trace events come with a module: switch '
                         'them on once it is loaded')
+
+
+def main():
+    """Parse, run, judge."""
+    parser = argparse.ArgumentParser(description='run the demo\'s guest')
+    parser.add_argument('--mode', default='all',
+                        choices=['all', 'virgl', 'bench'])
+    add_options(parser)
     args = parser.parse_args()
     tests = Tests()
     # as an exception, so that QEMU is stopped and the folder removed

@@ -8,21 +8,21 @@
  *                     mapped, "STEP name ..." lines, each answered by a line on
  *                     stdin from who looks into the buffer on the host
  * virtgpu-blob virgl  the buffers of the host's OpenGL only
+ * virtgpu-blob buffers ID...  as all, for the buffers with these numbers
  * virtgpu-blob bench  "BENCH key=value..." lines: cost of a blob's life
  */
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "cache-type.h"
 #include "drm-blob.h"
 #include "virgl-buffer.h"
 
-#define PAT_LIST "/sys/kernel/debug/x86/pat_memtype_list"
 #define PAGE 4096u
 
 static uint32_t pattern(uint32_t seed, size_t i)
@@ -47,71 +47,6 @@ static size_t count_wrong(const struct blob *b, uint32_t seed)
         wrong += b->map[i] != pattern(seed, i);
     }
     return wrong;
-}
-
-/*
- * What the kernel used: the line of its list for a range of this size that
- * was not there before.  The list is the guest's whole truth about caching.
- */
-struct pat_range {
-    uint64_t start, end;
-    char type[32];
-};
-
-static size_t read_pat_list(struct pat_range *list, size_t max)
-{
-    FILE *f = fopen(PAT_LIST, "r");
-    char line[160];
-    size_t n = 0;
-
-    if (!f) {
-        fail(PAT_LIST);
-    }
-    while (n < max && fgets(line, sizeof(line), f)) {
-        struct pat_range *r = &list[n];
-
-        n += sscanf(line, "PAT: [mem 0x%" SCNx64 "-0x%" SCNx64 "] %31s",
-                    &r->start, &r->end, r->type) == 3;
-    }
-    fclose(f);
-    return n;
-}
-
-static bool contains(const struct pat_range *list, size_t n,
-                     const struct pat_range *r)
-{
-    size_t i;
-
-    for (i = 0; i < n; i++) {
-        if (list[i].start == r->start && list[i].end == r->end) {
-            return true;
-        }
-    }
-    return false;
-}
-
-#define PAT_MAX 512
-
-static struct pat_range before[PAT_MAX], after[PAT_MAX];
-static size_t n_before;
-
-static void note_pat_list(void)
-{
-    n_before = read_pat_list(before, PAT_MAX);
-}
-
-static const struct pat_range *new_pat_range(size_t size)
-{
-    size_t i, n = read_pat_list(after, PAT_MAX);
-
-    for (i = 0; i < n; i++) {
-        if (after[i].end - after[i].start == size &&
-            !contains(before, n_before, &after[i])) {
-            return &after[i];
-        }
-    }
-    errno = ENOENT;
-    fail("no new range of %zu bytes in " PAT_LIST, size);
 }
 
 /* Where the host-visible window is in the guest's memory: its largest BAR */
@@ -147,29 +82,43 @@ static void step(const char *name, const struct blob *b)
 }
 
 static void report(const char *kind, const struct blob *b,
-                   const struct pat_range *r, size_t host_wrong,
-                   size_t guest_wrong)
+                   const struct mapped_range *r, const char *unaligned,
+                   size_t host_wrong, size_t guest_wrong)
 {
     printf("BLOB kind=%s resource=%" PRIu32 " size=%zu offset=0x%" PRIx64
-           " pat=%s host-wrong=%zu guest-wrong=%zu\n", kind, b->resource,
-           b->size, r->start - window_start(), r->type, host_wrong,
-           guest_wrong);
+           " type=%s unaligned=%s host-wrong=%zu guest-wrong=%zu\n", kind,
+           b->resource, b->size, r->start - window_start(), r->type, unaligned,
+           host_wrong, guest_wrong);
     fflush(stdout);
 }
 
-/*
- * Shared memory of the render server: somebody on the host looks into it,
- * and writes there, while it is mapped here.
- */
-static void demo_venus(int drm, size_t size, uint32_t seed)
+static void refused(const char *kind, const struct blob *b)
 {
-    struct blob b = create_blob(drm, size, 0, NULL, 0);
-    const struct pat_range *r;
+    printf("REFUSED kind=%s resource=%" PRIu32 " size=%zu errno=%s\n",
+           kind, b->resource, b->size, strerrorname_np(errno));
+}
+
+/*
+ * Memory that somebody on the host looks into, and writes to, while it is
+ * mapped here: by number 0 it is shared memory of the render server.
+ */
+static void demo_shared(int drm, const char *kind, uint64_t blob_id,
+                        size_t size, uint32_t seed)
+{
+    const struct mapped_range *r;
+    const char *unaligned;
+    struct blob b;
     size_t wrong;
 
-    note_pat_list();
-    map_blob(drm, &b);
-    r = new_pat_range(size);
+    note_ranges();
+    b = create_blob(drm, size, blob_id, NULL, 0);
+    if (!try_map(drm, &b)) {
+        refused(kind, &b);
+        drop_blob(drm, &b);
+        return;
+    }
+    r = new_range(size);
+    unaligned = try_unaligned(b.map, size);
     fill(&b, seed);
     step("written", &b);
     /* The host has put the complement of each word there. */
@@ -177,7 +126,7 @@ static void demo_venus(int drm, size_t size, uint32_t seed)
     for (size_t i = 0; i < size / 4; i++) {
         wrong += b.map[i] != (uint32_t)~pattern(seed, i);
     }
-    report("venus", &b, r, 0, wrong);
+    report(kind, &b, r, unaligned, 0, wrong);
     drop_blob(drm, &b);
 }
 
@@ -185,7 +134,8 @@ static void demo_venus(int drm, size_t size, uint32_t seed)
 static void demo_copies(int drm, const struct blob *b, uint32_t seed)
 {
     struct blob plain = create_plain_buffer(drm, b->size);
-    const struct pat_range *r = new_pat_range(b->size);
+    const struct mapped_range *r = new_range(b->size);
+    const char *unaligned = try_unaligned(b->map, b->size);
     size_t host_wrong, guest_wrong;
 
     fill(b, seed);
@@ -198,7 +148,7 @@ static void demo_copies(int drm, const struct blob *b, uint32_t seed)
     copy_buffer(drm, b, &plain);
     guest_wrong = count_wrong(b, seed + 1);
 
-    report("virgl", b, r, host_wrong, guest_wrong);
+    report("virgl", b, r, unaligned, host_wrong, guest_wrong);
     drop_blob(drm, &plain);
 }
 
@@ -208,14 +158,14 @@ static void demo_copies(int drm, const struct blob *b, uint32_t seed)
  */
 static void demo_virgl(int drm, size_t size, uint32_t seed)
 {
-    struct blob b = create_buffer_blob(drm, size, seed);
+    struct blob b;
 
-    note_pat_list();
+    note_ranges();
+    b = create_buffer_blob(drm, size, seed);
     if (try_map(drm, &b)) {
         demo_copies(drm, &b, seed);
     } else {
-        printf("REFUSED kind=virgl resource=%" PRIu32 " size=%zu errno=%s\n",
-               b.resource, size, strerrorname_np(errno));
+        refused("virgl", &b);
     }
     drop_blob(drm, &b);
 }
@@ -232,9 +182,21 @@ static void demo_all_venus(void)
 {
     int drm = open_context(CAPSET_VENUS);
 
-    demo_venus(drm, PAGE, 0x303);
-    demo_venus(drm, 16 * PAGE, 0x404);
-    demo_venus(drm, 8 << 20, 0x505);
+    demo_shared(drm, "venus", 0, PAGE, 0x303);
+    demo_shared(drm, "venus", 0, 16 * PAGE, 0x404);
+    demo_shared(drm, "venus", 0, 4 << 20, 0x505);
+}
+
+/* Buffers by the numbers that a stand-in for the renderer has for them */
+static void demo_buffers(char **ids, int count)
+{
+    int drm = open_context(CAPSET_VENUS);
+    int i;
+
+    for (i = 0; i < count; i++) {
+        demo_shared(drm, "buffer", strtoull(ids[i], NULL, 0), 16 * PAGE,
+                    0x707);
+    }
 }
 
 static uint64_t now_ns(void)
@@ -304,10 +266,12 @@ int main(int argc, char **argv)
         demo_all_virgl();
     } else if (!strcmp(mode, "virgl")) {
         demo_all_virgl();
+    } else if (!strcmp(mode, "buffers")) {
+        demo_buffers(argv + 2, argc - 2);
     } else if (!strcmp(mode, "bench")) {
         bench();
     } else {
-        fprintf(stderr, "usage: %s all|virgl|bench\n", argv[0]);
+        fprintf(stderr, "usage: %s all|virgl|buffers ID...|bench\n", argv[0]);
         return 2;
     }
     printf("DONE\n");

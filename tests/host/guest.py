@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 
-from support import fetch_fd
+from support import board, fetch_fd
 
 GUEST_TAG = 0x47554553542D0000
 
@@ -54,6 +54,9 @@ def options(doc, name, size, timeout, need_renderer):
     parser.add_argument("--initramfs", required=True)
     parser.add_argument("--size", type=int, default=size)
     parser.add_argument("--hostmem", default="256M")
+    parser.add_argument("--memory", default="512M")
+    parser.add_argument("--policy", default="",
+                        help="of map-policy; its default otherwise")
     parser.add_argument("--timeout", type=int, default=timeout,
                         help="seconds for each step")
     parser.add_argument("--run-dir", required=True)
@@ -74,16 +77,16 @@ class Guest:
         if args.renderer:
             env["LD_PRELOAD"] = args.renderer
         argv = args.qemu + [
-            "-M", "q35", "-accel", args.accel,
-            "-cpu", "host" if args.accel == "kvm" else "max", "-m", "512M",
+            *board.options(args.accel), "-m", args.memory,
             "-nodefaults", "-no-user-config", "-no-reboot",
             "-kernel", args.kernel, "-initrd", args.initramfs,
-            "-append", "console=ttyS0 quiet loglevel=3 iomem=relaxed "
-            "run=" + ",".join(str(w) for w in [program] + words),
+            "-append", "console=" + board.CONSOLE + " quiet loglevel=3 "
+            "iomem=relaxed run=" + ",".join(str(w) for w in [program] + words),
             "-serial", "stdio", "-monitor", "none",
             "-display", "sdl,gl=on",
             "-device", "virtio-gpu-gl-pci,blob=on,hostmem=%s,venus=on" %
-            args.hostmem,
+            args.hostmem + (",map-policy=" + args.policy if args.policy
+                            else ""),
             "-trace", "kvm_set_user_memory", "-D", self.trace,
         ]
         if not args.stock:
