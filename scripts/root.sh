@@ -5,9 +5,10 @@
 # root.sh need SET   also install a set of packages there: scripts/packages-SET.txt
 #                    or tests/SET/packages.txt
 # root.sh where      print the root's path ("/" for this system)
-# root.sh arm64      make sure that there is a tree of arm64 files, to link with
-#                    and to be the root of arm64 hosts; print its path
-# root.sh remove     remove the private root and that tree
+# root.sh arm64 [SET]  make sure that there is a tree of arm64 files, to link
+#                    with and to be the root of arm64 hosts; print its path. With
+#                    SET it is another tree, which has scripts/packages-SET.txt too
+# root.sh remove     remove the private root and those trees
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
 SUITE=trixie
@@ -17,7 +18,7 @@ RECIPE=1
 
 package_list()
 {
-    sed 's/#.*//; s/[[:space:]]//g; /^$/d' "$1"
+    sed 's/#.*//; s/[[:space:]]//g; /^$/d' "$@"
 }
 
 root_path()
@@ -28,10 +29,17 @@ root_path()
     printf '%s/root-%s\n' "$CACHE" "$hash"
 }
 
+# arm64_packages [SET]
+arm64_packages()
+{
+    package_list "$TOP/scripts/packages-arm64-root.txt" ${1:+"$TOP/scripts/packages-$1.txt"}
+}
+
+# arm64_path [SET]
 arm64_path()
 {
     local hash
-    hash=$({ echo "$SUITE $RECIPE"; package_list "$TOP/scripts/packages-arm64-root.txt" | LC_ALL=C sort; } |
+    hash=$({ echo "$SUITE $RECIPE"; arm64_packages "$@" | LC_ALL=C sort; } |
         sha256sum | cut -c1-16)
     printf '%s/root-arm64-%s\n' "$CACHE" "$hash"
 }
@@ -161,10 +169,10 @@ remove_dirs()
     done
 }
 
-# make_root PATH LIST WHAT SIZE OPTION...: a Debian of the packages of LIST
+# make_root PATH PACKAGES WHAT SIZE OPTION...: a Debian of these packages
 make_root()
 {
-    local root=$1 list=$2 what=$3 size=$4 tmp uri cage args line watcher out tar status=0
+    local root=$1 packages=$2 what=$3 size=$4 tmp uri cage args line watcher out tar status=0
     shift 4
     need_mmdebstrap
     mkdir -p "$CACHE"
@@ -195,7 +203,7 @@ make_root()
     args+=("$@"
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*'
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright'
-        --include="$(package_list "$list" | paste -sd,)")
+        --include="$(paste -sd, <<<"$packages")")
     if [ "$(id -u)" = 0 ]; then
         "${cage[@]}" env INITRD=No LC_ALL=C.UTF-8 mmdebstrap "${args[@]}" \
             "$SUITE" "$tmp" "deb $uri $SUITE main" >&2 || status=$?
@@ -323,24 +331,27 @@ ensure()
     local root
     root=$(where)
     [ "$root" = / ] || [ -e "$root/$MARKER" ] || [ -e "/$MARKER" ] ||
-        make_root "$root" "$TOP/scripts/packages.txt" "the private Debian 13 root" "1.6 GiB" --variant=minbase
+        make_root "$root" "$(package_list "$TOP/scripts/packages.txt")" "the private Debian 13 root" "1.6 GiB" --variant=minbase
     make_enter "$root"
 }
 
 # Its packages are unpacked and not configured: nothing of it runs here
 arm64()
 {
-    local root
-    root=$(arm64_path)
+    local root what="the tree of arm64 files" size="0.5 GiB"
+    root=$(arm64_path "$@")
+    if [ $# -gt 0 ]; then
+        what+=" ($1)" size="0.8 GiB"
+    fi
     [ -e "$root/$MARKER" ] ||
-        make_root "$root" "$TOP/scripts/packages-arm64-root.txt" "the tree of arm64 files" "0.5 GiB" \
+        make_root "$root" "$(arm64_packages "$@")" "$what" "$size" \
             --variant=extract --architectures=arm64
     printf '%s\n' "$root"
 }
 
 case ${1:-} in
 ensure) ensure ;;
-arm64) arm64 ;;
+arm64) arm64 "${@:2}" ;;
 need) need "${2:?which set of packages?}" ;;
 where) where ;;
 conf) enter_conf "$(where)" ;;
@@ -351,9 +362,10 @@ remove)
     lock "$root.lock" "the private root"
     remove_dirs "$root".tmp.* "$root"
     rm -f "$root.lock"
-    root=$(arm64_path)
-    remove_dirs "$root".tmp.* "$root"
-    rm -f "$root.lock"
+    for root in "$(arm64_path)" "$(arm64_path arm64-guest)"; do
+        remove_dirs "$root".tmp.* "$root"
+        rm -f "$root.lock"
+    done
     ;;
 *)
     header "${BASH_SOURCE[0]}"
