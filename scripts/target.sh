@@ -23,7 +23,8 @@ To test; the last line is "N passed, N failed"
   check-qtest        the device, driven by a scripted renderer
   check-demo         the demo's assertions
   check-host         real kernels, real buffers, real KVM
-  check-arm64        arm64 hosts: what their page tables make of a blob
+  check-arm64        arm64 hosts: what their page tables make of a blob;
+                     with ARGS=guest: Linux guests under their KVM
   check-libvirt      libvirt starts a domain on our QEMU
   check-series       the patch series applies, builds and passes
   check-deb          the package installs, works and leaves no trace

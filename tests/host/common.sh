@@ -46,6 +46,28 @@ quote()
     printf '%q ' "$@"
 }
 
+# vulkan_programs STEP FOLDER CC...: compiles them into that folder
+vulkan_programs()
+{
+    local step=$1 dir=$2
+    shift 2
+    mkdir -p "$dir"
+    # shellcheck disable=SC2016
+    if ! run "$TOP/scripts/in-root.sh" bash -c '
+            here=$1 dir=$2
+            shift 2
+            cc=("$@" -O2 -Wall -Wextra -I "$dir") &&
+            glslangValidator -V --vn shader -o "$dir/vk-check.spv.h" "$here/vk-check.comp" &&
+            "${cc[@]}" -o "$dir/vk-check" "$here/vk-check.c" -lvulkan &&
+            "${cc[@]}" -o "$dir/vk-bench" "$here/vk-bench.c" -lvulkan' \
+            vk-programs "$HERE" "$(inside "$dir")" "$@" >"$dir/vk-programs.log" 2>&1; then
+        tail -n 10 "$dir/vk-programs.log"
+        echo "FAILED - $step: its programs do not compile"
+        count "0 passed, 1 failed"
+        return 1
+    fi
+}
+
 # boot DIR SECONDS [QEMU-OPTION...] <PROGRAM
 # Boots, runs the program, counts what its result.log says
 boot()

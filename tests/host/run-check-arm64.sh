@@ -14,7 +14,7 @@ SUITE=trixie-backports
 usage()
 {
     cat <<USAGE
-Usage: ${0##*/} [--ready] [CPU...] [KERNEL...] [toggles|doctor]
+Usage: ${0##*/} [--ready] [CPU...] [KERNEL...] [toggles|doctor|guest]
 
 Boots a host for each processor and kernel, and checks that what the tables of
 KVM make of a blob is what the guest was told.
@@ -27,6 +27,8 @@ KVM make of a blob is what the guest was told.
   toggles       nothing but 1000 blobs and 1000 times that the guest makes
                 KVM's slot anew (minutes)
   doctor        nothing but what virtio-gpu-blob-doctor says of these hosts
+  guest         nothing but Linux guests under KVM of 6.12: the demo, cache
+                types, many blobs, and Vulkan on Venus (minutes)
   --ready       only say which of these kernels are built
 USAGE
 }
@@ -50,7 +52,7 @@ for arg; do
             ready=y
             continue
             ;;
-        toggles | doctor)
+        toggles | doctor | guest)
             only=$arg
             continue
             ;;
@@ -66,14 +68,15 @@ export BLOB_VARIANT=arm64
 OURS=$SERIES_DIR/ours-arm64
 TOOLS=$SERIES_DIR/tools-arm64
 OUT=$SERIES_DIR/arm64
+. "$HERE/arm64-guest.sh"
 
 # Python's library as it is run: nothing may be written beside it
 compile_python()
 {
-    local done=$OUT/pycache/$(basename "$TREE")
+    local done=$OUT/pycache$TREE/done
     [ ! -e "$done" ] || return 0
-    rm -rf "$OUT/pycache"
-    mkdir -p "$OUT/pycache"
+    rm -rf "$OUT/pycache$TREE"
+    mkdir -p "$OUT/pycache$TREE"
     # shellcheck disable=SC2016
     run "$TOP/scripts/in-root.sh" env PYTHONPYCACHEPREFIX="$(inside "$OUT")/pycache" bash -c '
         for d in "$1"/usr/lib/python3.*; do
@@ -178,7 +181,10 @@ doctor()
 # programs CPU KERNEL: all that is checked there, a line each
 programs()
 {
-    [ "$only" = doctor ] || program "$1" "$2"
+    case $only in
+    '' | toggles) program "$1" "$2" ;;
+    guest) guest_programs "$1" "$2" ;;
+    esac
     case $only,$2 in
     ,6.12 | ,newest | doctor,*) doctor "$1" "$2" ;;
     esac
@@ -191,22 +197,33 @@ check_host()
         skip "$cpu-$kernel" "this processor has no pages of 16 KiB"
         return
     fi
+    if [ "$only" = guest ] && [ "$kernel" != 6.12 ]; then
+        skip "$cpu-$kernel" "Linux guests are checked on 6.12"
+        return
+    fi
     [ "$only" != toggles ] || bound=3000
     HOST=("--arm64=$TREE" "--cpu=$cpu" --memory=2G "--kernel=$KERNEL/Image")
+    if [ "$only" = guest ]; then
+        bound=1800
+        # A processor's own codes in pointers take TCG most of its time
+        HOST+=(--memory=3G --append=arm64.nopauth)
+    fi
     boot "$dir" "$bound" -device bochs-display,romfile= < <(programs "$cpu" "$kernel" | together)
 }
 
 # A function, so that the script may change while it runs
 main()
 {
-    local kernel cpu
+    local kernel cpu set=()
+    [ "$only" != guest ] || set=(arm64-guest)
     "$TOP/scripts/root.sh" need host
     # qtest is a module that is not built by itself
     "$TOP/scripts/build.sh" accel-qtest-aarch64.so
-    TREE=$("$TOP/scripts/root.sh" arm64)
+    TREE=$("$TOP/scripts/root.sh" arm64 "${set[@]}")
     mkdir -p "$OUT"
     lock "$OUT.lock" "make check-arm64"
     compile_python
+    [ "$only" != guest ] || make_guest || kernels=()
     EMULATOR=(qemu-system-aarch64)
     for kernel in "${kernels[@]}"; do
         if ! kernel "$kernel"; then

@@ -4,6 +4,8 @@
 # In a guest: its virtio GPU, and Mesa's Venus for all that follows; to be
 # sourced.
 
+# a console on the display is drawn by the host's processor, all the time
+modprobe drm_kms_helper fbdev_emulation=0
 modprobe virtio-gpu
 for _ in $(seq 50); do
     [ ! -e /sys/module/virtio_gpu ] || break

@@ -150,7 +150,7 @@ static void compute(struct gpu *g, VkBuffer buffer)
     need(vkCreateFence(g->dev, &fence_info, NULL, &fence), "fence");
     submit.pCommandBuffers = &cmd;
     need(vkQueueSubmit(g->queue, 1, &submit, fence), "submit");
-    need(vkWaitForFences(g->dev, 1, &fence, VK_TRUE, 60 * SECOND), "wait");
+    need(vkWaitForFences(g->dev, 1, &fence, VK_TRUE, 300 * SECOND), "wait");
     vkDestroyFence(g->dev, fence, NULL);
 }
 
