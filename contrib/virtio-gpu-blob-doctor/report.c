@@ -419,12 +419,18 @@ static void report_renderer(GPtrArray *lines, const DoctorFacts *facts)
  * The accelerator
  */
 
-static const char *no_kvm_remedy(int error)
+static const char *no_kvm_remedy(const DoctorFacts *facts)
 {
-    return error == EACCES || error == EPERM
-           ? "let QEMU's user into the group of /dev/kvm, usually kvm"
-           : "switch virtualization on in the firmware, and modprobe kvm_intel "
-             "or kvm_amd; until then -accel tcg is slow";
+    int error = facts->kvm.error;
+
+    if (error == EACCES || error == EPERM) {
+        return "let QEMU's user into the group of /dev/kvm, usually kvm";
+    }
+    return doctor_is_x86(facts)
+           ? "switch virtualization on in the firmware, and modprobe kvm_intel "
+             "or kvm_amd; until then -accel tcg is slow"
+           : "use a kernel with KVM, started where it can have it (EL2 on "
+             "arm64); until then -accel tcg is slow";
 }
 
 static void report_kvm(GPtrArray *lines, const DoctorFacts *facts)
@@ -439,7 +445,7 @@ static void report_kvm(GPtrArray *lines, const DoctorFacts *facts)
     } else if (!kvm->usable) {
         add(lines, DOCTOR_LIMITED, "kvm", g_strdup_printf("no virtual machine "
             "can be made: %s", strerror(kvm->error)),
-            no_kvm_remedy(kvm->error));
+            no_kvm_remedy(facts));
     } else if (is_honoured(kvm->type)) {
         add(lines, DOCTOR_OK, "kvm", g_strdup_printf("guests can use all cache "
             "types (%s): %s%s%s", text->name, text->why,

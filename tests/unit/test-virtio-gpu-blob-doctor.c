@@ -300,6 +300,12 @@ static void kvm_absent(DoctorFacts *f)
     f->kvm.error = ENOENT;
 }
 
+static void kvm_absent_on_arm64(DoctorFacts *f)
+{
+    pstrcpy(f->machine, sizeof(f->machine), "aarch64");
+    kvm_absent(f);
+}
+
 static void kvm_not_allowed(DoctorFacts *f)
 {
     f->kvm.usable = false;
@@ -536,6 +542,10 @@ static const struct {
       "! kvm: no virtual machine can be made: No such file or directory\n"
       "    switch virtualization on in the firmware, and modprobe kvm_intel or "
       "kvm_amd; until then -accel tcg is slow\n" },
+    { "kvm-absent/arm64", kvm_absent_on_arm64, DOCTOR_LIMITED,
+      "! kvm: no virtual machine can be made: No such file or directory\n"
+      "    use a kernel with KVM, started where it can have it (EL2 on arm64); "
+      "until then -accel tcg is slow\n" },
     { "kvm-absent/options", kvm_absent, DOCTOR_LIMITED, "\n-accel tcg " },
     { "kvm-absent/libvirt", kvm_absent, DOCTOR_LIMITED,
       "<domain type='qemu' " },
