@@ -3,7 +3,8 @@
 #
 # link-modules.sh SOURCE BUILD OUT MODULE...: the modules as a distribution's
 # emulator can load them.  Our trace events are compiled into our emulator; for
-# another one the gl module brings them, as a group of its own.
+# another one the gl module brings them, as a group of its own.  STRIP names
+# another strip.
 set -euo pipefail
 
 [ $# -ge 4 ] || { sed -n '4,/^[^#]\|^$/s/^# \?//p' "$0" >&2; exit 1; }
@@ -56,6 +57,6 @@ done
 
 for module; do
     [ "$module" = $gl ] || cp -- "$module" "$out/$module"
-    strip --strip-unneeded -- "$out/$module"
+    "${STRIP:-strip}" --strip-unneeded -- "$out/$module"
     chmod 644 -- "$out/$module"
 done

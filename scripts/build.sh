@@ -15,6 +15,7 @@
 #
 # Nothing that takes long is run from a subshell: so all of it ends with us.
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+. "$TOP/scripts/cross.sh"
 
 TARGET=x86_64
 TCG=--enable-tcg
@@ -24,8 +25,6 @@ if [ "$VARIANT" = arm64 ]; then
 fi
 EMULATOR=qemu-system-$TARGET
 DOCTOR=contrib/virtio-gpu-blob-doctor/virtio-gpu-blob-doctor
-# Tools of the cross build; empty for this system's own
-CROSS=
 
 # QEMU's features: a PC with virtio-gpu-gl, and what libvirt and the tests want
 FEATURES=(
@@ -77,43 +76,6 @@ if [ "$VARIANT" = fuzz ]; then
         --disable-werror
     )
 fi
-
-# What looks for headers and libraries in the tree of arm64 files
-cross_tools()
-{
-    local root cc
-    run "$TOP/scripts/root.sh" arm64 >/dev/null
-    root=$("$TOP/scripts/root.sh" arm64)
-    CROSS=$SERIES_DIR/cross
-    mkdir -p "$CROSS"
-    cc="aarch64-linux-gnu-gcc --sysroot=$(printf %q "$root")"
-    [ ! -e "$BUILD/.ccache" ] || cc="ccache $cc"
-    cat >"$CROSS/cc" <<END
-#!/bin/sh
-exec $cc "\$@"
-END
-    cat >"$CROSS/pkg-config" <<END
-#!/bin/sh
-export PKG_CONFIG_SYSROOT_DIR=$(printf %q "$root")
-export PKG_CONFIG_LIBDIR=$(printf %q "$root/usr/lib/aarch64-linux-gnu/pkgconfig:$root/usr/share/pkgconfig")
-exec /usr/bin/pkg-config "\$@"
-END
-    chmod +x "$CROSS/cc" "$CROSS/pkg-config"
-    CROSS=$(inside "$CROSS")
-    cat >"$SERIES_DIR/cross/meson" <<END
-[binaries]
-c = '$CROSS/cc'
-ar = 'aarch64-linux-gnu-ar'
-strip = 'aarch64-linux-gnu-strip'
-pkg-config = '$CROSS/pkg-config'
-
-[host_machine]
-system = 'linux'
-cpu_family = 'aarch64'
-cpu = 'aarch64'
-endian = 'little'
-END
-}
 
 # configure_tree SOURCE FOLDER OPTION...: paths as seen inside, when anything
 # that matters to configure is another than last time
@@ -354,7 +316,6 @@ fi
 PKGVERSION=$(sed -n 's/^pkgversion=//p' "$PRISTINE/.virtio-gpu-blob-source")
 
 if [ "$VARIANT" = arm64 ]; then
-    run "$TOP/scripts/root.sh" need arm64
     cross_tools
     build_tools
     build_ours "$@"

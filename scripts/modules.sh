@@ -3,10 +3,12 @@
 #
 # modules.sh [--system=DIR]: only the virtio-gpu modules, for the QEMU that the
 # distribution installed, and virtio-gpu-blob-doctor; they go to
-# build/SERIES/modules.
-#   --system=DIR   the system that they are for, default / ; "none": no system,
-#                  for the version of the source that is built
+# build/SERIES/modules, or modules-arm64 when that is configured.
+#   --system=DIR   the system that they are for; "none": no system, for the
+#                  version of the source that is built.  The default is / , or
+#                  none for another processor's
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+. "$TOP/scripts/cross.sh"
 
 MODULES=(hw-display-virtio-gpu.so hw-display-virtio-gpu-gl.so
     hw-display-virtio-gpu-pci.so hw-display-virtio-gpu-pci-gl.so
@@ -14,7 +16,7 @@ MODULES=(hw-display-virtio-gpu.so hw-display-virtio-gpu-gl.so
 # What looks at the host that they run on
 DOCTOR=contrib/virtio-gpu-blob-doctor/virtio-gpu-blob-doctor
 # Only what shapes these
-FEATURES=(--target-list=x86_64-softmmu --without-default-features --enable-system
+FEATURES=(--without-default-features --enable-system
     --enable-tcg --enable-kvm --enable-modules --enable-opengl --enable-virglrenderer
     --enable-pixman --enable-vhost-user --enable-vhost-kernel --enable-fdt
     --disable-install-blobs --disable-download --disable-docs --disable-werror)
@@ -23,7 +25,13 @@ CLEAN=(env -u CFLAGS -u CXXFLAGS -u LDFLAGS -u CPPFLAGS -u CC -u CXX -u PYTHONPA
     -u PYTHONHOME -u PKG_CONFIG_PATH -u MAKEFLAGS -u MAKELEVEL -u NINJA -u DESTDIR
     -u LD_PRELOAD PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin)
 
-system=/
+ARCH='' system=/ targets=x86_64-softmmu strip=strip
+if [ "$VARIANT" = arm64 ]; then
+    ARCH=-arm64 system=none strip=aarch64-linux-gnu-strip
+    # the second has virtio-vga
+    targets=aarch64-softmmu,x86_64-softmmu
+fi
+FEATURES+=("--target-list=$targets")
 for arg; do
     case $arg in
     --system=*) system=${arg#*=} ;;
@@ -103,6 +111,10 @@ configure_modules()
 {
     local want cc=gcc
     ! in_root sh -c 'command -v ccache' >/dev/null || cc='ccache gcc'
+    if [ -n "$CROSS" ]; then
+        cc=$CROSS/cc
+        FEATURES+=(--cross-prefix=aarch64-linux-gnu-)
+    fi
     want=$(printf '%s\n' "$version" "$IN_SRC" "$cc" "$(cat "$BUILD/enter.id")" "${FEATURES[@]}")
     if [ -e "$DIR/build.ninja" ] && [ "$(cat "$DIR/.configured" 2>/dev/null)" = "$want" ]; then
         return
@@ -111,7 +123,7 @@ configure_modules()
     rm -rf "$DIR"
     mkdir -p "$DIR" "$CCACHE_DIR"
     # shellcheck disable=SC2016
-    if ! in_root "${CLEAN[@]}" bash -c 'cd "$1" && shift && exec "$@"' configure "$IN_DIR" \
+    if ! in_root "${CLEAN[@]}" ${CROSS:+PKG_CONFIG="$CROSS/pkg-config"} bash -c 'cd "$1" && shift && exec "$@"' configure "$IN_DIR" \
         "$IN_SRC/configure" --cc="$cc" --with-pkgversion="Debian $version" "${FEATURES[@]}" \
         >"$DIR.configure.log" 2>&1 </dev/null; then
         tail -n 25 "$DIR.configure.log" >&2
@@ -137,10 +149,11 @@ if [ -z "$QEMU_SOURCE" ] && [ "$installed" != "$version" ] && [[ ${installed#*:}
 fi
 check_version "$installed" "$version"
 
-DIR=$SERIES_DIR/drop-in
-OUT=$SERIES_DIR/modules
+DIR=$SERIES_DIR/drop-in$ARCH
+OUT=$SERIES_DIR/modules$ARCH
 lock "$SERIES_DIR/.modules.lock" "the build of the modules"
 run "$TOP/scripts/overlay.sh"
+[ -z "$ARCH" ] || cross_tools
 IN_DIR=$(inside "$DIR")
 IN_SRC=$(inside "$QEMU_SRC")
 configure_modules
@@ -148,10 +161,10 @@ say "building ${#MODULES[@]} modules"
 in_root "${CLEAN[@]}" ninja --quiet -C "$IN_DIR" -j "$JOBS" "${MODULES[@]}" "$DOCTOR"
 rm -rf "$OUT.tmp"
 mkdir "$OUT.tmp"
-in_root "${CLEAN[@]}" bash "$TOP/packaging/link-modules.sh" "$IN_SRC" "$IN_DIR" \
+in_root "${CLEAN[@]}" STRIP=$strip bash "$TOP/packaging/link-modules.sh" "$IN_SRC" "$IN_DIR" \
     "$(inside "$OUT.tmp")" "${MODULES[@]}"
 check_stamps "$OUT.tmp/${MODULES[1]}"
-in_root strip -o "$(inside "$OUT.tmp")/${DOCTOR##*/}" "$IN_DIR/$DOCTOR"
+in_root $strip -o "$(inside "$OUT.tmp")/${DOCTOR##*/}" "$IN_DIR/$DOCTOR"
 printf '%s\n' "$version" >"$OUT.tmp/version"
 stamp_of "$OUT.tmp/${MODULES[1]}" >"$OUT.tmp/stamp"
 rm -rf "$OUT"

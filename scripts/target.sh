@@ -15,7 +15,8 @@ To use
                      build/virtio-gpu-blob-doctor, which looks at a host
   demo               a Linux guest maps host buffers through ours
   modules            our virtio-gpu modules for this system's own QEMU
-  deb                a package of them, and of the doctor
+  deb                a package of them, and of the doctor (of arm64's, too:
+                     ./configure --arch=arm64)
 
 To test; the last line is "N passed, N failed"
   check              check-unit, check-qtest and check-demo
@@ -27,7 +28,8 @@ To test; the last line is "N passed, N failed"
                      with ARGS=guest: Linux guests under their KVM
   check-libvirt      libvirt starts a domain on our QEMU
   check-series       the patch series applies, builds and passes
-  check-deb          the package installs, works and leaves no trace
+  check-deb          the package installs, works and leaves no trace; arm64's
+                     in an emulated host
   check-docs         the manual builds without a warning
   check-readme       the README's commands are right
   check-stock-faults which known faults the QEMU without our change has

@@ -24,13 +24,14 @@ Usage: ${0##*/} --out=DIR --job=PROGRAM [options] -- QEMU [QEMU-OPTIONS...]
   --append=WORDS  more for the kernel's command line
   --arm64=TREE    an arm64 host, --kernel is its Image; its system is TREE, a
                   folder of ours, and all else is there as it is here
+  --with=DIR      a copy of DIR is there, too, in the host's memory: in /run/with
   --cpu=MODEL     an arm64 host's processor (default max)
   --name=TEXT     how messages call it
 USAGE
 }
 
 out= job= kernel= modules= tree=/ timeout=300 memory=4G append= name=host
-arm64= cpu=max
+arm64= with= cpu=max
 while [ $# -gt 0 ]; do
     case $1 in
     --out=*) out=${1#*=} ;;
@@ -42,6 +43,7 @@ while [ $# -gt 0 ]; do
     --memory=*) memory=${1#*=} ;;
     --append=*) append=${1#*=} ;;
     --arm64=*) arm64=${1#*=} ;;
+    --with=*) with=$(realpath -- "${1#*=}") ;;
     --cpu=*) cpu=${1#*=} ;;
     --name=*) name=${1#*=} ;;
     --help|-h) usage; exit 0 ;;
@@ -95,6 +97,13 @@ if [ -n "$arm64" ]; then
 fi
 MODULES_ROOT=$tree "$HERE/make-initramfs.sh" "$tmp/initramfs" "$HERE/init" "${modules:--}" \
     "${needed[@]}" || die "no initramfs"
+if [ -n "$with" ]; then
+    # what is not compressed comes first
+    (cd "${with%/*}" && find "${with##*/}" | cpio -o -H newc 2>/dev/null) |
+        cat - "$tmp/initramfs" >"$tmp/both" || die "no copy of $with"
+    mv "$tmp/both" "$tmp/initramfs"
+    append+=" with=${with##*/}"
+fi
 
 #
 # The machine
