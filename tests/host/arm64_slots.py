@@ -12,7 +12,7 @@ class Slots:
         self.run, self.n = run, n
         self.gpu, self.vcpu, self.tally = run.gpu, run.vcpu, run.tally
         self.kinds = run.host.lasting()
-        self.size = max(4 * 4096, PAGE)
+        self.size = 4 * PAGE
         self.name = "slots: %d blobs, %d kinds" % (n, len(self.kinds))
         self.first = 0
 
