@@ -15,7 +15,8 @@ limit=$1 program=$3 path=$4
 log=$2/$(printf '%s' "$path" | tr / -).log
 start=$EPOCHREALTIME
 status=0
-setpriv --pdeathsig TERM -- timeout -k 5 "$limit" "$program" --tap -k -p "$path" >"$log" 2>&1 &
+setpriv --pdeathsig TERM -- timeout -k 5 "$limit" "$program" --tap -k \
+    ${QTEST_SLOW:+-m slow} -p "$path" >"$log" 2>&1 &
 group=$!
 wait "$group" || status=$?
 # A QEMU that hangs outlives the test that started it.
