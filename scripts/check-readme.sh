@@ -281,12 +281,14 @@ check_refusal()
         found && text == "" { exit }
         END { print whole }' "$readme")
     [[ $text == *'is not mapped'* ]] || return 0
-    form=$(sed -n '/^void virtio_gpu_blob_log_refusal(/,/^}/p' "$code" | c_text |
-        sed -nE 's/.*warn_report\("(([^"\]|\\.)*)".*/\1/p' | sed 's/\\"/"/g')
+    form=$(sed -n '/^static char \*refusal_line(/,/^}/p' "$code" | c_text |
+        sed -nE 's/.*g_strdup_printf\("(([^"\]|\\.)*)".*/\1/p' | sed 's/\\"/"/g')
     if [ -z "$form" ]; then
         bad "$name" "$code has no such message"
         return
     fi
+    # The last is the cause and the remedy.
+    form=${form%\%s}'%s; %s'
     want="qemu-system-x86_64: warning: $(sed -E 's/[][().*+?|^${}]/\\&/g; s/%s/(.+)/g' <<<"$form")"
     if [[ ! $text =~ ^$want$ ]]; then
         bad "$name" "the code prints $form"
