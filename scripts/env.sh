@@ -134,10 +134,15 @@ CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/virtio-gpu-blob
 JOBS=${JOBS:-${CONFIG_JOBS:-$(nproc)}}
 
 VARIANT=${BLOB_VARIANT:-}
+: "${SANITIZE:=$CONFIG_SANITIZE}"
+case $SANITIZE in
+0 | 1 | thread) ;;
+*) die "SANITIZE=$SANITIZE is no choice of sanitizers" "SANITIZE is 0, 1 or thread" ;;
+esac
 if [ -z "$VARIANT" ]; then
-    if [ "${SANITIZE:-$CONFIG_SANITIZE}" = thread ]; then
+    if [ "$SANITIZE" = thread ]; then
         VARIANT=tsan
-    elif [ "${SANITIZE:-$CONFIG_SANITIZE}" = 1 ]; then
+    elif [ "$SANITIZE" = 1 ]; then
         VARIANT=asan
     elif [ "${COVERAGE:-$CONFIG_COVERAGE}" = 1 ]; then
         VARIANT=gcov

@@ -25,6 +25,13 @@
 
 #define PAGE 4096u
 
+/* arm64's guests run where all is emulated. */
+#ifdef __aarch64__
+#define LARGE (4 << 20)
+#else
+#define LARGE (8 << 20)
+#endif
+
 static uint32_t pattern(uint32_t seed, size_t i)
 {
     return (seed + i) * 2654435761u;
@@ -184,7 +191,7 @@ static void demo_all_venus(void)
 
     demo_shared(drm, "venus", 0, PAGE, 0x303);
     demo_shared(drm, "venus", 0, 16 * PAGE, 0x404);
-    demo_shared(drm, "venus", 0, 4 << 20, 0x505);
+    demo_shared(drm, "venus", 0, LARGE, 0x505);
 }
 
 /* Buffers by the numbers that a stand-in for the renderer has for them */

@@ -16,7 +16,7 @@
 #define SLOT_REPLY 4096
 #define PIECES_MAX 15
 #define RING_SIZE (16 * GPU_PAGE)
-#define TIMEOUT_US (60 * G_USEC_PER_SEC)
+#define TIMEOUT_US (10 * G_USEC_PER_SEC)
 
 /*
  * The device
