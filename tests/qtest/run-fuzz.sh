@@ -3,7 +3,7 @@
 #
 # run-fuzz.sh [OPTION]...: random inputs, led by what code they reach
 #
-#   --target=NAME    device, holes or rdm; more than once for some of them
+#   --target=NAME    device, holes, mapping or rdm; more than once for some of them
 #   --seconds=N      for all of them together; default: 60
 #   --jobs=N         processes at once; default: one a processor
 #   --replay=FILE    only this input, of the one target that is named
@@ -20,8 +20,8 @@ help_if_asked "$@"
 targets=() seconds=60 jobs=$JOBS replay='' save=0 only_build=0 ready=0
 for arg in "$@"; do
     case $arg in
-    --target=device | --target=holes | --target=rdm) targets+=("${arg#*=}") ;;
-    --target=*) die "no such target: ${arg#*=}" "one of device, holes, rdm" ;;
+    --target=device | --target=holes | --target=mapping | --target=rdm) targets+=("${arg#*=}") ;;
+    --target=*) die "no such target: ${arg#*=}" "one of device, holes, mapping, rdm" ;;
     --seconds=*) seconds=${arg#*=} ;;
     --jobs=*) jobs=${arg#*=} ;;
     --replay=*) replay=$(realpath -- "${arg#*=}") ;;
@@ -33,7 +33,7 @@ for arg in "$@"; do
 done
 [[ $seconds =~ ^[1-9][0-9]*$ ]] || die "--seconds=$seconds: not a number of seconds"
 [[ $jobs =~ ^[1-9][0-9]*$ ]] || die "--jobs=$jobs: not a number of processes"
-[ ${#targets[@]} -gt 0 ] || targets=(holes rdm device)
+[ ${#targets[@]} -gt 0 ] || targets=(holes mapping rdm device)
 [ -z "$replay" ] || [ ${#targets[@]} = 1 ] || die "--replay=FILE needs one --target=NAME"
 
 # program TARGET: as ninja calls it
@@ -60,11 +60,12 @@ fuzzer()
     local target=$1 first=()
     shift
     [ "$target" != device ] || first=(--fuzz-target=virtio-gpu-gl-blob)
-    # its own handlers mend what SIGBUS tells
+    # its own handlers mend what SIGBUS tells; nor may libFuzzer look for leaks,
+    # for which it takes inputs twice
     ASAN_OPTIONS=detect_leaks=0:handle_sigbus=0:allocator_may_return_null=1 \
         UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:suppressions=$QTEST/ubsan-suppressions.txt \
         in_root "$(inside "$OURS")/$(program "$target")" "${first[@]}" \
-        -handle_bus=0 -timeout=60 -rss_limit_mb=4096 -max_len=512 -len_control=10 "$@"
+        -handle_bus=0 -detect_leaks=0 -timeout=60 -rss_limit_mb=4096 -max_len=512 -len_control=10 "$@"
 }
 
 # one TARGET SECONDS: as many processes as asked for, on one corpus
