@@ -53,7 +53,8 @@ FEATURES=(
     --disable-werror
 )
 
-# The fuzzer's QEMU has the one device in it, and a display of its own
+# The fuzzer's QEMU has the one device in it, and a display of its own; what
+# leads the fuzzer is the display's code alone
 if [ "$VARIANT" = fuzz ]; then
     FEATURES=(
         --target-list=$TARGET-softmmu
@@ -68,6 +69,7 @@ if [ "$VARIANT" = fuzz ]; then
         --enable-pixman
         --enable-fdt
         --enable-fuzzing
+        --extra-cflags="-fsanitize=fuzzer-no-link -fsanitize-coverage-ignorelist=$(inside "$BUILD/fuzz-not-led-by.txt")"
         --enable-asan
         --enable-ubsan
         --disable-install-blobs
@@ -192,6 +194,8 @@ build_ours()
 
 build_fuzz()
 {
+    # at one path in all clones, for the compiler's cache
+    cp "$TOP/scripts/fuzz-not-led-by.txt" "$BUILD"
     configure_tree "$QEMU_SRC" "$OURS"
     ninja_in "$OURS" "$@" > >(progress)
     wait "$!" || :

@@ -33,6 +33,7 @@ typedef struct Fuzz {
     Pending pending[PENDING_MAX];
     unsigned n_pending;
     bool moved;
+    bool machine_reset;
     /* How the next command is other than it should be */
     uint8_t torn;
     /* Big enough for a command and its entries */
@@ -549,11 +550,15 @@ static void put_cursor(Fuzz *f)
  * All that is no command
  */
 
+/* That of a machine takes longer than all else of an input. */
 static void reset(Fuzz *f, uint8_t how)
 {
-    if (how % 8 == 7) {
+    if (how % 8 == 7 && !f->machine_reset) {
+        f->machine_reset = true;
         f->host->reset_machine(f->gpu);
         gpu_pci_open(f->gpu);
+    } else if (how % 8 == 6) {
+        f->host->reset_by_vcpu(f->gpu);
     }
     gpu_device_open(f->gpu);
     f->n_pending = 0;
@@ -620,6 +625,11 @@ static void toggle(Fuzz *f)
     }
 }
 
+static void use(Fuzz *f)
+{
+    f->host->use(f->gpu, byte(f));
+}
+
 static void look(Fuzz *f)
 {
     uint8_t b = byte(f);
@@ -652,7 +662,7 @@ static void step(Fuzz *f)
         put_create_blob, put_create_guest, put_create_texture, put_attach,
         put_simple, put_context, put_scanout, put_scanout_blob, put_flush,
         put_submit, put_transfer, put_raw, put_cursor, vanish, give_order,
-        toggle, look,
+        toggle, look, use,
     };
     uint8_t b = byte(f), what = b % 32;
 
@@ -682,6 +692,7 @@ static void finish(Fuzz *f)
     s->fail.count = 0;
     s->kernel = 0;
     f->torn = 0;
+    f->host->use(f->gpu, 0);
     if (f->moved) {
         gpu_pci_open(f->gpu);
     }

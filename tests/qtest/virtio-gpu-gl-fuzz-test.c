@@ -19,6 +19,15 @@ static void reset_machine(GPU *gpu)
     qtest_system_reset(gpu_qts(gpu));
 }
 
+/* This machine's vCPU runs nothing, and nobody else has its memory. */
+static void reset_by_vcpu(GPU *gpu)
+{
+}
+
+static void use(GPU *gpu, uint8_t how)
+{
+}
+
 /* What comes after a command waits for the main loop, which carries it out. */
 static void run(GPU *gpu)
 {
@@ -62,6 +71,8 @@ static GPU *start(GPUFuzzHost *host)
     *host = (GPUFuzzHost) {
         .pid = qtest_pid(gpu_qts(gpu)),
         .reset_machine = reset_machine,
+        .reset_by_vcpu = reset_by_vcpu,
+        .use = use,
         .run = run,
         .settle = settle,
         .live = live,

@@ -16,6 +16,9 @@
  * GPUFuzzHost - where the device is
  * @pid: QEMU's process
  * @reset_machine: resets all of it; the BARs are gone then
+ * @reset_by_vcpu: resets the device from a vCPU's thread, where one is at hand
+ * @use: somebody of the host's comes to use the guest's memory, or leaves, as
+ *       @how says; or nothing, if nobody is at hand.  0: all leave.
  * @run: lets it carry out what was put into its queue
  * @settle: lets fences, timers, bottom halves and RCU run
  * @live: how many blobs are mapped, by blob-map-stats
@@ -23,6 +26,8 @@
 typedef struct GPUFuzzHost {
     int pid;
     void (*reset_machine)(GPU *gpu);
+    void (*reset_by_vcpu)(GPU *gpu);
+    void (*use)(GPU *gpu, uint8_t how);
     void (*run)(GPU *gpu);
     void (*settle)(GPU *gpu);
     uint64_t (*live)(GPU *gpu);

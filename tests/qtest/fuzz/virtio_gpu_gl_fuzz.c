@@ -12,14 +12,18 @@
 #include "qobject/qdict.h"
 #include "qemu/main-loop.h"
 #include "qemu/rcu.h"
+#include "hw/core/cpu.h"
+#include "hw/display/virtio-gpu-blob-compat.h"
 #include "qom/object.h"
 #include "qom/qom-qobject.h"
+#include "standard-headers/linux/virtio_pci.h"
 #include "system/system.h"
 #include "ui/console.h"
 #include "fuzz.h"
 #include "tests/qtest/renderer/scripted-internal.h"
 #include "tests/qtest/virtio-gpu-gl-client-internal.h"
 #include "tests/qtest/virtio-gpu-gl-fuzz.h"
+#include "virtio_gpu_gl_fuzz_user.h"
 
 static GPU gpu_state;
 static Object *device;
@@ -153,6 +157,35 @@ int __wrap_error_vprintf(const char *fmt, va_list ap)
 }
 
 /*
+ * What says that nothing is shown is drawn with each reset, letter by letter.
+ */
+
+WRAP(pixman_image_t *, qemu_pixman_glyph_from_vgafont(int height,
+                                                      const uint8_t *font,
+                                                      unsigned int ch))
+
+pixman_image_t *
+__wrap_qemu_pixman_glyph_from_vgafont(int height, const uint8_t *font,
+                                      unsigned int ch)
+{
+    return NULL;
+}
+
+WRAP(void, qemu_pixman_glyph_render(pixman_image_t *glyph,
+                                    pixman_image_t *surface,
+                                    pixman_color_t *fgcol,
+                                    pixman_color_t *bgcol,
+                                    int x, int y, int cw, int ch))
+
+void __wrap_qemu_pixman_glyph_render(pixman_image_t *glyph,
+                                     pixman_image_t *surface,
+                                     pixman_color_t *fgcol,
+                                     pixman_color_t *bgcol,
+                                     int x, int y, int cw, int ch)
+{
+}
+
+/*
  * The host of the device
  */
 
@@ -186,6 +219,26 @@ static void host_reset_machine(GPU *gpu)
     fuzz_reset(gpu->qts);
 }
 
+/* In the vCPU's thread; the main loop's is in run_on_cpu() meanwhile. */
+static void write_status(CPUState *cpu, run_on_cpu_data data)
+{
+    const GPU *gpu = data.host_ptr;
+    const uint8_t reset = 0;
+
+    address_space_write(cpu->as, gpu->common + VIRTIO_PCI_COMMON_STATUS,
+                        MEMTXATTRS_UNSPECIFIED, &reset, sizeof(reset));
+}
+
+static void host_reset_by_vcpu(GPU *gpu)
+{
+    run_on_cpu(first_cpu, write_status, RUN_ON_CPU_HOST_PTR(gpu));
+}
+
+static void host_use(GPU *gpu, uint8_t how)
+{
+    fuzz_user(how);
+}
+
 static uint64_t host_live(GPU *gpu)
 {
     g_autoptr(QDict) stats = qobject_to(QDict, object_property_get_qobject(
@@ -199,6 +252,8 @@ static void fuzz(QTestState *s, const unsigned char *data, size_t size)
     const GPUFuzzHost host = {
         .pid = getpid(),
         .reset_machine = host_reset_machine,
+        .reset_by_vcpu = host_reset_by_vcpu,
+        .use = host_use,
         .run = host_run,
         .settle = host_settle,
         .live = host_live,
