@@ -5,18 +5,29 @@
 #
 # Fails unless it is all of them, but for what coverage-unreached.txt lists
 # with the reason.  A page for each file is left in the build folder.
+#
+# run-coverage.sh --corpus: what the fuzzers' corpora alone reach, of our files
+# and of QEMU's virtio-gpu; a list, without a verdict on it.
 export BLOB_VARIANT=gcov
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
+corpus=0
 case ${1:-} in
+'') ;;
 -h | --help)
     header "$0"
     exit 0
     ;;
+--corpus) corpus=1 ;;
+*) die "no such option: $1" "try --help" ;;
 esac
 
 mapfile -t tests < <(test_names)
 mapfile -t units < <(cd "$TOP/tests/unit" && for f in test-*.c; do echo "${f%.c}"; done)
+if [ "$corpus" = 1 ]; then
+    mapfile -t tests < <(printf '%s\n' "${tests[@]}" | grep -- -fuzz-)
+    mapfile -t units < <(printf '%s\n' "${units[@]}" | grep -- -fuzz-)
+fi
 build_tests "${tests[@]/#/tests/qtest/}" "${units[@]/#/tests/unit/}"
 make_scratch
 emulator "$SCRATCH/ours"
@@ -29,14 +40,29 @@ say "$(wc -l <"$SCRATCH/cases") cases, $JOBS at once"
 judge "$SCRATCH/ours" 300 "$SERIES_DIR/qtest-gcov"
 
 say "reading what was reached"
+# reached FILTER OPTION...: gcov finds the sources by ninja's relative paths
+reached()
+{
+    local filter=$1
+    shift
+    in_root bash -c 'cd "$1" && shift && exec "$@"' coverage "$OURS" \
+        gcovr --root ../src --object-directory . --filter "$filter" \
+        --exclude-throw-branches --exclude-noncode-lines "$@" .
+}
+
+if [ "$corpus" = 1 ]; then
+    reached '.*/hw/display/virtio-gpu' --csv=- | awk -F, '
+        # unit tests compile the files anew, by their full names
+        { sub("^/.*/hw/display/", "by unit tests: ", $1) }
+        { sub("^hw/display/", "", $1) }
+        NR > 1 && $2 { printf "%-45s %4d of %4d lines, %4d of %4d branches\n", $1, $3, $2, $6, $5 }'
+    summary
+    exit
+fi
 report=$SERIES_DIR/coverage
 mkdir -p "$report"
-# gcov finds the sources by ninja's relative paths
-in_root bash -c 'cd "$1" && shift && exec "$@"' coverage "$OURS" \
-    gcovr --root ../src --object-directory . \
-    --filter '.*/hw/display/virtio-gpu-blob' --filter '.*/hw/display/virtio-gpu-virgl-resource' \
-    --exclude-throw-branches --exclude-noncode-lines \
-    --json "$report/coverage.json" --html-details "$report/index.html" .
+reached '.*/hw/display/virtio-gpu-(blob|virgl-resource)' \
+    --json "$report/coverage.json" --html-details "$report/index.html"
 status=0
 "$QTEST/coverage.py" --report "$report/coverage.json" --source "$TOP/hw/display" \
     "$QTEST/coverage-unreached.txt" | tee "$SCRATCH/verdict" || status=$?
