@@ -134,7 +134,8 @@ virtio_gpu_blob_pending_replaced(VirtIOGPUBlobPending *pending,
 {
     unsigned i = 0;
 
-    while (pending->waiters[i].res != res || !is_unmap(&pending->waiters[i])) {
+    /* Of those that wait for it, the one that unmaps it is the first. */
+    while (pending->waiters[i].res != res) {
         i++;
     }
     finish(pending->g, &pending->waiters[i]);

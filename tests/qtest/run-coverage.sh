@@ -45,7 +45,7 @@ reached()
 {
     local filter=$1
     shift
-    in_root bash -c 'cd "$1" && shift && exec "$@"' coverage "$OURS" \
+    in_root bash -c 'cd "$1" && shift && exec "$@"' coverage "$(inside "$OURS")" \
         gcovr --root ../src --object-directory . --filter "$filter" \
         --exclude-throw-branches --exclude-noncode-lines "$@" .
 }

@@ -221,6 +221,29 @@ static void test_default(void)
     g_test_trap_assert_failed();
 }
 
+static void plain_handler(int sig)
+{
+    g_assert_cmpint(sig, ==, SIGBUS);
+    exit(0);
+}
+
+/* A handler of the old kind is asked as well. */
+static void test_plain(void)
+{
+    if (g_test_subprocess()) {
+        Page p = { };
+
+        signal(SIGBUS, plain_handler);
+        new_page(&p);
+        lose_page(&p);
+        p.fails = true;
+        qatomic_set(p.at, 1);
+        exit(1);
+    }
+    g_test_trap_subprocess(NULL, 0, 0);
+    g_test_trap_assert_passed();
+}
+
 static void test_touch(void)
 {
     bool stop = false, stopped = true;
@@ -333,6 +356,7 @@ int main(int argc, char **argv)
     g_test_add_func("/virtio-gpu-blob/fault/memory-error-now",
                     test_memory_error_now);
     g_test_add_func("/virtio-gpu-blob/fault/default", test_default);
+    g_test_add_func("/virtio-gpu-blob/fault/plain", test_plain);
     g_test_add_func("/virtio-gpu-blob/fault/touch", test_touch);
     g_test_add_func("/virtio-gpu-blob/fault/look", test_look);
     g_test_add_func("/virtio-gpu-blob/loss/losses", test_losses);

@@ -9,6 +9,7 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/main-loop.h"
+#include "monitor/monitor.h"
 #include "hw/display/virtio-gpu-blob-vcpu.h"
 #include "hw/display/virtio-gpu-blob-kvm.h"
 
@@ -18,12 +19,25 @@ static struct {
     bool finds;
     unsigned looks;
     unsigned glances;
+    unsigned warned;
     NotifierWithReturnList asked;
     VMChangeStateHandler *stop;
     void *opaque;
 } world;
 
 bool kvm_allowed;
+
+/* In place of the stubs */
+int error_vprintf(const char *fmt, va_list ap)
+{
+    world.warned += strstr(fmt, "Bad address") != NULL;
+    return 0;
+}
+
+int error_vprintf_unless_qmp(const char *fmt, va_list ap)
+{
+    return error_vprintf(fmt, ap);
+}
 
 void kvm_add_memory_fault_notifier(NotifierWithReturn *notifier)
 {
@@ -136,6 +150,32 @@ static void test_stop(void)
     tear_down(&f);
 }
 
+/* It is told what may be the cause, unless a buffer is known to be it. */
+static void test_warning(void)
+{
+    static const struct {
+        uint64_t live;
+        bool finds;
+        bool warns;
+    } rows[] = {
+        { 1, false, true },
+        { 0, false, false },
+        { 1, true, false },
+    };
+    Fixture f;
+    size_t i;
+
+    set_up(&f);
+    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+        world.live = rows[i].live;
+        world.finds = rows[i].finds;
+        world.warned = 0;
+        world.stop(world.opaque, false, RUN_STATE_INTERNAL_ERROR);
+        g_assert_cmpuint(world.warned, ==, rows[i].warns);
+    }
+    tear_down(&f);
+}
+
 /* Where KVM lets a guest wait for ever, somebody looks. */
 static void test_look(void)
 {
@@ -164,6 +204,7 @@ int main(int argc, char **argv)
     g_test_add_func("/virtio-gpu-blob/vcpu/look", test_look);
     g_test_add_func("/virtio-gpu-blob/vcpu/again", test_again);
     g_test_add_func("/virtio-gpu-blob/vcpu/stop", test_stop);
+    g_test_add_func("/virtio-gpu-blob/vcpu/warning", test_warning);
 
     return g_test_run();
 }
