@@ -102,13 +102,13 @@ one()
     done
 }
 
-# save TARGET: the fewest that reach what all do
+# save TARGET: the fewest and shortest that reach what all do, however often
 save()
 {
     local target=$1 dir=$SERIES_DIR/fuzz/$1
     rm -rf "$dir/min"
     mkdir -p "$dir/min"
-    fuzzer "$target" -merge=1 "$dir/min" "$dir/corpus" >"$dir/logs/merge" 2>&1 </dev/null ||
+    fuzzer "$target" -merge=1 -use_counters=0 -max_len=128 "$dir/min" "$dir/corpus" >"$dir/logs/merge" 2>&1 </dev/null ||
         die "$target: the corpus could not be minimised" "see $dir/logs/merge"
     "$QTEST/fuzz-corpus.py" pack "$dir/min" "$(corpus_of "$target")"
     say "$target: $(find "$dir/min" -type f | wc -l) inputs in $(corpus_of "$target")"
