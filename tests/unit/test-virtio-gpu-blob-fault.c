@@ -9,6 +9,7 @@
 #include "qemu/memfd.h"
 #include "hw/display/virtio-gpu-blob-fault.h"
 #include "hw/display/virtio-gpu-blob-loss.h"
+#include "virtio-gpu-blob-lock.h"
 
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
@@ -127,6 +128,63 @@ static void test_passed_on(void)
     delete_page(&p);
 }
 
+/* Not mended until the main thread says so */
+static bool mending, go_on;
+
+static bool mend_slowly(void *opaque, void *addr)
+{
+    qatomic_set(&mending, true);
+    while (!qatomic_read(&go_on)) {
+        g_usleep(100);
+    }
+    return mend(opaque, addr);
+}
+
+static void *access_page(void *opaque)
+{
+    Page *p = opaque;
+
+    qatomic_set(p->at, 1);
+    return NULL;
+}
+
+static void watch_page(void *opaque)
+{
+    virtio_gpu_blob_watch(opaque);
+}
+
+static void unwatch_page(void *opaque)
+{
+    virtio_gpu_blob_unwatch(opaque);
+}
+
+/* Nobody comes or goes while a handler is on its way through the list. */
+static void test_lock(void)
+{
+    VirtIOGPUBlobWatch new = { };
+    LockWaiter comes = { .func = watch_page, .opaque = &new };
+    Page p = { };
+    LockWaiter goes = { .func = unwatch_page, .opaque = &p.watch };
+    GThread *thread;
+
+    new_page(&p);
+    lose_page(&p);
+    p.watch.mend = mend_slowly;
+    thread = g_thread_new("access", access_page, &p);
+    while (!qatomic_read(&mending)) {
+        g_usleep(100);
+    }
+    g_assert_true(lock_waiter_begin(&comes));
+    g_assert_true(lock_waiter_begin(&goes));
+    qatomic_set(&go_on, true);
+    lock_waiter_end(&comes);
+    lock_waiter_end(&goes);
+    g_thread_join(thread);
+    g_assert_cmpuint(p.mended, ==, 1);
+    virtio_gpu_blob_unwatch(&new);
+    delete_page(&p);
+}
+
 /* What a memory error's signal looks like, sent to the main thread */
 static void send_memory_error(int code, void *addr)
 {
@@ -204,44 +262,48 @@ static void test_memory_error_now(void)
     g_assert_false(is_blocked());
 }
 
-/* Without a handler before ours, what is nobody's ends the process. */
-static void test_default(void)
+/* The first watch finds who was there before: in a process of its own. */
+static int end_with_handler(void (*handler)(int sig))
 {
-    if (g_test_subprocess()) {
-        Page p = { };
+    Page p = { };
+    int status;
+    pid_t pid;
 
-        signal(SIGBUS, SIG_DFL);
+    fflush(NULL);
+    pid = fork();
+    if (!pid) {
+        signal(SIGBUS, handler);
         new_page(&p);
         lose_page(&p);
         p.fails = true;
         qatomic_set(p.at, 1);
-        exit(0);
+        _exit(0);
     }
-    g_test_trap_subprocess(NULL, 0, 0);
-    g_test_trap_assert_failed();
+    g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+    return status;
 }
 
 static void plain_handler(int sig)
 {
-    g_assert_cmpint(sig, ==, SIGBUS);
-    exit(0);
+    _exit(sig == SIGBUS ? 7 : 8);
 }
 
-/* A handler of the old kind is asked as well. */
-static void test_plain(void)
+/*
+ * What is nobody's is the handler's before ours, whatever its kind; without
+ * one it ends the process, as itself.
+ */
+static void test_before(void)
 {
-    if (g_test_subprocess()) {
-        Page p = { };
+    int status = end_with_handler(plain_handler);
 
-        signal(SIGBUS, plain_handler);
-        new_page(&p);
-        lose_page(&p);
-        p.fails = true;
-        qatomic_set(p.at, 1);
-        exit(1);
-    }
-    g_test_trap_subprocess(NULL, 0, 0);
-    g_test_trap_assert_passed();
+    g_assert_true(WIFEXITED(status));
+    g_assert_cmpint(WEXITSTATUS(status), ==, 7);
+    status = end_with_handler(SIG_DFL);
+    g_assert_true(WIFSIGNALED(status));
+    g_assert_cmpint(WTERMSIG(status), ==, SIGBUS);
+    status = end_with_handler(SIG_IGN);
+    g_assert_true(WIFSIGNALED(status));
+    g_assert_cmpint(WTERMSIG(status), ==, SIGBUS);
 }
 
 static void test_touch(void)
@@ -317,14 +379,37 @@ static void test_losses(void)
     g_assert_cmpuint(losses.count, ==, 3);
 }
 
+static void take(void *opaque)
+{
+    virtio_gpu_blob_losses_take(opaque);
+}
+
+static void test_take_waits(void)
+{
+    VirtIOGPUBlobLosses losses;
+
+    virtio_gpu_blob_losses_init(&losses, notify, &notified);
+    g_assert_true(waits_for_lock(&losses.lock, take, &losses));
+}
+
 /* What can be read is tried again, but not for ever. */
 static void test_doubt(void)
 {
     VirtIOGPUBlobPlace place = { };
     Page p = { };
     unsigned tries = 0;
+    sigset_t set;
 
     new_page(&p);
+    /* Looking changes no signal's mask, whatever the guest has there. */
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    memset(p.at, 0xff, 8);
+    g_assert_true(virtio_gpu_blob_losses_doubt(NULL, p.at));
+    pthread_sigmask(SIG_UNBLOCK, &set, &set);
+    g_assert_true(sigismember(&set, SIGUSR1));
+    g_assert_false(sigismember(&set, SIGUSR2));
     g_assert_true(virtio_gpu_blob_losses_doubt(NULL, p.at + p.len - 1));
     while (virtio_gpu_blob_losses_doubt(&place, p.at)) {
         g_assert_cmpuint(tries++, <, 1000);
@@ -349,17 +434,19 @@ int main(int argc, char **argv)
     };
 
     g_test_init(&argc, &argv, NULL);
+    /* Before there is a watch in this process */
+    g_test_add_func("/virtio-gpu-blob/fault/before", test_before);
     sigaction(SIGBUS, &action, NULL);
     g_test_add_func("/virtio-gpu-blob/fault/mended", test_mended);
     g_test_add_func("/virtio-gpu-blob/fault/passed-on", test_passed_on);
+    g_test_add_func("/virtio-gpu-blob/fault/lock", test_lock);
     g_test_add_func("/virtio-gpu-blob/fault/memory-error", test_memory_error);
     g_test_add_func("/virtio-gpu-blob/fault/memory-error-now",
                     test_memory_error_now);
-    g_test_add_func("/virtio-gpu-blob/fault/default", test_default);
-    g_test_add_func("/virtio-gpu-blob/fault/plain", test_plain);
     g_test_add_func("/virtio-gpu-blob/fault/touch", test_touch);
     g_test_add_func("/virtio-gpu-blob/fault/look", test_look);
     g_test_add_func("/virtio-gpu-blob/loss/losses", test_losses);
+    g_test_add_func("/virtio-gpu-blob/loss/take-waits", test_take_waits);
     g_test_add_func("/virtio-gpu-blob/loss/doubt", test_doubt);
 
     return g_test_run();

@@ -11,6 +11,7 @@
 #include "qemu/units.h"
 #include "hw/display/virtio-gpu-blob-holes.h"
 #include "hw/display/virtio-gpu-blob-mmap.h"
+#include "virtio-gpu-blob-lock.h"
 
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x0010 /* Linux 5.1 */
@@ -117,6 +118,35 @@ static void find_guards(const Fixture *f, uint64_t *before, uint64_t *behind)
         *before += end == base ? end - start : 0;
         *behind += start == base + WINDOW ? end - start : 0;
     }
+}
+
+static unsigned count_fds(void)
+{
+    g_autoptr(GDir) dir = g_dir_open("/proc/self/fd", 0, NULL);
+    unsigned n = 0;
+
+    while (g_dir_read_name(dir)) {
+        n++;
+    }
+    return n;
+}
+
+/* Of a window that is gone, nothing is left. */
+static void test_life(void)
+{
+    unsigned before = count_fds();
+    g_autofree char *text = NULL;
+    VirtIOGPUBlobPlace place;
+    Fixture f = { };
+
+    set_up(&f);
+    place = pages(&f, 3, 2);
+    g_assert_cmpint(fill(&f, &place), ==, 0);
+    g_assert_true(virtio_gpu_blob_holes_leave(&f.holes, &place));
+    tear_down(&f);
+    g_assert_cmpuint(count_fds(), ==, before);
+    g_assert_true(g_file_get_contents("/proc/self/maps", &text, NULL, NULL));
+    g_assert_null(strstr(text, "virtio-gpu-hole"));
 }
 
 static void test_guards(void)
@@ -635,6 +665,132 @@ static void test_lost_and_gone(void)
     tear_down(&f);
 }
 
+/* As many mappings as this process may still have */
+static uint8_t *use_mappings(Fixture *f, uint64_t max)
+{
+    uint8_t *at = mmap(NULL, max * f->page, PROT_NONE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    uint64_t i;
+
+    g_assert_true(at != MAP_FAILED);
+    for (i = 0; i < max; i++) {
+        if (mmap(at + i * f->page, f->page, PROT_NONE,
+                 MAP_SHARED | MAP_FIXED, f->fd, 0) == MAP_FAILED) {
+            g_assert_cmpint(errno, ==, ENOMEM);
+            return at;
+        }
+    }
+    g_assert_not_reached();
+}
+
+/* A buffer goes all the same: the store is for that, and for once. */
+static void check_store(uint64_t max, bool final)
+{
+    VirtIOGPUBlobPlace place;
+    Fixture f = { };
+    uint8_t *used;
+
+    set_up(&f);
+    place = pages(&f, 3, 2);
+    set_buffer(&f, 0, 7);
+    g_assert_cmpint(fill(&f, &place), ==, 0);
+    used = use_mappings(&f, max);
+    if (final) {
+        virtio_gpu_blob_holes_close(&f.holes, &place);
+    } else {
+        g_assert_true(virtio_gpu_blob_holes_leave(&f.holes, &place));
+    }
+    g_assert_cmpuint(*word(&f, 3), ==, 0);
+    g_assert_null(f.holes.store);
+    munmap(used, max * f.page);
+    g_assert_cmpint(fill(&f, &place), ==, 0);
+    g_assert_nonnull(f.holes.store);
+    virtio_gpu_blob_holes_close(&f.holes, &place);
+    tear_down(&f);
+}
+
+static void test_store(void)
+{
+    g_autofree char *text = NULL;
+    uint64_t max;
+
+    g_assert_true(g_file_get_contents("/proc/sys/vm/max_map_count", &text,
+                                      NULL, NULL));
+    max = g_ascii_strtoull(text, NULL, 10);
+    if (max > 200000) {
+        g_test_skip("vm.max_map_count is too high to be reached");
+        return;
+    }
+    check_store(max, false);
+    check_store(max, true);
+}
+
+typedef struct Step {
+    Fixture f;
+    VirtIOGPUBlobPlace place, next;
+    int fd;
+} Step;
+
+static void step_fill(void *opaque)
+{
+    Step *s = opaque;
+
+    g_assert_cmpint(fill(&s->f, &s->place), ==, 0);
+}
+
+static void step_replace(void *opaque)
+{
+    Step *s = opaque;
+
+    g_assert_cmpint(virtio_gpu_blob_holes_replace(&s->f.holes, s->fd, true,
+                                                  &s->place, &s->next),
+                    ==, 0);
+}
+
+static void step_access(void *opaque)
+{
+    Step *s = opaque;
+
+    *word(&s->f, 3) = 1;
+}
+
+static void step_lose(void *opaque)
+{
+    Step *s = opaque;
+
+    virtio_gpu_blob_holes_lose(&s->f.holes, &s->next);
+}
+
+static void step_leave(void *opaque)
+{
+    Step *s = opaque;
+
+    g_assert_true(virtio_gpu_blob_holes_leave(&s->f.holes, &s->next));
+}
+
+/* What a signal handler reads changes under its lock. */
+static void test_lock(void)
+{
+    Step s = { };
+    QemuSpin *lock = &s.f.losses.lock;
+
+    set_up(&s.f);
+    s.place = pages(&s.f, 3, 4);
+    s.next = pages(&s.f, 3, 4);
+    s.fd = new_buffer(&s.f, 4);
+    g_assert_true(waits_for_lock(lock, step_fill, &s));
+    g_assert_true(waits_for_lock(lock, step_replace, &s));
+    g_assert_cmpint(ftruncate(s.fd, 0), ==, 0);
+    g_assert_true(waits_for_lock(lock, step_access, &s));
+    g_assert_true(s.next.lost);
+    g_assert_true(waits_for_lock(lock, step_lose, &s));
+    g_assert_cmpuint(s.f.losses.count, ==, 1);
+    g_assert_true(waits_for_lock(lock, step_leave, &s));
+    g_assert_true(interval_tree_is_empty(&s.f.holes.filled));
+    close(s.fd);
+    tear_down(&s.f);
+}
+
 static void test_cover(void)
 {
     Fixture f = { };
@@ -832,6 +988,32 @@ static void test_cannot_move(void)
     tear_down(&f);
 }
 
+static unsigned count_lines(const char *path)
+{
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    lines = g_strsplit(text, "\n", 0);
+    return g_strv_length(lines);
+}
+
+/* Finding out about the kernel leaves nothing behind. */
+static void test_probe(void)
+{
+    VirtIOGPUBlobMmap first = virtio_gpu_blob_mmap_probe();
+    unsigned fds = count_fds(), maps = count_lines("/proc/self/maps"), i;
+
+    for (i = 0; i < 20; i++) {
+        VirtIOGPUBlobMmap again = virtio_gpu_blob_mmap_probe();
+
+        g_assert_true(again.shm == first.shm);
+        g_assert_true(again.driver == first.driver);
+    }
+    g_assert_cmpuint(count_fds(), ==, fds);
+    g_assert_cmpuint(count_lines("/proc/self/maps"), <, maps + 10);
+}
+
 /* Each rule holds with buffers mapped in place, and moved there. */
 static void both_ways(gconstpointer data)
 {
@@ -850,6 +1032,7 @@ int main(int argc, char **argv)
         GTestFunc func;
     } tests[] = {
         { "begin", test_begin },
+        { "life", test_life },
         { "guards", test_guards },
         { "hole", test_hole },
         { "buffer", test_buffer },
@@ -859,6 +1042,8 @@ int main(int argc, char **argv)
         { "count", test_count },
         { "lost", test_lost },
         { "lost-and-gone", test_lost_and_gone },
+        { "lock", test_lock },
+        { "store", test_store },
         { "cover", test_cover },
         { "lost-under-load", test_lost_under_load },
         { "run", test_run },
@@ -882,6 +1067,7 @@ int main(int argc, char **argv)
     g_test_add_data_func("/virtio-gpu-blob/mmap/moved",
                          GINT_TO_POINTER(false), test_over);
     g_test_add_func("/virtio-gpu-blob/mmap/cannot-move", test_cannot_move);
+    g_test_add_func("/virtio-gpu-blob/mmap/probe", test_probe);
     g_test_add_func("/virtio-gpu-blob/mmap/no-gap/shm", test_no_gap_shm);
     g_test_add_func("/virtio-gpu-blob/mmap/no-gap/driver", test_no_gap_driver);
 

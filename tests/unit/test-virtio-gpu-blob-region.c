@@ -18,6 +18,7 @@
 #include "system/kvm.h"
 #include "hw/display/virtio-gpu-blob-rdm.h"
 #include "hw/display/virtio-gpu-blob-region.h"
+#include "virtio-gpu-blob-lock.h"
 
 #include <virglrenderer.h>
 
@@ -333,6 +334,41 @@ static void test_lost_late(void)
     tear_down(&f);
 }
 
+typedef struct Shown {
+    VirtIOGPUBlobPlace place;
+    VirtIOGPUBlobRegion *region;
+} Shown;
+
+static void access_shown(void *opaque)
+{
+    qatomic_set(&world.host[PAGE], 1);
+}
+
+static void hide_shown(void *opaque)
+{
+    Shown *s = opaque;
+
+    virtio_gpu_blob_region_hide(s->region, &s->place);
+}
+
+/* A signal handler, and what it reads, have the losses' lock. */
+static void test_lock(void)
+{
+    Shown s = { .place = virtio_gpu_blob_place(PAGE, 2 * PAGE) };
+    Fixture f;
+
+    set_up(&f);
+    g_assert_cmpint(virtio_gpu_blob_region_show_fd(&f.regions, f.fd, &s.place,
+                                                   &s.region), ==,
+                    VIRTIO_GPU_BLOB_OK);
+    g_assert_cmpint(ftruncate(f.fd, 0), ==, 0);
+    g_assert_true(waits_for_lock(&f.losses.lock, access_shown, NULL));
+    g_assert_true(s.place.lost);
+    g_assert_true(waits_for_lock(&f.losses.lock, hide_shown, &s));
+    settle();
+    tear_down(&f);
+}
+
 /* The renderer has its memory back once nobody refers to it, not before. */
 static void test_loan(void)
 {
@@ -577,6 +613,7 @@ int main(int argc, char **argv)
     g_test_add_func("/virtio-gpu-blob/region/fd-fails", test_fd_fails);
     g_test_add_func("/virtio-gpu-blob/region/lost", test_lost);
     g_test_add_func("/virtio-gpu-blob/region/lost-late", test_lost_late);
+    g_test_add_func("/virtio-gpu-blob/region/lock", test_lock);
     g_test_add_func("/virtio-gpu-blob/region/loan", test_loan);
     g_test_add_func("/virtio-gpu-blob/region/bad-loan", test_bad_loan);
     g_test_add_func("/virtio-gpu-blob/region/slots", test_slots);

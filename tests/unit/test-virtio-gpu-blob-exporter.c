@@ -1,0 +1,86 @@
+/*
+ * A dma-buf's exporter, where there is none: files of other kinds
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/memfd.h"
+#include "hw/display/virtio-gpu-blob-exporter.h"
+
+static unsigned count_fds(void)
+{
+    g_autoptr(GDir) dir = g_dir_open("/proc/self/fd", 0, NULL);
+    unsigned n = 0;
+
+    g_assert_nonnull(dir);
+    while (g_dir_read_name(dir)) {
+        n++;
+    }
+    return n;
+}
+
+static void test_ask(void)
+{
+    int fd = qemu_memfd_create("test", 4096, false, 0, 0, &error_abort);
+
+    g_assert_cmpint(virtio_gpu_blob_exporter_ask(fd), ==,
+                    VIRTIO_GPU_EXPORTER_UNSUPPORTED);
+    close(fd);
+    g_assert_cmpint(virtio_gpu_blob_exporter_ask(fd), ==,
+                    VIRTIO_GPU_EXPORTER_FAILED);
+}
+
+/* What has no name gets none, and nobody else's. */
+static void test_no_name(void)
+{
+    int fd = qemu_memfd_create("test", 4096, false, 0, 0, &error_abort);
+    VirtIOGPUBlobNames names;
+    char name[64] = "";
+
+    virtio_gpu_blob_names_open(&names);
+    g_assert_true(virtio_gpu_blob_exporter_name(&names, fd, name,
+                                                sizeof(name)));
+    g_assert_cmpstr(name, ==, "");
+    close(fd);
+    g_assert_false(virtio_gpu_blob_exporter_name(&names, fd, name,
+                                                 sizeof(name)));
+    virtio_gpu_blob_names_close(&names);
+}
+
+/* The buffer is let go, and at the end all is. */
+static void test_life(void)
+{
+    int fd = qemu_memfd_create("test", 4096, false, 0, 0, &error_abort);
+    unsigned before = count_fds();
+    VirtIOGPUBlobNames names = { .busy = true };
+    struct stat own, shown;
+    char name[64] = "";
+
+    g_assert_cmpint(fstat(fd, &own), ==, 0);
+    virtio_gpu_blob_names_open(&names);
+    g_assert_cmpuint(count_fds(), ==, before + 2);
+    g_assert_false(names.busy);
+    virtio_gpu_blob_exporter_name(&names, fd, name, sizeof(name));
+    g_assert_cmpint(fstat(names.fd, &shown), ==, 0);
+    g_assert_cmpuint(shown.st_ino, ==, own.st_ino);
+    g_assert_cmpint(fcntl(names.fd, F_GETFD) & FD_CLOEXEC, ==, FD_CLOEXEC);
+    virtio_gpu_blob_names_rest(&names);
+    g_assert_cmpint(fstat(names.fd, &shown), ==, 0);
+    g_assert_true(shown.st_ino != own.st_ino || shown.st_dev != own.st_dev);
+    g_assert_false(names.busy);
+    virtio_gpu_blob_names_close(&names);
+    g_assert_cmpuint(count_fds(), ==, before);
+    close(fd);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/virtio-gpu-blob/exporter/ask", test_ask);
+    g_test_add_func("/virtio-gpu-blob/exporter/no-name", test_no_name);
+    g_test_add_func("/virtio-gpu-blob/exporter/life", test_life);
+
+    return g_test_run();
+}
