@@ -94,7 +94,12 @@ static void test_help(void)
     static const char *const devices[] = {
         "virtio-gpu-gl-pci", "virtio-vga-gl", "virtio-gpu-gl-device",
     };
-    size_t i;
+    static const char *const told[] = {
+        "mapped blobs: which buffer, where, how, on whose word",
+        "what the host and the operator allow blob mappings",
+        "blobs mapped, unmapped and refused, by reason",
+    };
+    size_t i, j;
 
     for (i = 0; i < G_N_ELEMENTS(devices); i++) {
         g_autofree char *text = NULL;
@@ -104,6 +109,9 @@ static void test_help(void)
         char *line;
 
         g_assert_cmpint(status, ==, 0);
+        for (j = 0; j < G_N_ELEMENTS(told); j++) {
+            g_assert_nonnull(strstr(text, told[j]));
+        }
         line = strstr(text, "map-policy=");
         g_assert_nonnull(line);
         *strchrnul(line, '\n') = '\0';
@@ -229,10 +237,15 @@ static void test_log(void)
     /* After a while there is room again, and word of what was left out. */
     g_usleep(5200 * 1000);
     refuse(gpu, HOSTS_FAULT, 1);
+    /* What has no exporter has no name. */
+    gpu_create(gpu, 6, SCRIPTED_SHM | SCRIPTED_MMAP_ENODEV, GPU_PAGE);
+    g_assert_cmphex(gpu_map(gpu, 6, 0, NULL), ==, UNSPEC);
     more = read_file(log);
     g_assert_nonnull(strstr(more, "91 more messages"));
-    g_assert_cmpuint(count(more, "not mapped"), ==, 11);
+    g_assert_cmpuint(count(more, "not mapped"), ==, 12);
+    g_assert_nonnull(strstr(more, "backing shm, exporter \"-\""));
     gpu_unref(gpu, 5);
+    gpu_unref(gpu, 6);
     gpu_stop(gpu);
     unlink(log);
 }

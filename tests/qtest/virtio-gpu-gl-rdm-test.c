@@ -239,6 +239,13 @@ static void test_watcher_limit(void)
     g_assert_cmphex(gpu_map(gpu, more, 256 * GPU_MIB, NULL), ==, GRANTED);
     check_path(gpu, "region");
     gpu_unmap(gpu, more);
+    /* Of what has no fd, no device is told. */
+    gpu_shared(gpu)->map_fixed = SCRIPTED_FIXED_GOOD;
+    gpu_create(gpu, more + 2, POINTER, GPU_PAGE);
+    g_assert_cmphex(gpu_map(gpu, more + 2, 256 * GPU_MIB, NULL), ==, GRANTED);
+    check_path(gpu, "window");
+    gpu_unref(gpu, more + 2);
+    gpu_shared(gpu)->map_fixed = SCRIPTED_FIXED_NONE;
     /* No room for a region either */
     gpu_create(gpu, more + 1, STAYS | SCRIPTED_MMAP_ENOMEM, GPU_PAGE);
     g_assert_cmphex(gpu_map(gpu, more + 1, 256 * GPU_MIB, NULL), ==,
@@ -253,6 +260,41 @@ static void test_watcher_limit(void)
     gpu_unmap(gpu, more);
     gpu_watch(gpu, SCRIPTED_WATCH_OFF, 0);
     gpu_reset(gpu);
+    gpu_finish(gpu);
+}
+
+/* Step by step, one takes the other's place, and then the other its. */
+static unsigned put_swap(GPU *gpu, uint32_t step)
+{
+    switch (step % 4) {
+    case 0:
+        return gpu_put_unmap(gpu, 1);
+    case 1:
+        return gpu_put_map(gpu, 2, 0);
+    case 2:
+        return gpu_put_unmap(gpu, 2);
+    default:
+        return gpu_put_map(gpu, 1, 0);
+    }
+}
+
+/* However often a place changed hands, there is one buffer in it. */
+static void test_watcher_late(void)
+{
+    const unsigned n = 2 * (LISTENED_MAX + 2);
+    g_autofree uint32_t *replies = g_new(uint32_t, n);
+    GPU *gpu = gpu_start_plain();
+
+    gpu_create(gpu, 1, STAYS, GPU_PAGE);
+    gpu_create(gpu, 2, STAYS, GPU_PAGE);
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
+    gpu_batch(gpu, put_swap, 0, n, replies);
+    g_assert_cmpuint(gpu_count(replies, n, GRANTED), ==, n / 2);
+    gpu_watch(gpu, SCRIPTED_WATCH_ON, 0);
+    g_assert_cmpuint(gpu_shared(gpu)->watched, ==, GPU_PAGE);
+    gpu_watch(gpu, SCRIPTED_WATCH_OFF, 0);
+    gpu_unref(gpu, 1);
+    gpu_unref(gpu, 2);
     gpu_finish(gpu);
 }
 
@@ -324,6 +366,7 @@ int main(int argc, char **argv)
         { "unannounced", test_unannounced },
         { "region", test_region },
         { "watcher-limit", test_watcher_limit },
+        { "watcher-late", test_watcher_late },
         { "pinned", test_pinned },
         { "dump", test_dump },
     };

@@ -337,6 +337,8 @@ static void test_refusal(void)
         { SCRIPTED_KERNEL_OLD, SCRIPTED_DMABUF, true },
         { SCRIPTED_KERNEL_OLD, SCRIPTED_SHM, true },
         { SCRIPTED_KERNEL_NEXT, SCRIPTED_DMABUF, false },
+        { SCRIPTED_KERNEL_BUSY, SCRIPTED_DMABUF, true },
+        { SCRIPTED_KERNEL_BUSY, SCRIPTED_SHM, true },
     };
     size_t i;
 

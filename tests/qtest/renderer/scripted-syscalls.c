@@ -490,6 +490,25 @@ static uint32_t kind_of_map(const struct open_fd *f, int prot, int flags)
     return prot ? 0 : SCRIPTED_MAP_RESERVE;
 }
 
+/* Another thread's page, which nobody else may unmap */
+static void *others_page;
+
+static void *put_others_page(void *addr, size_t len)
+{
+    return (void *)syscall(SYS_mmap, addr, len, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+}
+
+static void check_others_page(void)
+{
+    unsigned char in_core;
+
+    if (others_page && syscall(SYS_mincore, others_page, 1, &in_core)) {
+        scripted_shared()->faults++;
+        fprintf(stderr, "scripted renderer: another's page was unmapped\n");
+    }
+}
+
 /*
  * An mmap() that fails in the driver: shared memory's is asked before what was
  * there goes, since Linux 6.16; others are not.
@@ -501,6 +520,9 @@ static void *fail_map(void *addr, size_t len, int flags, bool shm, int error)
     if ((flags & MAP_FIXED) && (kernel == SCRIPTED_KERNEL_OLD ||
                                 (kernel == SCRIPTED_KERNEL_NOW && !shm))) {
         syscall(SYS_munmap, addr, len);
+    }
+    if ((flags & MAP_FIXED) && kernel == SCRIPTED_KERNEL_BUSY) {
+        others_page = put_others_page(addr, len);
     }
     errno = error;
     return MAP_FAILED;
@@ -540,6 +562,7 @@ static void *do_mmap(void *addr, size_t len, int prot, int flags, int fd,
     if (is_to_fail(kind_of_map(f, prot, flags))) {
         return MAP_FAILED;
     }
+    check_others_page();
     if (f) {
         return map_buffer(f, addr, len, prot, flags, fd, offset);
     }
