@@ -126,7 +126,8 @@ static void test_help(void)
  * A device that cannot be had
  */
 
-static void check_refused(const GPUConfig *config, const char *why)
+static void check_refused(const GPUConfig *config, const char *why,
+                          const char *hint)
 {
     g_autofree char *text = NULL;
     int status = gpu_try(config, &text);
@@ -134,6 +135,7 @@ static void check_refused(const GPUConfig *config, const char *why)
     g_test_message("%s", text);
     g_assert_cmpint(status, ==, 1);
     g_assert_nonnull(strstr(text, why));
+    g_assert_nonnull(strstr(text, hint));
 }
 
 static void test_no_pci(void)
@@ -141,14 +143,14 @@ static void test_no_pci(void)
     check_refused(&(GPUConfig) {
         .device = "virtio-gpu-gl-device", .machine = "microvm",
         .hostmem = WINDOW,
-    }, "hostmem needs a PCI device");
+    }, "hostmem needs a PCI device", "");
 }
 
 /* Neither its pages nor a bit for each can be had. */
 static void test_huge(void)
 {
-    check_refused(&(GPUConfig) { .hostmem = 1ull << 50 }, "hostmem");
-    check_refused(&(GPUConfig) { .hostmem = 1ull << 55 }, "hostmem");
+    check_refused(&(GPUConfig) { .hostmem = 1ull << 50 }, "hostmem", "");
+    check_refused(&(GPUConfig) { .hostmem = 1ull << 55 }, "hostmem", "");
 }
 
 /* What KVM rejects when the guest enables the BAR would abort QEMU then. */
@@ -156,14 +158,14 @@ static void test_memory_slot(void)
 {
     check_refused(&(GPUConfig) {
         .hostmem = 1ull << 43, .kvm = SCRIPTED_KVM_PLAIN,
-    }, "memory slot of KVM");
+    }, "memory slot of KVM", "hostmem=256G");
 }
 
 /* As many mappings as it takes must be left for its blobs, and for QEMU. */
 static void test_too_many_mappings(void)
 {
     check_refused(&(GPUConfig) { .hostmem = 1ull << 40 },
-                  "vm.max_map_count");
+                  "mappings", "vm.max_map_count");
 }
 
 static void test_no_address_space(void)
@@ -181,11 +183,11 @@ static void test_no_address_space(void)
     for (i = 0; i < G_N_ELEMENTS(fails); i++) {
         check_refused(&(GPUConfig) {
             .hostmem = WINDOW, .fail = fails[i],
-        }, "hostmem");
+        }, "hostmem", "ulimit -v");
     }
     check_refused(&(GPUConfig) {
         .hostmem = WINDOW, .fail = { SCRIPTED_MEMFD, 0, 1, EMFILE },
-    }, "memfd");
+    }, "memfd", "");
 }
 
 /* What was set up goes when the rest of the device cannot be had. */
@@ -193,10 +195,10 @@ static void test_bad_outputs(void)
 {
     check_refused(&(GPUConfig) {
         .hostmem = WINDOW, .props = ",max_outputs=99",
-    }, "max_outputs");
+    }, "max_outputs", "");
     check_refused(&(GPUConfig) {
         .hostmem = 0, .props = ",max_outputs=99",
-    }, "max_outputs");
+    }, "max_outputs", "");
 }
 
 /*

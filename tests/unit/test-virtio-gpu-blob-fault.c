@@ -331,6 +331,25 @@ static void test_touch(void)
     delete_page(&p);
 }
 
+/* Only who is to write makes a copy of a private page. */
+static void test_touch_writes(void)
+{
+    const size_t len = qemu_real_host_page_size();
+    int fd = qemu_memfd_create("file", len, false, 0, 0, &error_abort);
+    uint8_t *at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+    const bool stop = false;
+
+    g_assert_true(at != MAP_FAILED);
+    virtio_gpu_blob_touch(at, len, false, &stop);
+    g_assert_cmpint(pwrite(fd, "a", 1, 0), ==, 1);
+    g_assert_cmpint(at[0], ==, 'a');
+    virtio_gpu_blob_touch(at, len, true, &stop);
+    g_assert_cmpint(pwrite(fd, "b", 1, 0), ==, 1);
+    g_assert_cmpint(at[0], ==, 'a');
+    munmap(at, len);
+    close(fd);
+}
+
 /* The last page tells, without a signal while it is there. */
 static void test_look(void)
 {
@@ -444,6 +463,7 @@ int main(int argc, char **argv)
     g_test_add_func("/virtio-gpu-blob/fault/memory-error-now",
                     test_memory_error_now);
     g_test_add_func("/virtio-gpu-blob/fault/touch", test_touch);
+    g_test_add_func("/virtio-gpu-blob/fault/touch-writes", test_touch_writes);
     g_test_add_func("/virtio-gpu-blob/fault/look", test_look);
     g_test_add_func("/virtio-gpu-blob/loss/losses", test_losses);
     g_test_add_func("/virtio-gpu-blob/loss/take-waits", test_take_waits);

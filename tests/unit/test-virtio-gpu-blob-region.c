@@ -198,6 +198,14 @@ static void set_up(Fixture *f)
                                  &f->losses, on_cover, &world);
 }
 
+static bool maps_buffers(void)
+{
+    g_autofree char *text = NULL;
+
+    g_assert_true(g_file_get_contents("/proc/self/maps", &text, NULL, NULL));
+    return strstr(text, "memfd:test");
+}
+
 static void tear_down(Fixture *f)
 {
     drain_call_rcu();
@@ -208,6 +216,7 @@ static void tear_down(Fixture *f)
     g_assert_cmpuint(f->regions.count, ==, 0);
     g_assert_cmpuint(f->regions.leaving, ==, 0);
     virtio_gpu_blob_regions_destroy(&f->regions);
+    g_assert_false(maps_buffers());
     close(f->fd);
     qemu_vfree(world.map);
 }

@@ -46,6 +46,8 @@ static inline uint64_t fuzz_bytes(FuzzInput *in, unsigned n)
 
 #ifndef VIRTIO_GPU_BLOB_FUZZER
 
+#include <malloc.h>
+
 static inline void fuzz_replay_line(const char *line)
 {
     size_t n = strlen(line) / 2, i;
@@ -67,13 +69,22 @@ static inline void fuzz_replay_file(const char *path)
     LLVMFuzzerTestOneInput((uint8_t *)data, size);
 }
 
+/* What malloc() gives away for good, after the first time */
+#define FUZZ_TIMES 20
+#define FUZZ_GROWTH_MAX (32 * 1024)
+
 static inline void fuzz_replay_corpus(gconstpointer data)
 {
-    const char *const *line = data;
+    const char *const *line;
+    size_t first = 0, i;
 
-    while (*line) {
-        fuzz_replay_line(*line++);
+    for (i = 0; i < FUZZ_TIMES; i++) {
+        for (line = data; *line; line++) {
+            fuzz_replay_line(*line);
+        }
+        first = first ? first : mallinfo2().uordblks;
     }
+    g_assert_cmpuint(mallinfo2().uordblks, <, first + FUZZ_GROWTH_MAX);
 }
 
 /* What main() does: the corpus, up to NULL, or the files that arguments name */
