@@ -102,6 +102,16 @@ static void test_no_memory(void)
         check_path(gpu, "region");
         g_assert_cmpuint(gpu_count_maps(gpu, SCRIPTED_BUFFER_NAME), ==, 1);
         gpu_unref(gpu, 1);
+        /* The window is empty: who needs all memory pinned may come. */
+        gpu_watch(gpu, SCRIPTED_WATCH_PIN, 0);
+        gpu_create(gpu, 2, SCRIPTED_SHM, GPU_PAGE);
+        g_assert_cmphex(gpu_map(gpu, 2, 0, NULL), ==, GRANTED);
+        check_path(gpu, "region");
+        gpu_unref(gpu, 2);
+        gpu_watch(gpu, SCRIPTED_WATCH_UNPIN, 0);
+        while (gpu_count_maps(gpu, SCRIPTED_BUFFER_NAME)) {
+            g_usleep(1000);
+        }
     }
     gpu_finish(gpu);
 }

@@ -13,6 +13,7 @@
 #include "qemu/memfd.h"
 #include "qemu/module.h"
 #include "qemu/rcu.h"
+#include "qemu/units.h"
 #include "hw/virtio/vhost.h"
 #include "hw/virtio/virtio.h"
 #include "system/kvm.h"
@@ -20,6 +21,7 @@
 #include "hw/display/virtio-gpu-blob-region.h"
 #include "virtio-gpu-blob-lock.h"
 
+#include <malloc.h>
 #include <virglrenderer.h>
 
 #define PAGE 4096
@@ -611,6 +613,32 @@ static void test_limit(void)
     tear_down(&f);
 }
 
+/* A guest that maps and unmaps makes QEMU no larger. */
+static void test_no_growth(void)
+{
+    g_autofree VirtIOGPUBlobPlace *places = g_new0(VirtIOGPUBlobPlace, LIMIT);
+    VirtIOGPUBlobRegion *regions[LIMIT];
+    size_t first = 0;
+    Fixture f;
+    int i, j;
+
+    set_up(&f);
+    for (j = 0; j < 20; j++) {
+        for (i = 0; i < LIMIT; i++) {
+            places[i] = virtio_gpu_blob_place(i * PAGE, PAGE);
+            g_assert_cmpint(lend(&f, &places[i], PAGE, &regions[i]), ==,
+                            VIRTIO_GPU_BLOB_OK);
+        }
+        for (i = 0; i < LIMIT; i++) {
+            virtio_gpu_blob_region_hide(regions[i], &places[i]);
+        }
+        settle();
+        first = first ? first : mallinfo2().uordblks;
+    }
+    g_assert_cmpuint(mallinfo2().uordblks, <, first + 128 * KiB);
+    tear_down(&f);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -630,6 +658,7 @@ int main(int argc, char **argv)
     g_test_add_func("/virtio-gpu-blob/region/slots-look", test_slots_look);
     g_test_add_func("/virtio-gpu-blob/region/slots-of-all", test_slots_of_all);
     g_test_add_func("/virtio-gpu-blob/region/limit", test_limit);
+    g_test_add_func("/virtio-gpu-blob/region/no-growth", test_no_growth);
 
     return g_test_run();
 }
