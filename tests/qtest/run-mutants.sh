@@ -10,6 +10,10 @@
 #   --seconds=N   default 900
 #   --seed=N      another order
 #   --file=NAME   only files with this in their name; may be repeated
+#   --change=TEXT only what --list shows with this in it; may be repeated
+#   --each=N      a change has survived the qtests after N seconds of them
+#   --again       try again what survived before
+#   --jobs=N      so many at once
 #   --list        only say what would be changed
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 

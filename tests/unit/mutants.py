@@ -141,6 +141,18 @@ def verdict(build, compile_, link, text, folder, number):
     return 'killed' if status else 'survived'
 
 
+EXPLAINED = re.compile(r'(?P<what>.*? -> \S+|.*? \| (removed|negated)): '
+                       r'(?P<why>.*)')
+
+
+def read_explained(path):
+    """Why survivors survive, by what was changed."""
+    with open(path, encoding='utf-8') as lines:
+        found = map(EXPLAINED.fullmatch, (line.strip() for line in lines
+                                          if not line.startswith('#')))
+        return {match['what']: match['why'] for match in found if match}
+
+
 def main():
     """Try all mutants; 1 if one survives that is not explained."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -154,13 +166,7 @@ def main():
 
     with open(args.source, encoding='utf-8') as source:
         text = source.read()
-    explained = {}
-    if args.explained:
-        with open(args.explained, encoding='utf-8') as lines:
-            for line in lines:
-                if ': ' in line and not line.startswith('#'):
-                    what, why = line.strip().split(': ', 1)
-                    explained[what] = why
+    explained = read_explained(args.explained) if args.explained else {}
     compile_, link = commands(args.build, args.source, args.test)
     source_lines = text.splitlines()
     counts = {'killed': 0, 'survived': 0, 'invalid': 0}

@@ -187,7 +187,7 @@ struct scripted_fail {
 #define SCRIPTED_KERNEL_NOW     0  /* all of it if it is shared memory's */
 #define SCRIPTED_KERNEL_OLD     1  /* nothing */
 #define SCRIPTED_KERNEL_NEXT    2  /* all of it */
-#define SCRIPTED_KERNEL_BUSY    3  /* another thread's page, which comes at once */
+#define SCRIPTED_KERNEL_BUSY    3  /* another thread's page comes at once */
 
 /* What virgl_renderer_resource_map_fixed() does */
 #define SCRIPTED_FIXED_NONE     0  /* it does not support that */
