@@ -14,6 +14,8 @@
 /* Where the memory behind holes begins anew */
 #define PERIOD (WINDOW / 2)
 #define MANY 200
+/* Of commands, in one ring */
+#define PAIRS 128
 
 static const uint64_t kinds[] = { BUFFER, SCRIPTED_SHM };
 
@@ -166,7 +168,7 @@ static void test_period(void)
     gpu_finish(gpu);
 }
 
-/* More than can wait, and more than a kick has */
+/* More than can wait, and more than a kick has: first none of them can go. */
 static void test_many(void)
 {
     GPU *gpu = gpu_start_plain();
@@ -174,6 +176,16 @@ static void test_many(void)
     unsigned i;
 
     map_row(gpu, BUFFER, 1, MANY, 0);
+    gpu_fail(gpu, SCRIPTED_MAP_OTHER, 0, UINT32_MAX);
+    for (i = 1; i <= MANY; i++) {
+        add_unmap(&k, i, NO_MEMORY);
+    }
+    run(&k);
+    gpu_fail(gpu, 0, 0, 0);
+    g_assert_cmpuint(gpu_stat(gpu, "live"), ==, MANY);
+    for (i = 0; i < MANY; i++) {
+        g_assert_true(shows(gpu, 1 + i, i));
+    }
     for (i = 1; i <= MANY; i++) {
         add_unmap(&k, i, OK);
     }
@@ -449,7 +461,7 @@ static void test_mixed(void)
     gpu_finish(gpu);
 }
 
-/* The same again and again, alone and in turns with another */
+/* The same again and again, a ring full, alone and in turns with another */
 static void test_again(void)
 {
     GPU *gpu = gpu_start_plain();
@@ -459,12 +471,12 @@ static void test_again(void)
     map_row(gpu, SCRIPTED_SHM, 1, 1, 10);
     gpu_create(gpu, 2, SCRIPTED_SHM, GPU_PAGE);
     for (round = 0; round < 20; round++) {
-        for (i = 0; i < 60; i++) {
+        for (i = 0; i < PAIRS; i++) {
             add_unmap(&k, 1, OK);
             add_map(&k, 1, 10, GRANTED);
         }
-        g_assert_cmpuint(run(&k), ==, 60);
-        for (i = 0; i < 60; i++) {
+        g_assert_cmpuint(run(&k), ==, PAIRS);
+        for (i = 0; i < PAIRS; i++) {
             add_unmap(&k, 1 + i % 2, OK);
             add_map(&k, 2 - i % 2, 10, GRANTED);
         }
@@ -588,14 +600,21 @@ static void test_kept(void)
     gpu_finish(gpu);
 }
 
-/* The device is reset with a kick on its way. */
+/*
+ * The device is reset with a kick on its way; where there is a region, that
+ * holds it up, with what was unmapped before waiting.
+ */
 static void test_reset(void)
 {
     GPU *gpu = gpu_start_plain();
     unsigned i, round;
 
-    for (round = 0; round < 10; round++) {
-        map_row(gpu, round % 2 ? BUFFER : SCRIPTED_SHM, 1, 20, 10);
+    for (round = 0; round < 12; round++) {
+        uint64_t kind = kinds[round % 2];
+
+        map_row(gpu, kind, 1, 9, 10);
+        map_row(gpu, round % 4 < 2 ? kind : POINTER, 10, 1, 19);
+        map_row(gpu, kind, 11, 10, 20);
         for (i = 1; i <= 20; i++) {
             gpu_put_unmap(gpu, i);
             gpu_put_unref(gpu, i);
@@ -603,6 +622,11 @@ static void test_reset(void)
         gpu_kick(gpu);
         gpu_reset(gpu);
         g_assert_cmpuint(gpu_stat(gpu, "live"), ==, 0);
+        /* The region's memory goes with RCU's next turn. */
+        for (i = 0; i < 500 && gpu_shared(gpu)->live; i++) {
+            g_usleep(10 * 1000);
+            gpu_settle(gpu);
+        }
         g_assert_cmpuint(gpu_shared(gpu)->live, ==, 0);
         for (i = 0; i < 20; i++) {
             g_assert_false(shows(gpu, 1 + i, 10 + i));
