@@ -15,43 +15,6 @@ guest_image()
         "$HERE/make-initramfs.sh" "$(inside "$GUEST")/$name.img" "$init" "$GUEST_VERSION" "$@"
 }
 
-# Mesa's Venus, the programs on it and all that they are linked with, in front
-# of an image: a root that is served to the guest takes it minutes
-vulkan_image()
-{
-    # shellcheck disable=SC2016
-    in_root bash -c '
-        set -euo pipefail
-        tree=$1 out=$2 image=$3
-        shift 3
-        need=("$@")
-        while [ ${#need[@]} -gt 0 ]; do
-            found=()
-            for file in "${need[@]}"; do
-                [ ! -e "$out/${file##*/}" ] || continue
-                cp -L "$file" "$out/"
-                while read -r name; do
-                    found+=("$tree/usr/lib/aarch64-linux-gnu/$name")
-                done < <(readelf -d "$file" | sed -n "s/.*(NEEDED).*\[\(.*\)\]/\1/p")
-            done
-            need=("${found[@]}")
-        done
-        mkdir -p "$out/i"/{bin,lib,usr/lib/aarch64-linux-gnu,usr/share}
-        cp -r "$tree/usr/share/vulkan" "$out/i/usr/share/"
-        for file in "$out"/*; do
-            case ${file##*/} in
-            i) ;;
-            ld-linux-*) mv "$file" "$out/i/lib/" ;;
-            *.so*) mv "$file" "$out/i/usr/lib/aarch64-linux-gnu/" ;;
-            *) mv "$file" "$out/i/bin/" ;;
-            esac
-        done
-        cd "$out/i"
-        find . | cpio -o -H newc -R 0:0 2>/dev/null | gzip -1 | cat "$image" - >"$image.tmp"
-        mv "$image.tmp" "$image"' vulkan "$TREE" "$(inside "$GUEST")/vulkan.d" \
-        "$(inside "$GUEST")/vulkan.img" "$@"
-}
-
 # What guests in TREE boot with; that is a tree of arm64 files with their kernel,
 # and not configured
 make_guest()
@@ -62,15 +25,17 @@ make_guest()
     GUEST_VERSION=${GUEST_VERSION#vmlinuz-}
     say "a guest with Linux $GUEST_VERSION"
     rm -rf "$GUEST"
-    mkdir -p "$GUEST/vulkan.d"
+    mkdir -p "$GUEST"
     [ -e "$TREE/usr/lib/modules/$GUEST_VERSION/modules.dep" ] ||
         in_root /sbin/depmod -b "$TREE" "$GUEST_VERSION"
     guest_image demo "$TOP/tests/guest/init" virtio-gpu -- "$tools/tests/guest/virtgpu-blob"
     guest_image many "$HERE/guest-init" virtio-gpu -- "$tools/tests/host/many-blobs"
     vulkan_programs guest "$GUEST" "$(inside "$SERIES_DIR")/cross/cc" "--sysroot=$TREE" || return
     guest_image vulkan "$HERE/guest-init" virtio-gpu -- "$HERE"/{vulkan-guest,vulkan-job,venus}.sh
-    vulkan_image "$(inside "$GUEST")/vk-check" "$TREE/usr/bin"/{bash,vulkaninfo} \
-        "$TREE/usr/lib/aarch64-linux-gnu/libvulkan_virtio.so"
+    linked_image "$TREE" aarch64-linux-gnu "$(inside "$GUEST")/vulkan.d" \
+        "$(inside "$GUEST")/vulkan.img" "$(inside "$GUEST")/vk-check" \
+        "$TREE/usr/bin"/{bash,vulkaninfo} \
+        "$TREE/usr/lib/aarch64-linux-gnu/libvulkan_virtio.so" "$TREE/usr/share/vulkan"
 }
 
 # guest_files INITRAMFS-OPTION IMAGE

@@ -68,6 +68,52 @@ vulkan_programs()
     fi
 }
 
+# linked_image TREE TRIPLET DIR IMAGE FILE...: those files and all that they are
+# linked with, and folders as they are in TREE, in front of an image, by DIR: a
+# root that is served to a guest takes it minutes.  What is not compressed comes
+# first
+linked_image()
+{
+    # shellcheck disable=SC2016
+    in_root bash -c '
+        set -euo pipefail
+        tree=${1%/} lib=$1/usr/lib/$2 out=$3 image=$4 need=()
+        shift 4
+        rm -rf "$out"
+        mkdir -p "$out/i"/{bin,lib,lib64,"${lib#"$tree"}"}
+        for file; do
+            if [ -d "$file" ]; then
+                mkdir -p "$(dirname "$out/i${file#"$tree"}")"
+                cp -r "$file" "$out/i${file#"$tree"}"
+            else
+                need+=("$file")
+            fi
+        done
+        while [ ${#need[@]} -gt 0 ]; do
+            found=()
+            for file in "${need[@]}"; do
+                [ ! -e "$out/${file##*/}" ] || continue
+                cp -L "$file" "$out/"
+                while read -r name; do
+                    found+=("$lib/$name")
+                done < <(readelf -d "$file" | sed -n "s/.*(NEEDED).*\[\(.*\)\]/\1/p")
+            done
+            need=("${found[@]}")
+        done
+        for file in "$out"/*; do
+            case ${file##*/} in
+            i) ;;
+            ld-linux-x86*) mv "$file" "$out/i/lib64/" ;;
+            ld-linux-*) mv "$file" "$out/i/lib/" ;;
+            *.so*) mv "$file" "$out/i${lib#"$tree"}/" ;;
+            *) mv "$file" "$out/i/bin/" ;;
+            esac
+        done
+        cd "$out/i"
+        find . | cpio -o -H newc -R 0:0 2>/dev/null | cat - "$image" >"$image.tmp"
+        mv "$image.tmp" "$image"' linked "$@"
+}
+
 # boot DIR SECONDS [QEMU-OPTION...] <PROGRAM
 # Boots, runs the program, counts what its result.log says
 boot()

@@ -34,7 +34,7 @@ Runs these steps, each in a machine of its own and bounded in time:
 and, only when they are named:
   bench         Debian 12's kernel as the host: what a blob costs, for a reader
                 to judge
-  programs      what a Vulkan program in a guest feels, ours and stock, the same
+  programs      what programs in a guest feel, ours and stock, the same
   toggles       buffers with 1002 of them, which step aside 1000 times
 USAGE
 }
@@ -58,15 +58,13 @@ TOOLS_DIR=$(inside "$TOOLS")/tests/host
 OUT=$SERIES_DIR/host
 QEMU=("$OUR_DIR/qemu-system-x86_64" -L /usr/share/qemu -L /usr/share/seabios)
 
-# The modules of the QEMU that machines boot with, if not ours
-MODULES=
 # machine STEP TIMEOUT OPTION... [-- QEMU-OPTION...] <PROGRAM
 machine()
 {
     local step=$1 bound=$2
     shift 2
     HOST=()
-    EMULATOR=("QEMU_MODULE_DIR=${MODULES:-$OUR_DIR}" "${QEMU[@]}")
+    EMULATOR=("QEMU_MODULE_DIR=$OUR_DIR" "${QEMU[@]}")
     while [ $# -gt 0 ] && [ "$1" != -- ]; do
         HOST+=("$1")
         shift
@@ -423,38 +421,94 @@ JOB
         )
 }
 
-# program_guest NAME MODULES SECONDS WANTED: vk-bench in a guest without KVM, for
-# so long; a line of what it says has to begin with WANTED
-program_guest()
+# program_image PART FILE...: what guests of programs boot with: those files, and
+# what they are linked with; a large one takes them minutes under an emulated KVM
+program_image()
 {
-    local name=$1 out=/run/out/bench.tsv
-    MODULES=$2
-    export VK_DRIVER_FILES=/usr/share/vulkan/icd.d/lvp_icd.json
-    machine "programs-$name" $(($3 + 100)) -- -display sdl,gl=on \
-        -device virtio-gpu-gl-pci,blob=on,hostmem=1G,venus=on \
-        < <(cat <<JOB
-. ./venus.sh
-$(quote "$(inside "$OUT")/vk-bench") 300 0 100 250 500 >$out 2>&1 &
-for _ in \$(seq $3); do
-    kill -0 \$! 2>/dev/null || break
-    sleep 1
-done
-! kill -0 \$! 2>/dev/null || echo "vk-bench is stuck, or not done in $3 s" >>$out
-if grep -q "^$4" $out; then echo 1 passed, 0 failed; else echo 0 passed, 1 failed; fi >/run/out/result.log
-JOB
-        )
-    unset VK_DRIVER_FILES
-    MODULES=
-    sed "s/^/$name: /" "$OUT/programs-$name/bench.tsv" || :
+    local image
+    image=$(inside "$OUT")/programs-$1
+    shift
+    # shellcheck disable=SC2016
+    in_root bash -c '
+        kernel=$(ls /boot/vmlinuz-* | sort -V | tail -1)
+        cp "$kernel" "$1.kernel"
+        exec ./make-initramfs.sh "$1.img" guest-init "${kernel##*/vmlinuz-}" \
+            virtio_pci virtio-gpu -- programs-guest.sh' image "$image" &&
+        linked_image / x86_64-linux-gnu "$image.d" "$image.img" /usr/bin/bash \
+            /usr/lib/x86_64-linux-gnu/libvulkan_virtio.so /usr/share/vulkan "$@"
 }
 
-# What mapped memory costs a Vulkan program, ours and stock; the figures are for
-# comparison with each other, as the guests are emulated
+program_images()
+{
+    local lib=/usr/lib/x86_64-linux-gnu
+    program_image memory "$(inside "$OUT")/vk-bench" &&
+        program_image frames /usr/bin/{glmark2-es2-drm,vkmark} \
+            "$lib"/{libEGL.so.1,libEGL_mesa.so.0,libGLESv2.so.2,gbm/dri_gbm.so} \
+            "$lib/vkmark/headless.so" /usr/share/{glmark2,vkmark,glvnd}
+}
+
+# program_guest ACCEL BUILD PART DIR OPTION...: the line that measures that part in
+# a guest; what is found goes into DIR
+program_guest()
+{
+    local accel=$1 build=$2 part=$3 dir=$4 modules=$OUR_DIR image
+    shift 4
+    [ "$build" = ours ] || modules=$STOCK_DIR
+    image=$(inside "$OUT")/programs-$part
+    quote env "QEMU_MODULE_DIR=$modules" VK_DRIVER_FILES=/usr/share/vulkan/icd.d/lvp_icd.json \
+        python3 check-programs.py "--accel=$accel" "--name=$accel-$build-$part" "--part=$part" \
+        "--out=$dir/$part-$build.tsv" "--kernel=$image.kernel" "--initramfs=$image.img" \
+        --memory=1G --hostmem=1G "$@" -- "${QEMU[@]}" -global virtio-gpu-device.edid=off \
+        -global virtio-gpu-device.xres=320 -global virtio-gpu-device.yres=240
+    echo
+}
+
+# program_guests ACCEL DIR OPTION...: those lines for all parts; ours has to give
+# each kind of figure, stock may end before
+program_guests()
+{
+    local accel=$1 dir=$2 part build
+    local -A want=([memory]=life,touch,copy [frames]=first,frames)
+    shift 2
+    for part in memory frames; do
+        for build in ours stock; do
+            program_guest "$accel" "$build" "$part" "$dir" "$@" \
+                "--want=$([ $build = stock ] || echo "${want[$part]}")"
+        done
+    done
+}
+
+# What programs in a guest feel of mapped memory, ours and stock, without KVM and
+# with; the figures are for comparison with each other, as all is emulated
 step_programs()
 {
+    local tcg=$OUT/programs-tcg kvm=$OUT/programs-kvm tsv=$SERIES_DIR/programs.tsv watch line
+    "$TOP/scripts/root.sh" need programs
     vulkan_programs programs "$OUT" gcc || return 0
-    program_guest ours "$OUR_DIR" 400 life
-    program_guest stock "$STOCK_DIR" 200 touch
+    cd "$HERE"
+    if ! program_images; then
+        echo "FAILED - programs: there is no image for its guests"
+        count "0 passed, 1 failed"
+        return 0
+    fi
+    rm -rf "$tcg" "$kvm"
+    mkdir -p "$tcg"
+    run tail -q -n +1 -F {"$tcg","$kvm"}/{memory,frames}-{ours,stock}.tsv >&2 2>/dev/null &
+    watch=$!
+    say "programs-tcg (4 guests, at most 200 s each)"
+    while IFS= read -r line; do
+        run "$TOP/scripts/in-root.sh" timeout --kill-after=10 220 bash -c "$line" \
+            >"$tcg/log" 2>&1 </dev/null || :
+        grep -Ev '^(ok - |[0-9]+ passed)' "$tcg/log" || :
+        count "$(tail -n 1 "$tcg/log")" programs-tcg
+    done < <(program_guests tcg "$(inside "$tcg")" --held=0,250,500 --timeout=200 \
+                 "--run-dir=$(inside "$tcg")")
+    machine programs-kvm 1700 \
+        < <(program_guests kvm /run/out --timeout=400 --patience=300 --run-dir=/run/t | together)
+    kill "$watch"
+    cat {"$tcg","$kvm"}/{memory,frames}-{ours,stock}.tsv >"$tsv" 2>/dev/null || :
+    awk -f programs-table.awk "$tsv"
+    "$TOP/scripts/plot-programs.sh" "$tsv" || count "0 passed, 1 failed" programs
 }
 
 #
