@@ -32,6 +32,7 @@ static volatile unsigned others;
 
 static void other_handler(int sig, siginfo_t *info, void *context)
 {
+    errno = EIO;
     others++;
     told = *info;
     told_in_signal = context;
@@ -45,6 +46,8 @@ static bool mend(void *opaque, void *addr)
 {
     Page *p = opaque;
 
+    /* As a call that fails on the way */
+    errno = EIO;
     g_assert_true((uint8_t *)addr >= p->at && (uint8_t *)addr < p->at + p->len);
     if (p->fails) {
         return false;
@@ -99,7 +102,9 @@ static void test_mended(void)
     new_page(&b);
     lose_page(&a);
     lose_page(&b);
+    errno = EDOM;
     g_assert_false(access_is_passed_on(b.at + 8));
+    g_assert_cmpint(errno, ==, EDOM);
     g_assert_false(access_is_passed_on(a.at));
     g_assert_false(access_is_passed_on(a.at + a.len - 1));
     g_assert_cmpuint(a.mended, ==, 1);
@@ -255,7 +260,9 @@ static void test_memory_error(void)
 static void test_memory_error_now(void)
 {
     others = 0;
+    errno = EDOM;
     send_memory_error(BUS_MCEERR_AR, NULL);
+    g_assert_cmpint(errno, ==, EDOM);
     g_assert_cmpuint(others, ==, 1);
     g_assert_cmpint(told.si_code, ==, BUS_MCEERR_AR);
     g_assert_true(told_in_signal);
