@@ -229,7 +229,7 @@ static void test_log(void)
                SCRIPTED_EXP_I915, GPU_PAGE);
     refuse(gpu, HOSTS_FAULT, 101);
     text = read_file(log);
-    g_assert_nonnull(strstr(text, "resource 5 "));
+    g_assert_nonnull(strstr(text, "resource 5 (context 1, "));
     g_assert_nonnull(strstr(text, "i915"));
     g_assert_nonnull(strstr(text, "exporter-incoherent"));
     g_assert_nonnull(strstr(text, "map-policy=renderer"));
