@@ -20,6 +20,3 @@ done
 
 export VK_DRIVER_FILES=/usr/share/vulkan/icd.d/virtio_icd.json
 export MESA_SHADER_CACHE_DISABLE=true
-# An arm64 host is emulated, and its llvmpipe compiles for longer than Mesa
-# waits for a sign of life; what hangs meets our own limit.
-[ "$(uname -m)" != aarch64 ] || export VN_DEBUG=no_abort
