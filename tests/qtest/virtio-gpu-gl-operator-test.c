@@ -491,6 +491,9 @@ static void test_room(void)
     g_assert_cmpuint(gpu_stat(gpu, "refused-for-room"), ==, 1);
     gpu_map(gpu, 6, 1, NULL);
     g_assert_cmpuint(gpu_stat(gpu, "refused-for-room"), ==, 1);
+    gpu_create(gpu, 7, CACHED_BUF | SCRIPTED_MMAP_ENOMEM, page);
+    gpu_map(gpu, 7, WINDOW / 8, NULL);
+    g_assert_cmpuint(gpu_stat(gpu, "refused-for-room"), ==, 2);
     gpu_reset(gpu);
     gpu_wait_live(gpu, 0);
     check_room(gpu, 0, WINDOW);

@@ -20,6 +20,7 @@ static void test_regions(void)
     g_assert_cmphex(replies[REGIONS_MAX], ==, NO_MEMORY);
     g_assert_cmphex(replies[REGIONS_MAX + 1], ==, NO_MEMORY);
     g_assert_cmpuint(gpu_refused(gpu, "region-limit"), ==, 2);
+    g_assert_cmpuint(gpu_stat(gpu, "refused-for-room"), ==, 2);
     for (id = 1; id <= REGIONS_MAX; id += 17) {
         g_assert_cmphex(gpu_read(gpu, id * GPU_PAGE), ==,
                         scripted_stamp(id, 0));
