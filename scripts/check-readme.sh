@@ -7,12 +7,7 @@
 # tests, a refusal what the code prints, and links and paths must lead somewhere.
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
-case ${1:-} in
--h | --help)
-    header "${BASH_SOURCE[0]}"
-    exit 0
-    ;;
-esac
+help_if_asked "$@"
 readme=$(realpath -- "${1:-$TOP/README.md}")
 cd "$TOP"
 

@@ -42,6 +42,20 @@ header()
     sed -n '4,/^[^#]\|^$/s/^# \?//p' "$1"
 }
 
+# help_if_asked ARG...: what the head of the script says, and no more
+help_if_asked()
+{
+    local arg
+    for arg in "$@"; do
+        case $arg in
+        -h | --help)
+            header "$0"
+            exit 0
+            ;;
+        esac
+    done
+}
+
 # A child that ends when we do
 run()
 {

@@ -6,12 +6,7 @@
 # and bench.svg beside it.
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
-case ${1:-} in
--h | --help)
-    header "${BASH_SOURCE[0]}"
-    exit 0
-    ;;
-esac
+help_if_asked "$@"
 
 json=$(realpath -m -- "${1:-$SERIES_DIR/bench.json}")
 svg=$(realpath -m -- "${2:-${json%.json}.svg}")

@@ -6,12 +6,7 @@
 # the folder of this series, and programs.svg beside it.
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
-case ${1:-} in
--h | --help)
-    header "${BASH_SOURCE[0]}"
-    exit 0
-    ;;
-esac
+help_if_asked "$@"
 
 tsv=$(realpath -m -- "${1:-$SERIES_DIR/programs.tsv}")
 svg=$(realpath -m -- "${2:-${tsv%.tsv}.svg}")

@@ -12,20 +12,6 @@ QTEST=$TOP/tests/qtest
 DEVICE=${BLOB_DEVICE:-$OURS}
 PASSED=0 FAILED=0 SKIPPED=0
 
-# help_if_asked ARG...: what the head of the script says, and no more
-help_if_asked()
-{
-    local arg
-    for arg in "$@"; do
-        case $arg in
-        -h | --help)
-            header "$0"
-            exit 0
-            ;;
-        esac
-    done
-}
-
 # Our test programs, as ninja and meson name them
 test_names()
 {
