@@ -9,14 +9,21 @@
 
 #include <virglrenderer.h>
 
+static gint compare_ids(gconstpointer a, gconstpointer b)
+{
+    return GPOINTER_TO_UINT(a) < GPOINTER_TO_UINT(b)
+           ? -1 : GPOINTER_TO_UINT(a) > GPOINTER_TO_UINT(b);
+}
+
+/* A tree, as a guest may choose ids that collide in a hash table. */
 void virtio_gpu_virgl_resources_init(VirtIOGPUGL *gl)
 {
-    gl->resources = g_hash_table_new(NULL, NULL);
+    gl->resources = g_tree_new(compare_ids);
 }
 
 void virtio_gpu_virgl_resources_destroy(VirtIOGPUGL *gl)
 {
-    g_hash_table_unref(gl->resources);
+    g_tree_unref(gl->resources);
     gl->resources = NULL;
 }
 
@@ -28,16 +35,16 @@ static gpointer resource_key(uint32_t resource_id)
 struct virtio_gpu_virgl_resource *
 virtio_gpu_virgl_find_resource(VirtIOGPU *g, uint32_t resource_id)
 {
-    return g_hash_table_lookup(VIRTIO_GPU_GL(g)->resources,
-                               resource_key(resource_id));
+    return g_tree_lookup(VIRTIO_GPU_GL(g)->resources,
+                         resource_key(resource_id));
 }
 
 void virtio_gpu_virgl_add_resource(VirtIOGPU *g,
                                    struct virtio_gpu_virgl_resource *res)
 {
     QTAILQ_INSERT_HEAD(&g->reslist, &res->base, next);
-    g_hash_table_insert(VIRTIO_GPU_GL(g)->resources,
-                        resource_key(res->base.resource_id), res);
+    g_tree_insert(VIRTIO_GPU_GL(g)->resources,
+                  resource_key(res->base.resource_id), res);
 }
 
 void virtio_gpu_virgl_release(VirtIOGPU *g, uint32_t resource_id)
@@ -56,8 +63,8 @@ void virtio_gpu_virgl_remove_resource(VirtIOGPU *g,
                                       struct virtio_gpu_virgl_resource *res)
 {
     QTAILQ_REMOVE(&g->reslist, &res->base, next);
-    g_hash_table_remove(VIRTIO_GPU_GL(g)->resources,
-                        resource_key(res->base.resource_id));
+    g_tree_remove(VIRTIO_GPU_GL(g)->resources,
+                  resource_key(res->base.resource_id));
     /* The iov itself is the renderer's since the resource was created. */
     g_free(res->base.addrs);
     g_free(res);
