@@ -16,8 +16,9 @@ usage()
     cat <<USAGE
 Usage: ${0##*/} [--ready] [CPU...] [KERNEL...] [toggles|doctor|guest]
 
-Boots a host for each processor and kernel, and checks that what the tables of
-KVM make of a blob is what the guest was told.
+Boots a host for each processor and kernel, as many at once as there are
+processors and 3 GiB of memory for each, and checks that what the tables of KVM
+make of a blob is what the guest was told.
   CPU           ${CPUS[*]}
   KERNEL        6.12 (with DMA_BUF_IOCTL_INFO); the others only by their names:
     newest        of the backports suite
@@ -211,10 +212,51 @@ check_host()
     boot "$dir" "$bound" -device bochs-display,romfile= < <(programs "$cpu" "$kernel" | together)
 }
 
+# How many hosts at once: a processor is busy for each, and its memory fills
+hosts_at_once()
+{
+    local fit
+    fit=$(awk '/^MemAvailable:/ { print int($2 / 1024 / 3072) }' /proc/meminfo)
+    [ "$fit" -le "$JOBS" ] || fit=$JOBS
+    echo $((fit > 0 ? fit : 1))
+}
+
+# check_alone KERNEL CPU: in a process of its own, which leaves its counts
+check_alone()
+{
+    passed=0 failed=0 skipped=0
+    check_host "$1" "$2"
+    echo "$passed passed, $failed failed, $skipped skipped" >"$OUT/$2-$1.count"
+}
+
+# check_hosts KERNEL: all processors with it
+check_hosts()
+{
+    local kernel=$1 cpu
+    for cpu in "${cpus[@]}"; do
+        rm -f "$OUT/$cpu-$kernel.count"
+        while [ "$(jobs -rp | wc -l)" -ge "$AT_ONCE" ]; do
+            wait -n || :
+        done
+        check_alone "$kernel" "$cpu" &
+    done
+    wait
+    for cpu in "${cpus[@]}"; do
+        count "$(cat "$OUT/$cpu-$kernel.count" 2>/dev/null)" "$cpu-$kernel"
+    done
+}
+
+# What runs beside this script ends with it.
+end_hosts()
+{
+    # shellcheck disable=SC2046 # each is a number
+    kill $(jobs -p) 2>/dev/null || :
+}
+
 # A function, so that the script may change while it runs
 main()
 {
-    local kernel cpu set=()
+    local kernel set=()
     [ "$only" != guest ] || set=(arm64-guest)
     "$TOP/scripts/root.sh" need host
     # qtest is a module that is not built by itself
@@ -225,15 +267,16 @@ main()
     compile_python
     [ "$only" != guest ] || make_guest || kernels=()
     EMULATOR=(qemu-system-aarch64)
+    AT_ONCE=$(hosts_at_once)
+    trap end_hosts EXIT
+    trap 'exit 143' TERM
     for kernel in "${kernels[@]}"; do
         if ! kernel "$kernel"; then
             echo "FAILED - kernel $kernel: it could not be had or built"
             count "0 passed, 1 failed"
             continue
         fi
-        for cpu in "${cpus[@]}"; do
-            check_host "$kernel" "$cpu"
-        done
+        check_hosts "$kernel"
     done
     echo "$passed passed, $failed failed, $skipped skipped"
     [ "$failed" = 0 ]
