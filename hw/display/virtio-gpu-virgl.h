@@ -43,7 +43,7 @@ void virtio_gpu_virgl_resources_init(VirtIOGPUGL *gl);
 void virtio_gpu_virgl_resources_destroy(VirtIOGPUGL *gl);
 
 /**
- * virtio_gpu_virgl_find_resource() - look a resource up, in constant time
+ * virtio_gpu_virgl_find_resource() - look a resource up, whatever its id
  * @g: the device
  * @resource_id: the guest's name for it
  *
