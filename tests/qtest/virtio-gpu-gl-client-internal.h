@@ -67,7 +67,9 @@ char *gpu_bios(GPU *gpu, const void *program, size_t size);
 void gpu_pci_open(GPU *gpu);
 /* Resets the device and sets it up, with empty queues */
 void gpu_device_open(GPU *gpu);
-/* How to start QEMU with a vCPU that runs */
+/* How to start QEMU with a vCPU that reads another device */
+char *gpu_reader_arguments(GPU *gpu);
+/* How to start QEMU with a vCPU that resets this one */
 char *gpu_vcpu_arguments(GPU *gpu);
 /* Tells it where the device is; it waits for gpu_vcpu_reset() */
 void gpu_vcpu_open(GPU *gpu);

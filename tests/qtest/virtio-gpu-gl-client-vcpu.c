@@ -1,5 +1,6 @@
 /*
- * A small virtio-gpu driver for qtests: a vCPU that resets the device
+ * A small virtio-gpu driver for qtests: a vCPU that resets the device, and one
+ * that reads another device
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
@@ -7,7 +8,9 @@
  * does, in a vCPU's thread.  Here is a guest of 54 bytes, in place of the
  * firmware, that writes 0 to the device's status as often as it is told, nine
  * times each.  Eight are one instruction, so that a vCPU that is to stop finds
- * that out too late.
+ * that out too late.  The other, of 20 bytes, reads the APIC's registers
+ * by the instruction that reads most often, over and over; it pauses, as QEMU
+ * frees nothing while a vCPU goes on for ever (util/rcu.c).
  */
 
 #include "qemu/osdep.h"
@@ -58,16 +61,35 @@ static const uint8_t program[] = {
     0xeb, 0xcf,                         /*       jmp  wait */
 };
 
+static const uint8_t reader[] = {
+    0x31, 0xc0,                               /*       xor  %ax,%ax */
+    0x8e, 0xd8,                               /*       mov  %ax,%ds */
+    0xf3, 0x90,                               /* next: pause */
+    0x67, 0xdd, 0x25, 0x00, 0x00, 0xe0, 0xfe, /*       frstor 0xfee00000 */
+    0x66, 0xff, 0x06, 0x04, 0x10,             /*       incl done */
+    0xeb, 0xf0,                               /*       jmp  next */
+};
+
 static Orders *orders(GPU *gpu)
 {
     return gpu_ram(gpu, ORDERS);
 }
 
-char *gpu_vcpu_arguments(GPU *gpu)
+static char *run_program(GPU *gpu, const uint8_t *code, size_t size)
 {
-    g_autofree char *path = gpu_bios(gpu, program, sizeof(program));
+    g_autofree char *path = gpu_bios(gpu, code, size);
 
     return g_strdup_printf("-accel tcg,thread=multi -bios %s", path);
+}
+
+char *gpu_vcpu_arguments(GPU *gpu)
+{
+    return run_program(gpu, program, sizeof(program));
+}
+
+char *gpu_reader_arguments(GPU *gpu)
+{
+    return run_program(gpu, reader, sizeof(reader));
 }
 
 void gpu_vcpu_open(GPU *gpu)
@@ -86,6 +108,11 @@ void gpu_vcpu_open(GPU *gpu)
 }
 
 uint32_t gpu_vcpu_resets(GPU *gpu)
+{
+    return qatomic_read(&orders(gpu)->done);
+}
+
+uint32_t gpu_reader_turns(GPU *gpu)
 {
     return qatomic_read(&orders(gpu)->done);
 }

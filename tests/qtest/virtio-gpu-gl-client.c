@@ -163,6 +163,9 @@ static char *guest_arguments(GPU *gpu, const GPUConfig *config)
     if (config->by_guest) {
         return gpu_io_arguments(gpu);
     }
+    if (config->reader) {
+        return gpu_reader_arguments(gpu);
+    }
     return config->vcpu ? gpu_vcpu_arguments(gpu) : NULL;
 }
 
@@ -191,7 +194,7 @@ static GPU *new_gpu(const GPUConfig *config)
     gpu->shared = gpu_new_file("qtest-scripted", sizeof(*gpu->shared),
                            &gpu->shared_fd);
     gpu->bios_fd = -1;
-    gpu->low = config->users || config->by_guest;
+    gpu->low = config->users || config->reader || config->by_guest;
     gpu->shared->magic = SCRIPTED_MAGIC;
     gpu->shared->fail = config->fail;
     gpu->shared->kvm = config->kvm;

@@ -70,6 +70,8 @@
  * @queue_size: of the control queue, 0 for what is offered; 1024 at most
  * @vcpu: a vCPU runs, and does what gpu_vcpu_reset() says; time does not
  *        stand still then
+ * @reader: a vCPU runs, and reads another device's registers all the time; the
+ *          same
  * @users: so many vCPUs run, and do what gpu_users_go() says; the same
  * @by_guest: QEMU may be any; a guest does what the qtest protocol would, and
  *            the rest of it cannot be used: no monitor, no window
@@ -93,6 +95,7 @@ typedef struct GPUConfig {
     uint64_t features;
     unsigned queue_size;
     bool vcpu;
+    bool reader;
     unsigned users;
     bool by_guest;
 } GPUConfig;
@@ -202,6 +205,8 @@ void gpu_system_reset(GPU *gpu);
 void gpu_vcpu_reset(GPU *gpu, uint32_t n);
 /* How often it has done so */
 uint32_t gpu_vcpu_resets(GPU *gpu);
+/* How often the vCPU of @reader has read all */
+uint32_t gpu_reader_turns(GPU *gpu);
 
 /*
  * The vCPUs of @users read and write the window's first pages, over and over;

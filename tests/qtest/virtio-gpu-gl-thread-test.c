@@ -216,10 +216,37 @@ static void test_all_at_once(void)
     g_rand_free(p.rand);
 }
 
+/*
+ * A vCPU knows the regions of devices by their numbers in the memory map, and
+ * these change when a buffer without an fd, which is one, goes.
+ */
+static void test_regions_go(void)
+{
+    GPU *gpu = gpu_start(&(GPUConfig) { .hostmem = WINDOW, .reader = true });
+    uint32_t replies[GPU_BATCH];
+    unsigned i;
+
+    for (i = 0; i < (g_test_slow() ? 100 : 4); i++) {
+        uint32_t turns;
+
+        gpu_batch(gpu, gpu_put_pointer, 1, GPU_BATCH, replies);
+        gpu_batch(gpu, gpu_put_map_apart, 1, GPU_BATCH, replies);
+        g_assert_cmphex(replies[GPU_BATCH - 1], ==, GRANTED);
+        turns = gpu_reader_turns(gpu);
+        while (gpu_reader_turns(gpu) - turns < 10) {
+            g_usleep(100);
+        }
+        gpu_batch(gpu, gpu_put_unref, 1, GPU_BATCH, replies);
+        g_assert_cmphex(replies[GPU_BATCH - 1], ==, OK);
+    }
+    gpu_finish(gpu);
+}
+
 int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
         { "all-at-once", test_all_at_once },
+        { "regions-go", test_regions_go },
     };
 
     return gpu_run_tests(argc, argv, "thread", tests, G_N_ELEMENTS(tests));
