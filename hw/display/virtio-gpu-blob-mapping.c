@@ -311,6 +311,9 @@ bool virtio_gpu_blob_mapping_abandon(struct virtio_gpu_virgl_resource *res)
         hide(m, true);
     }
     if (m->state == VIRTIO_GPU_BLOB_LEAVING) {
+        /* A backing that lies in the region would keep it for ever. */
+        virtio_gpu_virgl_detach_backing(VIRTIO_GPU(m->mappings->g),
+                                        m->resource_id);
         m->state = VIRTIO_GPU_BLOB_ORPHANED;
         res->blob.mapping = NULL;
         return false;

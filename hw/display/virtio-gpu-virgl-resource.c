@@ -47,7 +47,7 @@ void virtio_gpu_virgl_add_resource(VirtIOGPU *g,
                   resource_key(res->base.resource_id), res);
 }
 
-void virtio_gpu_virgl_release(VirtIOGPU *g, uint32_t resource_id)
+void virtio_gpu_virgl_detach_backing(VirtIOGPU *g, uint32_t resource_id)
 {
     struct iovec *iov = NULL;
     int num_iovs = 0;
@@ -56,6 +56,11 @@ void virtio_gpu_virgl_release(VirtIOGPU *g, uint32_t resource_id)
     if (iov) {
         virtio_gpu_cleanup_mapping_iov(g, iov, num_iovs);
     }
+}
+
+void virtio_gpu_virgl_release(VirtIOGPU *g, uint32_t resource_id)
+{
+    virtio_gpu_virgl_detach_backing(g, resource_id);
     virgl_renderer_resource_unref(resource_id);
 }
 

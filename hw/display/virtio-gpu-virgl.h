@@ -77,6 +77,13 @@ void virtio_gpu_virgl_disable_scanouts(VirtIOGPU *g,
                                        struct virtio_gpu_virgl_resource *res);
 
 /**
+ * virtio_gpu_virgl_detach_backing() - let go of the guest's memory
+ * @g: the device
+ * @resource_id: known to the renderer, with a backing or without
+ */
+void virtio_gpu_virgl_detach_backing(VirtIOGPU *g, uint32_t resource_id);
+
+/**
  * virtio_gpu_virgl_release() - let the renderer forget a resource
  * @g: the device
  * @resource_id: known to the renderer, not mapped by it

@@ -5,6 +5,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/bswap.h"
 #include "virtio-gpu-gl-client.h"
 
 #define REGIONS_MAX 256
@@ -101,6 +102,49 @@ static void test_held_region(void)
 }
 
 /* ... and the device is reset meanwhile, before or after its unmap. */
+/* In guest memory, a page */
+static uint32_t attach(GPU *gpu, uint32_t id, uint64_t address)
+{
+    struct {
+        struct virtio_gpu_resource_attach_backing cmd;
+        struct virtio_gpu_mem_entry entry;
+    } cmd = {
+        .cmd.hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING),
+        .cmd.resource_id = cpu_to_le32(id),
+        .cmd.nr_entries = cpu_to_le32(1),
+        .entry.addr = cpu_to_le64(address),
+        .entry.length = cpu_to_le32(GPU_PAGE),
+    };
+    struct virtio_gpu_ctrl_hdr reply;
+
+    return gpu_run(gpu, &cmd, sizeof(cmd), &reply, sizeof(reply));
+}
+
+/* Whose region it is in does not matter to a reset; to an unref, its own. */
+static void test_backing_in_region(void)
+{
+    GPU *gpu = gpu_start_plain();
+    unsigned i;
+
+    for (i = 0; i < 4; i++) {
+        g_assert_cmphex(gpu_create(gpu, 1, POINTER, GPU_PAGE), ==, OK);
+        g_assert_cmphex(gpu_create(gpu, 2, POINTER, GPU_PAGE), ==, OK);
+        g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
+        g_assert_cmphex(attach(gpu, 1 + i / 2, gpu_window(gpu)), ==, OK);
+        if (i % 2) {
+            gpu_put_simple(gpu, VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB, 1);
+            gpu_kick(gpu);
+            gpu_wait_live(gpu, 0);
+        }
+        gpu_reset(gpu);
+        g_assert_cmphex(gpu_create(gpu, 1, POINTER, GPU_PAGE), ==, OK);
+        g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
+        g_assert_cmphex(attach(gpu, 1, gpu_window(gpu)), ==, OK);
+        g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
+    }
+    gpu_finish(gpu);
+}
+
 static void test_held_reset(void)
 {
     struct scripted_shared *s;
@@ -149,6 +193,7 @@ int main(int argc, char **argv)
         { "odd-size", test_odd_size },
         { "held-region", test_held_region },
         { "held-reset", test_held_reset },
+        { "backing-in-region", test_backing_in_region },
     };
 
     return gpu_run_tests(argc, argv, "region", tests, G_N_ELEMENTS(tests));

@@ -326,6 +326,10 @@ virtio_gpu_virgl_find_resource(VirtIOGPU *g, uint32_t resource_id)
     return world.of[resource_id].res;
 }
 
+void virtio_gpu_virgl_detach_backing(VirtIOGPU *g, uint32_t resource_id)
+{
+}
+
 /* When its memory is back, and before anything else has its name */
 void virtio_gpu_virgl_release(VirtIOGPU *g, uint32_t resource_id)
 {
