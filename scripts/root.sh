@@ -291,15 +291,15 @@ make_enter()
     id=$({ echo "$root"; cat "$TOP/scripts/enter.c"; } | sha256sum | cut -c1-16)
     if [ ! -x "$BUILD/enter" ] || [ "$(cat "$BUILD/enter.id" 2>/dev/null)" != "$id" ]; then
         if [ "$root" = / ] || [ -e "/$MARKER" ]; then
-            gcc -O2 -Wall -static -o "$BUILD/enter.tmp" "$TOP/scripts/enter.c"
+            gcc -O2 -Wall -static -o "$BUILD/enter.$$" "$TOP/scripts/enter.c"
         else
             out=tmp/enter.$$
             as_owner env -u TMPDIR PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$root" \
                 gcc -O2 -Wall -static -o "/$out" -x c - <"$TOP/scripts/enter.c"
-            cp "$root/$out" "$BUILD/enter.tmp"
+            cp "$root/$out" "$BUILD/enter.$$"
             as_owner rm -f "$root/$out"
         fi
-        mv -f "$BUILD/enter.tmp" "$BUILD/enter"
+        mv -f "$BUILD/enter.$$" "$BUILD/enter"
         echo "$id" >"$BUILD/enter.id"
     fi
     {
@@ -307,8 +307,8 @@ make_enter()
         echo "env=LC_ALL=C.UTF-8"
         echo "path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         echo "pdeathsig=1"
-    } >"$BUILD/enter.conf.tmp"
-    mv -f "$BUILD/enter.conf.tmp" "$BUILD/enter.conf"
+    } >"$BUILD/enter.conf.$$"
+    mv -f "$BUILD/enter.conf.$$" "$BUILD/enter.conf"
 }
 
 # The lines about the root of enter's configuration, launchers' too
