@@ -14,6 +14,7 @@
 #include "qemu/rcu.h"
 #include "hw/core/cpu.h"
 #include "hw/display/virtio-gpu-blob-compat.h"
+#include "hw/virtio/virtio-gpu.h"
 #include "qom/object.h"
 #include "qom/qom-qobject.h"
 #include "standard-headers/linux/virtio_pci.h"
@@ -198,11 +199,11 @@ static void run_main_loop(void)
     }
 }
 
-/* Memory of the renderer's is unmapped when RCU's readers are done. */
+/* Memory of the renderer's is unmapped when RCU's readers are done: slow. */
 static void host_settle(GPU *gpu)
 {
     run_main_loop();
-    if (gpu->shared->maps != gpu->shared->unmaps) {
+    if (VIRTIO_GPU_BASE(device)->renderer_blocked) {
         drain_call_rcu();
     }
     qtest_clock_step(gpu->qts, 20 * 1000 * 1000);
