@@ -26,12 +26,13 @@ Usage: ${0##*/} --out=DIR --job=PROGRAM [options] -- QEMU [QEMU-OPTIONS...]
                   folder of ours, and all else is there as it is here
   --with=DIR      a copy of DIR is there, too, in the host's memory: in /run/with
   --cpu=MODEL     an arm64 host's processor (default max)
+  --processors=N  default: 1, of an arm64 host 2
   --name=TEXT     how messages call it
 USAGE
 }
 
 out= job= kernel= modules= tree=/ timeout=300 memory=4G append= name=host
-arm64= with= cpu=max
+arm64= with= cpu=max processors=
 while [ $# -gt 0 ]; do
     case $1 in
     --out=*) out=${1#*=} ;;
@@ -45,6 +46,7 @@ while [ $# -gt 0 ]; do
     --arm64=*) arm64=${1#*=} ;;
     --with=*) with=$(realpath -- "${1#*=}") ;;
     --cpu=*) cpu=${1#*=} ;;
+    --processors=*) processors=${1#*=} ;;
     --name=*) name=${1#*=} ;;
     --help|-h) usage; exit 0 ;;
     --) shift; break ;;
@@ -113,11 +115,11 @@ fi
 # The kernel measures its TSC twice. When the first result is off, as it is on a
 # busy machine, KVM lets guests without a running TSC start, and their timers
 # never fire: the tolerance is more than the 1 % that the second may correct.
-board=(-M q35,kernel-irqchip=split -cpu max -smp 1)
+board=(-M q35,kernel-irqchip=split -cpu max -smp "${processors:-1}")
 console=ttyS0
 # Here a guest's processor may be busy while QEMU is asked
 if [ -n "$arm64" ]; then
-    board=(-M virt,virtualization=on,gic-version=3 -cpu "$cpu" -smp 2)
+    board=(-M virt,virtualization=on,gic-version=3 -cpu "$cpu" -smp "${processors:-2}")
     console=ttyAMA0
 fi
 args=(

@@ -354,7 +354,8 @@ step_gap()
         skip gap "no kernel of bookworm could be had: $(tail -n 1 "$CACHE/kernel-bookworm.log" 2>/dev/null)"
         return
     fi
-    machine gap 900 --tree="$TREE" --memory=1G -- -smp 2 < <(cat <<JOB
+    machine gap 1800 --tree="$TREE" --memory=1G --processors=2 < <(cat <<JOB
+[ "\$(nproc)" = 2 ] || exit
 holes=$(quote "$OUR_DIR/tests/unit/test-virtio-gpu-blob-holes")
 { \$holes --tap -s $long; \$holes --tap -m slow -p $long; } >/run/t/gap.log 2>&1
 awk '
