@@ -107,12 +107,7 @@ void gpu_vcpu_open(GPU *gpu)
     o->writes[2].value = 0;
 }
 
-uint32_t gpu_vcpu_resets(GPU *gpu)
-{
-    return qatomic_read(&orders(gpu)->done);
-}
-
-uint32_t gpu_reader_turns(GPU *gpu)
+uint32_t gpu_vcpu_turns(GPU *gpu)
 {
     return qatomic_read(&orders(gpu)->done);
 }
@@ -121,6 +116,6 @@ void gpu_vcpu_reset(GPU *gpu, uint32_t n)
 {
     Orders *o = orders(gpu);
 
-    qatomic_set(&o->wanted, n == GPU_FOR_EVER ? gpu_vcpu_resets(gpu) - 1
+    qatomic_set(&o->wanted, n == GPU_FOR_EVER ? gpu_vcpu_turns(gpu) - 1
                                               : o->wanted + n);
 }

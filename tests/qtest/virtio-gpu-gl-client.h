@@ -203,10 +203,8 @@ void gpu_system_reset(GPU *gpu);
  */
 #define GPU_FOR_EVER UINT32_MAX
 void gpu_vcpu_reset(GPU *gpu, uint32_t n);
-/* How often it has done so */
-uint32_t gpu_vcpu_resets(GPU *gpu);
-/* How often the vCPU of @reader has read all */
-uint32_t gpu_reader_turns(GPU *gpu);
+/* How often it has done so, or read all */
+uint32_t gpu_vcpu_turns(GPU *gpu);
 
 /*
  * The vCPUs of @users read and write the window's first pages, over and over;

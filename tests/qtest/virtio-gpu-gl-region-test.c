@@ -102,6 +102,47 @@ static void test_held_region(void)
 }
 
 /* ... and the device is reset meanwhile, before or after its unmap. */
+static void test_held_reset(void)
+{
+    struct scripted_shared *s;
+    GPU *gpu = gpu_start_plain();
+    unsigned i, slot;
+
+    s = gpu_shared(gpu);
+    for (i = 0; i < 2; i++) {
+        gpu_create(gpu, 1, POINTER, GPU_PAGE);
+        gpu_create(gpu, 2, POINTER, GPU_PAGE);
+        gpu_map(gpu, 1, GPU_PAGE, NULL);
+        gpu_map(gpu, 2, 2 * GPU_PAGE, NULL);
+        gpu_watch(gpu, SCRIPTED_WATCH_HOLD, GPU_PAGE);
+        if (i) {
+            gpu_put_simple(gpu, VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB, 1);
+            gpu_kick(gpu);
+            gpu_wait_live(gpu, 1);
+        }
+        gpu_reset(gpu);
+        /* What nobody holds goes at once. */
+        while (s->unmaps < s->maps - 1) {
+            gpu_settle(gpu);
+        }
+        g_assert_cmphex(gpu_read(gpu, GPU_PAGE), !=, scripted_stamp(1, 0));
+        g_assert_cmphex(gpu_read(gpu, 2 * GPU_PAGE), !=,
+                        scripted_stamp(2, 0));
+        /* The renderer is left alone until then. */
+        slot = gpu_put_create(gpu, 1, POINTER, GPU_PAGE);
+        gpu_kick(gpu);
+        gpu_settle(gpu);
+        g_assert_false(gpu_is_done(gpu, slot));
+        gpu_release(gpu);
+        g_assert_cmphex(gpu_answer(gpu, slot), ==, OK);
+        g_assert_cmphex(gpu_map(gpu, 1, GPU_PAGE, NULL), ==, GRANTED);
+        g_assert_cmphex(gpu_read(gpu, GPU_PAGE), ==, scripted_stamp(1, 0));
+        gpu_unref(gpu, 1);
+        g_assert_cmpuint(s->maps, ==, s->unmaps);
+    }
+    gpu_finish(gpu);
+}
+
 /* In guest memory, a page */
 static uint32_t attach(GPU *gpu, uint32_t id, uint64_t address)
 {
@@ -141,47 +182,6 @@ static void test_backing_in_region(void)
         g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
         g_assert_cmphex(attach(gpu, 1, gpu_window(gpu)), ==, OK);
         g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
-    }
-    gpu_finish(gpu);
-}
-
-static void test_held_reset(void)
-{
-    struct scripted_shared *s;
-    GPU *gpu = gpu_start_plain();
-    unsigned i, slot;
-
-    s = gpu_shared(gpu);
-    for (i = 0; i < 2; i++) {
-        gpu_create(gpu, 1, POINTER, GPU_PAGE);
-        gpu_create(gpu, 2, POINTER, GPU_PAGE);
-        gpu_map(gpu, 1, GPU_PAGE, NULL);
-        gpu_map(gpu, 2, 2 * GPU_PAGE, NULL);
-        gpu_watch(gpu, SCRIPTED_WATCH_HOLD, GPU_PAGE);
-        if (i) {
-            gpu_put_simple(gpu, VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB, 1);
-            gpu_kick(gpu);
-            gpu_wait_live(gpu, 1);
-        }
-        gpu_reset(gpu);
-        /* What nobody holds goes at once. */
-        while (s->unmaps < s->maps - 1) {
-            gpu_settle(gpu);
-        }
-        g_assert_cmphex(gpu_read(gpu, GPU_PAGE), !=, scripted_stamp(1, 0));
-        g_assert_cmphex(gpu_read(gpu, 2 * GPU_PAGE), !=,
-                        scripted_stamp(2, 0));
-        /* The renderer is left alone until then. */
-        slot = gpu_put_create(gpu, 1, POINTER, GPU_PAGE);
-        gpu_kick(gpu);
-        gpu_settle(gpu);
-        g_assert_false(gpu_is_done(gpu, slot));
-        gpu_release(gpu);
-        g_assert_cmphex(gpu_answer(gpu, slot), ==, OK);
-        g_assert_cmphex(gpu_map(gpu, 1, GPU_PAGE, NULL), ==, GRANTED);
-        g_assert_cmphex(gpu_read(gpu, GPU_PAGE), ==, scripted_stamp(1, 0));
-        gpu_unref(gpu, 1);
-        g_assert_cmpuint(s->maps, ==, s->unmaps);
     }
     gpu_finish(gpu);
 }

@@ -24,7 +24,7 @@ static void command(GPU *gpu, const char *name)
 
 static void wait_for_resets(GPU *gpu, uint32_t before, uint32_t n)
 {
-    while (gpu_vcpu_resets(gpu) - before < n) {
+    while (gpu_vcpu_turns(gpu) - before < n) {
         g_usleep(100);
     }
 }
@@ -32,12 +32,12 @@ static void wait_for_resets(GPU *gpu, uint32_t before, uint32_t n)
 /* The guest goes on with what it does. */
 static void see_resets(GPU *gpu, uint32_t n)
 {
-    wait_for_resets(gpu, gpu_vcpu_resets(gpu), n);
+    wait_for_resets(gpu, gpu_vcpu_turns(gpu), n);
 }
 
 static void reset_once(GPU *gpu)
 {
-    const uint32_t before = gpu_vcpu_resets(gpu);
+    const uint32_t before = gpu_vcpu_turns(gpu);
 
     gpu_vcpu_reset(gpu, 1);
     wait_for_resets(gpu, before, 1);

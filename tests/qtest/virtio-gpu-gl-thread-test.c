@@ -232,8 +232,8 @@ static void test_regions_go(void)
         gpu_batch(gpu, gpu_put_pointer, 1, GPU_BATCH, replies);
         gpu_batch(gpu, gpu_put_map_apart, 1, GPU_BATCH, replies);
         g_assert_cmphex(replies[GPU_BATCH - 1], ==, GRANTED);
-        turns = gpu_reader_turns(gpu);
-        while (gpu_reader_turns(gpu) - turns < 10) {
+        turns = gpu_vcpu_turns(gpu);
+        while (gpu_vcpu_turns(gpu) - turns < 10) {
             g_usleep(100);
         }
         gpu_batch(gpu, gpu_put_unref, 1, GPU_BATCH, replies);

@@ -328,11 +328,14 @@ virtio_gpu_virgl_find_resource(VirtIOGPU *g, uint32_t resource_id)
 
 void virtio_gpu_virgl_detach_backing(VirtIOGPU *g, uint32_t resource_id)
 {
+    world.of[resource_id].detached = true;
 }
 
 /* When its memory is back, and before anything else has its name */
 void virtio_gpu_virgl_release(VirtIOGPU *g, uint32_t resource_id)
 {
     g_assert(world.of[resource_id].orphan);
+    g_assert(world.of[resource_id].detached);
     world.of[resource_id].orphan = false;
+    world.of[resource_id].detached = false;
 }

@@ -41,6 +41,7 @@ struct VirtIOGPUBlobRegion {
  * @told: and that was said
  * @order: when it was mapped
  * @unref_waits: for the kick's end
+ * @detached: its backing was let go of, which may lie in its own region
  * @orphan: the renderer keeps what was lent of one that is gone
  */
 typedef struct Resource {
@@ -53,6 +54,7 @@ typedef struct Resource {
     bool told;
     uint64_t order;
     bool unref_waits;
+    bool detached;
     bool orphan;
 } Resource;
 
