@@ -35,9 +35,10 @@ static int map_and_touch(int fd)
 void doctor_buffer_look(DoctorBuffer *buffer, int fd)
 {
     VirtIOGPUBlobNames names;
+    VirtIOGPUBlobNamed named = {};
 
     virtio_gpu_blob_names_open(&names);
-    virtio_gpu_blob_exporter_name(&names, fd, buffer->exporter,
+    virtio_gpu_blob_exporter_name(&names, &named, fd, buffer->exporter,
                                   sizeof(buffer->exporter));
     virtio_gpu_blob_names_close(&names);
     buffer->answer = virtio_gpu_blob_exporter_ask(fd);

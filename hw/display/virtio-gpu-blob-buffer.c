@@ -158,10 +158,11 @@ void virtio_gpu_blob_buffer_open(VirtIOGPUBlobBuffer *buf,
 }
 
 bool virtio_gpu_blob_buffer_read_exporter(VirtIOGPUBlobBuffer *buf,
-                                          VirtIOGPUBlobNames *names)
+                                          VirtIOGPUBlobNames *names,
+                                          VirtIOGPUBlobNamed *named)
 {
     return buf->facts.backing != VIRTIO_GPU_BLOB_BACKING_DMABUF ||
-           virtio_gpu_blob_exporter_name(names, buf->fd, buf->exporter,
+           virtio_gpu_blob_exporter_name(names, named, buf->fd, buf->exporter,
                                          sizeof(buf->exporter));
 }
 

@@ -5,9 +5,9 @@
  *
  * Gets hold of a resource's buffer for as long as it is being mapped, and
  * asks the kernel, its exporter and the renderer about it.  Facts only: what
- * follows from them is decided in virtio-gpu-blob-decision.h.  Nothing is
- * kept, since the answers may change until the buffer is mapped (i915).  BQL
- * held, main loop: the renderer can be used nowhere else.
+ * follows from them is decided in virtio-gpu-blob-decision.h.  No answer is
+ * kept, since it may change until the buffer is mapped (i915); whose buffer it
+ * is does not.  BQL held, main loop: the renderer can be used nowhere else.
  */
 
 #ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_BUFFER_H
@@ -48,11 +48,13 @@ void virtio_gpu_blob_buffer_open(VirtIOGPUBlobBuffer *buf,
  * virtio_gpu_blob_buffer_read_exporter() - read the exporter's name
  * @buf: an open buffer; @exporter stays empty where there is none
  * @names: the device's; follow with virtio_gpu_blob_names_rest()
+ * @named: the resource's, from earlier mappings
  *
  * Returns: false if the limit on file descriptors is below @names->fd by now
  */
 bool virtio_gpu_blob_buffer_read_exporter(VirtIOGPUBlobBuffer *buf,
-                                          VirtIOGPUBlobNames *names);
+                                          VirtIOGPUBlobNames *names,
+                                          VirtIOGPUBlobNamed *named);
 
 /**
  * virtio_gpu_blob_buffer_close() - let go of a buffer

@@ -160,11 +160,12 @@ void virtio_gpu_blob_class_init(ObjectClass *oc)
 /* The renderer has the buffer still. */
 static void read_exporter(VirtIOGPUBlobs *blobs, VirtIOGPUBlobMapping *m)
 {
+    VirtIOGPUBlobNamed named = {};
     VirtIOGPUBlobBuffer buf;
 
     virtio_gpu_blob_buffer_open(&buf, &blobs->host, m->resource_id,
                                 virtio_gpu_blob_place_len(&m->place));
-    virtio_gpu_blob_buffer_read_exporter(&buf, &blobs->names);
+    virtio_gpu_blob_buffer_read_exporter(&buf, &blobs->names, &named);
     virtio_gpu_blob_names_rest(&blobs->names);
     pstrcpy(m->exporter, sizeof(m->exporter), buf.exporter);
     virtio_gpu_blob_buffer_close(&buf);

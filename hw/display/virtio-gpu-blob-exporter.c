@@ -93,8 +93,7 @@ void virtio_gpu_blob_names_rest(VirtIOGPUBlobNames *names)
  * The kernel looks up what is at the fd each time the file is read from its
  * start (fs/proc/fd.c, seq_show()).
  */
-bool virtio_gpu_blob_exporter_name(VirtIOGPUBlobNames *names, int fd,
-                                   char *name, int size)
+static bool read_name(VirtIOGPUBlobNames *names, int fd, char *name, int size)
 {
     char text[FDINFO_MAX + 1];
     ssize_t len;
@@ -109,5 +108,36 @@ bool virtio_gpu_blob_exporter_name(VirtIOGPUBlobNames *names, int fd,
     len = pread(names->info, text, FDINFO_MAX, 0);
     text[MAX(len, 0)] = '\0';
     find_name(text, name, size);
+    return true;
+}
+
+/* A name that was not found may be the next time. */
+static void keep_name(VirtIOGPUBlobNamed *named, const struct stat *st,
+                      const char *name)
+{
+    if (*name) {
+        named->dev = st->st_dev;
+        named->ino = st->st_ino;
+        named->name = g_intern_string(name);
+    }
+}
+
+bool virtio_gpu_blob_exporter_name(VirtIOGPUBlobNames *names,
+                                   VirtIOGPUBlobNamed *named, int fd,
+                                   char *name, int size)
+{
+    struct stat st;
+
+    if (fstat(fd, &st)) {
+        return read_name(names, fd, name, size);
+    }
+    if (named->name && named->ino == st.st_ino && named->dev == st.st_dev) {
+        pstrcpy(name, size, named->name);
+        return true;
+    }
+    if (!read_name(names, fd, name, size)) {
+        return false;
+    }
+    keep_name(named, &st, name);
     return true;
 }

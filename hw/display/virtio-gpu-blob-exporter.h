@@ -28,6 +28,21 @@ typedef struct VirtIOGPUBlobNames {
 } VirtIOGPUBlobNames;
 
 /**
+ * VirtIOGPUBlobNamed - a dma-buf whose exporter's name has been read
+ * @dev: with @ino, which one: the kernel never gives that number again
+ *       (drivers/dma-buf/dma-buf.c, dma_buf_getfile())
+ * @ino: see above
+ * @name: its exporter's name, interned, or NULL: there is none yet
+ *
+ * A dma-buf keeps its exporter for life, so that what was read of it stays true.
+ */
+typedef struct VirtIOGPUBlobNamed {
+    dev_t dev;
+    ino_t ino;
+    const char *name;
+} VirtIOGPUBlobNamed;
+
+/**
  * virtio_gpu_blob_exporter_ask() - ask how a buffer is mapped
  * @fd: a dma-buf
  *
@@ -61,6 +76,7 @@ void virtio_gpu_blob_names_rest(VirtIOGPUBlobNames *names);
 /**
  * virtio_gpu_blob_exporter_name() - read an exporter's name
  * @names: open; one thread at a time; follow with virtio_gpu_blob_names_rest()
+ * @named: if @fd is that one, its name is; else it is from now on
  * @fd: a dma-buf
  * @name: where it goes; left as it is if there is none
  * @size: bytes there
@@ -71,7 +87,8 @@ void virtio_gpu_blob_names_rest(VirtIOGPUBlobNames *names);
  *
  * Returns: false if the limit on file descriptors is below @names->fd by now
  */
-bool virtio_gpu_blob_exporter_name(VirtIOGPUBlobNames *names, int fd,
+bool virtio_gpu_blob_exporter_name(VirtIOGPUBlobNames *names,
+                                   VirtIOGPUBlobNamed *named, int fd,
                                    char *name, int size);
 
 #endif /* HW_DISPLAY_VIRTIO_GPU_BLOB_EXPORTER_H */

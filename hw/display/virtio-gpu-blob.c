@@ -106,6 +106,12 @@ static bool is_traced(void)
     return trace_event_get_state_backends(TRACE_VIRTIO_GPU_BLOB_DECISION);
 }
 
+static bool read_exporter(MapRequest *req)
+{
+    return virtio_gpu_blob_buffer_read_exporter(&req->buf, &req->blobs->names,
+                                                &req->res->blob.named);
+}
+
 static void ask(MapRequest *req)
 {
     VirtIOGPUBlobFacts *facts = &req->buf.facts;
@@ -115,7 +121,7 @@ static void ask(MapRequest *req)
     if (!virtio_gpu_blob_needs_exporter_name(facts, req->subject.policy)) {
         return;
     }
-    if (!virtio_gpu_blob_buffer_read_exporter(&req->buf, &req->blobs->names)) {
+    if (!read_exporter(req)) {
         facts->no_fds_left = true;
     }
     facts->exporter = req->buf.exporter;
@@ -128,7 +134,7 @@ static void ask(MapRequest *req)
 static void name_exporter(MapRequest *req)
 {
     if (!req->buf.exporter[0]) {
-        virtio_gpu_blob_buffer_read_exporter(&req->buf, &req->blobs->names);
+        read_exporter(req);
     }
 }
 

@@ -12,17 +12,20 @@
 #define HW_DISPLAY_VIRTIO_GPU_VIRGL_H
 
 #include "hw/virtio/virtio-gpu.h"
+#include "virtio-gpu-blob-exporter.h"
 
 /**
  * VirtIOGPUBlob - what a resource needs to be mapped as a blob
  * @ctx_id: the context that created it
  * @flags: VIRTIO_GPU_BLOB_FLAG_*, 0 for other resources
  * @mapping: where it is mapped (virtio-gpu-blob-mapping.h), or NULL
+ * @named: its buffer, once the exporter's name was asked for
  */
 typedef struct VirtIOGPUBlob {
     uint32_t ctx_id;
     uint32_t flags;
     struct VirtIOGPUBlobMapping *mapping;
+    VirtIOGPUBlobNamed named;
 } VirtIOGPUBlob;
 
 struct virtio_gpu_virgl_resource {

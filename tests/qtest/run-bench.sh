@@ -114,7 +114,7 @@ for ((round = 1; round <= rounds; round++)); do
     say "the floor and ours, round $round of $rounds"
     for live in 0 256 1024 30000; do
         bench ours floor "$live" 25
-        bench ours ours "$live" 25 answers no-query name shm answers-next shm-next
+        bench ours ours "$live" 25 answers no-query name name-again shm answers-next shm-next
     done
     live=${stock_after[$round]:-}
     if [ -n "$live" ]; then
@@ -264,7 +264,11 @@ limit 'one in place of another, the exporter answers, times the floor' \
     "$(ratio "$(median ours 0 answers-next exchange)" "$(floor answers)")" '<=' 1
 limit 'the exporter answers, 30,000 live, times as much as with none' \
     "$(ratio "$(both ours 30000 answers)" "$ours0")" '<=' 1.2
-limit 'map and unmap, us, the exporter has a name only' "$(both ours 0 name)" '<=' 25
+limit 'map and unmap, us, the exporter has a name only' "$(both ours 0 name-again)" '<=' 25
+limit 'what reading that name adds, us, for the first map of a buffer' \
+    "$(sum "$(median ours 0 name map)" "-$(median ours 0 no-query map)")" '<=' 10
+limit 'what knowing it adds, us, for the next' \
+    "$(sum "$(median ours 0 name-again map)" "-$(median ours 0 no-query map)")" '<=' 3
 limit 'what the query adds, us' \
     "$(sum "$(median ours 0 answers map)" "-$(median ours 0 no-query map)")" '<=' 3
 limit 'bytes of memory a live blob' "$(median ours 30000 - memory)" '<=' 512

@@ -26,18 +26,25 @@
 #define FIRST 100000
 #define HOSTMEM (256 * GPU_MIB)
 
+/*
+ * Case - @mute: the kernel cannot be asked; @apart: there is a hole between any
+ * two; @fresh: no buffer is mapped twice
+ */
 typedef struct Case {
     const char *name;
     uint64_t blob_id;
     bool mute;
     bool apart;
+    bool fresh;
 } Case;
+
+#define NAMED (SCRIPTED_DMABUF | SCRIPTED_EXP_UDMABUF | SCRIPTED_WORD_WC)
 
 static const Case cases[] = {
     { "answers", BUFFER, .apart = true },
     { "no-query", BUFFER, .mute = true, .apart = true },
-    { "name", SCRIPTED_DMABUF | SCRIPTED_EXP_UDMABUF | SCRIPTED_WORD_WC,
-      .apart = true },
+    { "name", NAMED, .apart = true, .fresh = true },
+    { "name-again", NAMED, .apart = true },
     { "shm", SCRIPTED_SHM | SCRIPTED_WORD_CACHED, .apart = true },
     { "answers-next", BUFFER },
     { "shm-next", SCRIPTED_SHM | SCRIPTED_WORD_CACHED },
@@ -213,6 +220,23 @@ static void make_live(GPU *gpu, const char *name, unsigned live)
     }
 }
 
+static void create(GPU *gpu, const Case *c)
+{
+    unsigned i;
+
+    for (i = 0; i < GPU_BATCH; i++) {
+        gpu_take(gpu, gpu_put_create(gpu, FIRST + i, c->blob_id, GPU_PAGE));
+    }
+}
+
+static void renew(GPU *gpu, const Case *c)
+{
+    if (c->fresh) {
+        run_batch(gpu, gpu_put_unref, FIRST);
+        create(gpu, c);
+    }
+}
+
 static void run_case(GPU *gpu, const char *name, unsigned live,
                      unsigned repetitions, const Case *c)
 {
@@ -220,13 +244,12 @@ static void run_case(GPU *gpu, const char *name, unsigned live,
     GPUBatch put_map = c->apart ? put_map_apart : put_map_next;
     unsigned i;
 
-    for (i = 0; i < GPU_BATCH; i++) {
-        gpu_take(gpu, gpu_put_create(gpu, FIRST + i, c->blob_id, GPU_PAGE));
-    }
+    create(gpu, c);
     gpu_shared(gpu)->mute_query = c->mute;
     run_batch(gpu, put_map, FIRST);
     run_batch(gpu, gpu_put_unmap, FIRST);
     for (i = 0; i < repetitions; i++) {
+        renew(gpu, c);
         add(map, run_batch(gpu, put_map, FIRST));
         add(unmap, run_batch(gpu, gpu_put_unmap, FIRST));
     }
@@ -248,9 +271,7 @@ static void run_exchange(GPU *gpu, const char *name, unsigned live,
     g_autofree Series *s = g_new0(Series, 1);
     unsigned i;
 
-    for (i = 0; i < GPU_BATCH; i++) {
-        gpu_take(gpu, gpu_put_create(gpu, FIRST + i, c->blob_id, GPU_PAGE));
-    }
+    create(gpu, c);
     for (i = 0; i < GPU_BATCH / 2; i++) {
         gpu_take(gpu, put_map_next(gpu, FIRST + i));
     }

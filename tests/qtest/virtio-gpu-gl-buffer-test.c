@@ -202,12 +202,39 @@ static void test_no_fd_for_name(void)
     g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
     restore_fds(gpu, &old);
     g_assert_cmpuint(gpu_shared(gpu)->names, ==, 1);
-    gpu_unmap(gpu, 1);
     /* Unless there may not be as many as there are */
+    gpu_create(gpu, 2, SCRIPTED_DMABUF | SCRIPTED_EXP_UDMABUF |
+               SCRIPTED_WORD_WC, GPU_PAGE);
     gpu_fail(gpu, SCRIPTED_DUP3, 0, 1);
-    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, NO_MEMORY);
+    g_assert_cmphex(gpu_map(gpu, 2, GPU_PAGE, NULL), ==, NO_MEMORY);
     g_assert_cmpuint(gpu_refused(gpu, "no-file-descriptor"), ==, 1);
+    gpu_unref(gpu, 2);
     gpu_unref(gpu, 1);
+    gpu_finish(gpu);
+}
+
+static void check_names(GPU *gpu, uint64_t blob_id, unsigned times,
+                        unsigned names)
+{
+    uint64_t before = gpu_shared(gpu)->names;
+
+    gpu_create(gpu, 1, SCRIPTED_DMABUF | SCRIPTED_WORD_WC | blob_id, GPU_PAGE);
+    while (times--) {
+        g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
+        gpu_unmap(gpu, 1);
+    }
+    g_assert_cmpuint(gpu_shared(gpu)->names - before, ==, names);
+    gpu_unref(gpu, 1);
+}
+
+/* A dma-buf's exporter is known for good, if it is the same dma-buf. */
+static void test_name_once(void)
+{
+    GPU *gpu = gpu_start_plain();
+
+    check_names(gpu, SCRIPTED_EXP_UDMABUF, 3, 1);
+    check_names(gpu, SCRIPTED_EXP_UDMABUF | SCRIPTED_NEW_EXPORT, 3, 3);
+    check_names(gpu, SCRIPTED_EXP_MISSING, 2, 2);
     gpu_finish(gpu);
 }
 
@@ -234,6 +261,7 @@ int main(int argc, char **argv)
         { "no-fds", test_no_fds },
         { "no-fd-to-keep", test_no_fd_to_keep },
         { "no-fd-for-name", test_no_fd_for_name },
+        { "name-once", test_name_once },
         { "no-name-for-trace", test_no_name_for_trace },
     };
 

@@ -36,15 +36,17 @@ static void test_ask(void)
 static void test_no_name(void)
 {
     int fd = qemu_memfd_create("test", 4096, false, 0, 0, &error_abort);
+    VirtIOGPUBlobNamed named = {};
     VirtIOGPUBlobNames names;
     char name[64] = "";
 
     virtio_gpu_blob_names_open(&names);
-    g_assert_true(virtio_gpu_blob_exporter_name(&names, fd, name,
+    g_assert_true(virtio_gpu_blob_exporter_name(&names, &named, fd, name,
                                                 sizeof(name)));
     g_assert_cmpstr(name, ==, "");
+    g_assert_null(named.name);
     close(fd);
-    g_assert_false(virtio_gpu_blob_exporter_name(&names, fd, name,
+    g_assert_false(virtio_gpu_blob_exporter_name(&names, &named, fd, name,
                                                  sizeof(name)));
     virtio_gpu_blob_names_close(&names);
 }
@@ -55,6 +57,7 @@ static void test_life(void)
     int fd = qemu_memfd_create("test", 4096, false, 0, 0, &error_abort);
     unsigned before = count_fds();
     VirtIOGPUBlobNames names = { .busy = true };
+    VirtIOGPUBlobNamed named = {};
     struct stat own, shown;
     char name[64] = "";
 
@@ -62,7 +65,7 @@ static void test_life(void)
     virtio_gpu_blob_names_open(&names);
     g_assert_cmpuint(count_fds(), ==, before + 2);
     g_assert_false(names.busy);
-    virtio_gpu_blob_exporter_name(&names, fd, name, sizeof(name));
+    virtio_gpu_blob_exporter_name(&names, &named, fd, name, sizeof(name));
     g_assert_cmpint(fstat(names.fd, &shown), ==, 0);
     g_assert_cmpuint(shown.st_ino, ==, own.st_ino);
     g_assert_cmpint(fcntl(names.fd, F_GETFD) & FD_CLOEXEC, ==, FD_CLOEXEC);
@@ -75,12 +78,40 @@ static void test_life(void)
     close(fd);
 }
 
+/* What is known of a file is told of no other, be it with the same number. */
+static void test_known(void)
+{
+    int fd = qemu_memfd_create("test", 4096, false, 0, 0, &error_abort);
+    VirtIOGPUBlobNames names;
+    struct stat st;
+    int i;
+
+    g_assert_cmpint(fstat(fd, &st), ==, 0);
+    virtio_gpu_blob_names_open(&names);
+    for (i = 0; i < 4; i++) {
+        VirtIOGPUBlobNamed named = {
+            .dev = st.st_dev + (i & 1),
+            .ino = st.st_ino + (i >> 1),
+            .name = "udmabuf",
+        };
+        char name[64] = "";
+
+        g_assert_true(virtio_gpu_blob_exporter_name(&names, &named, fd, name,
+                                                    sizeof(name)));
+        g_assert_cmpstr(name, ==, i ? "" : "udmabuf");
+        g_assert_cmpint(names.busy, ==, i > 0);
+    }
+    virtio_gpu_blob_names_close(&names);
+    close(fd);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/virtio-gpu-blob/exporter/ask", test_ask);
     g_test_add_func("/virtio-gpu-blob/exporter/no-name", test_no_name);
     g_test_add_func("/virtio-gpu-blob/exporter/life", test_life);
+    g_test_add_func("/virtio-gpu-blob/exporter/known", test_known);
 
     return g_test_run();
 }

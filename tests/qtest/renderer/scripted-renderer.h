@@ -105,6 +105,7 @@
 #define SCRIPTED_INFO_FAILS     SCRIPTED_FIELD(26, 1)
 #define SCRIPTED_SEALED         SCRIPTED_FIELD(27, 1) /* against seals */
 #define SCRIPTED_NO_SEALS       SCRIPTED_FIELD(28, 1) /* no memfd at all */
+#define SCRIPTED_NEW_EXPORT     SCRIPTED_FIELD(29, 1) /* another each time */
 
 /* Kinds of mmap() that can be made to fail, by struct scripted_fail */
 #define SCRIPTED_MAP_BUFFER     1  /* a buffer with MAP_FIXED */

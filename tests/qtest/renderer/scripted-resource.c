@@ -286,6 +286,20 @@ static int open_again(int fd, int flags)
     return open(path, flags | O_CLOEXEC);
 }
 
+static int export(const struct resource *res)
+{
+    switch (SCRIPTED_FIELD(12, SCRIPTED_ACCESS(res->blob_id))) {
+    case SCRIPTED_READ_ONLY:
+        return open_again(res->fd, O_RDONLY);
+    case SCRIPTED_WRITE_ONLY:
+        return open_again(res->fd, O_WRONLY);
+    }
+    if (res->blob_id & SCRIPTED_NEW_EXPORT) {
+        return scripted_buffer_new(SCRIPTED_BUFFER_NAME, res->length, true);
+    }
+    return fcntl(res->fd, F_DUPFD_CLOEXEC, 0);
+}
+
 int virgl_renderer_resource_export_blob(uint32_t id, uint32_t *type, int *fd)
 {
     const struct resource *res = find(id);
@@ -295,17 +309,7 @@ int virgl_renderer_resource_export_blob(uint32_t id, uint32_t *type, int *fd)
         SCRIPTED_BACKING(res->blob_id) == SCRIPTED_NONE) {
         return -EINVAL;
     }
-    switch (SCRIPTED_FIELD(12, SCRIPTED_ACCESS(res->blob_id))) {
-    case SCRIPTED_READ_ONLY:
-        copy = open_again(res->fd, O_RDONLY);
-        break;
-    case SCRIPTED_WRITE_ONLY:
-        copy = open_again(res->fd, O_WRONLY);
-        break;
-    default:
-        copy = fcntl(res->fd, F_DUPFD_CLOEXEC, 0);
-        break;
-    }
+    copy = export(res);
     if (copy < 0) {
         return -errno;
     }
