@@ -25,7 +25,7 @@ BARS = [("kvm", "ours", "#1f5fbf", "KVM, with this change"),
         ("kvm", "stock", "#c0392b", "KVM, stock QEMU"),
         ("tcg", "ours", "#9dbce8", "TCG, with this change"),
         ("tcg", "stock", "#e6aaa3", "TCG, stock QEMU")]
-CHARTS = [("ms to allocate, map, write and free, so many held (no bar: refused, or stuck)", "life",
+CHARTS = [("ms to allocate, map, write and free, so many held (no bar: not tried, refused or stuck)", "life",
            ["0", "250", "500", "2000"], 1e-3),
           ("time of first touch and copies, in times the guest's own memory", "part",
            ["touch", "into", "out of", "within"], 1),
@@ -40,9 +40,14 @@ set border 3 lc rgb "#444444"
 set tics nomirror
 set grid ytics lc rgb "#dddddd" lt 1
 set key outside right top spacing 1.2
+set rmargin at screen 0.73
 set format y "%g"
 set boxwidth 0.9
 """
+
+
+# where a scale is of powers
+MARKS = ["%ge%d" % (n, power) for power in range(-2, 5) for n in (1, 2, 5)]
 
 
 def read(path):
@@ -76,6 +81,7 @@ def chart(found, title, what, rows, scale):
     # a hundred times more would hide the rest
     log = max(seen) > 20 * min(seen)
     print("set logscale y" if log else "unset logscale y")
+    print("set ytics (%s)" % ", ".join(MARKS) if log else "set ytics auto")
     print("set yrange [%g:%g]" % (min(seen) / 3 if log else 0,
                                   max(seen) * 1.2))
     print("$data << END")
@@ -88,6 +94,8 @@ def chart(found, title, what, rows, scale):
              (n + 2, bar[2], bar[3]) for n, bar in enumerate(BARS)
              if any(values[row, bar[:2]] for row in rows)]
     print("plot " + ", \\\n     ".join(plots))
+    # said once, for all of them
+    print("unset key")
 
 
 found = read(sys.argv[1])
