@@ -158,6 +158,22 @@ int __wrap_error_vprintf(const char *fmt, va_list ap)
 }
 
 /*
+ * RCU waits up to 60 ms for more to do at once; an input has no more, and waits
+ * for RCU where memory of the renderer's is on its way back.
+ */
+
+#define PATIENCE_US 100
+
+WRAP(void, g_usleep(gulong us))
+
+extern void __real_g_usleep(gulong us);
+
+void __wrap_g_usleep(gulong us)
+{
+    __real_g_usleep(MIN(us, PATIENCE_US));
+}
+
+/*
  * What says that nothing is shown is drawn with each reset, letter by letter.
  */
 

@@ -413,7 +413,7 @@ void scripted_drop_resources(void)
 {
     unsigned i;
 
-    for (i = 0; i < BUCKETS; i++) {
+    for (i = 0; scripted_shared()->live && i < BUCKETS; i++) {
         while (buckets[i]) {
             if (buckets[i]->map) {
                 fault("reset while mapped", buckets[i]->id);
