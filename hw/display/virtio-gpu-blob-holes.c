@@ -118,21 +118,6 @@ static bool punch(const VirtIOGPUBlobHoles *holes, uint64_t offset,
     return true;
 }
 
-bool virtio_gpu_blob_holes_show(const VirtIOGPUBlobHoles *holes, void *at,
-                                uint64_t len)
-{
-    while (len) {
-        uint64_t n = MIN(len, holes->period);
-
-        if (!show_hole(holes, at, n, 0)) {
-            return false;
-        }
-        at += n;
-        len -= n;
-    }
-    return true;
-}
-
 /*
  * Mappings in store
  */
@@ -183,6 +168,31 @@ static bool mend(VirtIOGPUBlobHoles *holes, const VirtIOGPUBlobPlace *place)
     }
     spend_store(holes);
     return punch(holes, offset, len);
+}
+
+static bool show_elsewhere(const VirtIOGPUBlobHoles *holes, void *at,
+                           uint64_t len)
+{
+    while (len) {
+        uint64_t n = MIN(len, holes->period);
+
+        if (!show_hole(holes, at, n, 0)) {
+            return false;
+        }
+        at += n;
+        len -= n;
+    }
+    return true;
+}
+
+bool virtio_gpu_blob_holes_show(VirtIOGPUBlobHoles *holes, void *at,
+                                uint64_t len)
+{
+    if (show_elsewhere(holes, at, len)) {
+        return true;
+    }
+    spend_store(holes);
+    return show_elsewhere(holes, at, len);
 }
 
 /*

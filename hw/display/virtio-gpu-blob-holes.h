@@ -259,7 +259,7 @@ void virtio_gpu_blob_holes_tidy(VirtIOGPUBlobHoles *holes);
  *
  * Returns: false if the kernel has no memory
  */
-bool virtio_gpu_blob_holes_show(const VirtIOGPUBlobHoles *holes, void *at,
+bool virtio_gpu_blob_holes_show(VirtIOGPUBlobHoles *holes, void *at,
                                 uint64_t len);
 
 /**

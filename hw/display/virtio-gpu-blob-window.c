@@ -222,7 +222,7 @@ void virtio_gpu_blob_window_lost(VirtIOGPUBlobWindow *w,
     virtio_gpu_blob_rdm_end(w->rdm);
 }
 
-bool virtio_gpu_blob_window_cover(const VirtIOGPUBlobWindow *w, void *at,
+bool virtio_gpu_blob_window_cover(VirtIOGPUBlobWindow *w, void *at,
                                   uint64_t len)
 {
     return virtio_gpu_blob_holes_show(&w->holes, at, len);

@@ -182,7 +182,7 @@ void virtio_gpu_blob_window_lost(VirtIOGPUBlobWindow *w,
  *
  * Returns: false if the kernel has no memory
  */
-bool virtio_gpu_blob_window_cover(const VirtIOGPUBlobWindow *w, void *at,
+bool virtio_gpu_blob_window_cover(VirtIOGPUBlobWindow *w, void *at,
                                   uint64_t len);
 
 /**

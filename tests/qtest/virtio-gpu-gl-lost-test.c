@@ -97,6 +97,25 @@ static void test_access(void)
     gpu_finish(gpu);
 }
 
+/* What is kept for that makes room for what shows in its place. */
+static void test_no_memory(void)
+{
+    GPU *gpu = gpu_start_plain();
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        g_test_message("%s", kinds[i].name);
+        map_new(gpu, 1, kinds[i].blob_id, 0);
+        gpu_buffer_truncate(gpu, 1, GPU_PAGE);
+        gpu_fail(gpu, SCRIPTED_MAP_OTHER, 0, 1);
+        g_assert_cmphex(gpu_read(gpu, 2 * GPU_PAGE), ==, 0);
+        g_assert_cmpuint(gpu_shared(gpu)->fail.count, ==, 0);
+        g_assert_true(is_lost(gpu, 1, kinds[i].path));
+        gpu_unref(gpu, 1);
+    }
+    gpu_finish(gpu);
+}
+
 /* With its resource, or with a reset, it goes as any other. */
 static void test_ends(void)
 {
@@ -324,6 +343,7 @@ int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
         { "access", test_access },
+        { "no-memory", test_no_memory },
         { "ends", test_ends },
         { "counted", test_counted },
         { "monitor", test_monitor },

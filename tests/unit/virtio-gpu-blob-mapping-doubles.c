@@ -172,7 +172,7 @@ void virtio_gpu_blob_window_lost(VirtIOGPUBlobWindow *w,
     resource_of(mapping_of(place))->covered = true;
 }
 
-bool virtio_gpu_blob_window_cover(const VirtIOGPUBlobWindow *w, void *at,
+bool virtio_gpu_blob_window_cover(VirtIOGPUBlobWindow *w, void *at,
                                   uint64_t len)
 {
     return true;
