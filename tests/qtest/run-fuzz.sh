@@ -68,25 +68,40 @@ fuzzer()
         -handle_bus=0 -detect_leaks=0 -timeout=60 -rss_limit_mb=4096 -max_len=512 -len_control=10 "$@"
 }
 
+# keep_last DIR JOB: the input that it had last, if libFuzzer did not write it
+keep_last()
+{
+    local log=$1/logs/$2 last=$1/last-$2 unit
+    [ -e "$last" ] && ! grep -q 'Test unit written to' "$log" || return 0
+    unit=$1/crashes/signal-$(sha1sum <"$last" | cut -d ' ' -f 1)
+    cp "$last" "$unit"
+    echo "Test unit written to $unit" >>"$log"
+}
+
 # one TARGET SECONDS: as many processes as asked for, on one corpus
 one()
 {
     local target=$1 time=$2 dir=$SERIES_DIR/fuzz/$1 before after runs cov i pids=() bad=0
-    rm -rf "$dir/logs"
+    rm -rf "$dir"/{logs,last-*}
     mkdir -p "$dir/corpus" "$dir/logs" "$dir/crashes"
     "$QTEST/fuzz-corpus.py" unpack "$(corpus_of "$target")" "$dir/corpus"
     before=$(find "$dir/corpus" -type f | wc -l)
     say "$target: $time s, $jobs at once, from $before inputs"
     for ((i = 0; i < jobs; i++)); do
-        fuzzer "$target" -max_total_time="$time" -print_final_stats=1 -reload=1 \
+        FUZZ_LAST=$dir/last-$i \
+            fuzzer "$target" -max_total_time="$time" -print_final_stats=1 -reload=1 \
             -artifact_prefix="$dir/crashes/" "$dir/corpus" \
             >"$dir/logs/$i" 2>&1 </dev/null &
         pids+=($!)
     done
-    for i in "${pids[@]}"; do
-        wait "$i" || bad=1
+    for i in "${!pids[@]}"; do
+        wait "${pids[i]}" && continue
+        bad=1
+        keep_last "$dir" "$i"
     done
-    runs=$(cat "$dir"/logs/* | sed -n 's/^stat::number_of_executed_units: *//p' | awk '{ n += $1 } END { print n + 0 }')
+    # the last number of each: what a signal ended has no statistics
+    runs=$(sed -nE 's/^(#|stat::number_of_executed_units: *)([0-9]+).*/\2/p; $a end' -s "$dir"/logs/* |
+        awk '/end/ { sum += n; n = 0; next } { n = $1 } END { print sum + 0 }')
     cov=$(cat "$dir"/logs/* | sed -n 's/.* cov: \([0-9]*\) .*/\1/p' | sort -n | tail -n 1)
     after=$(find "$dir/corpus" -type f | wc -l)
     printf '%-7s %s: %s executions, %s edges, %s new inputs\n' \

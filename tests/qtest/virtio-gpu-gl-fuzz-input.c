@@ -34,6 +34,7 @@ typedef struct Fuzz {
     unsigned n_pending;
     bool moved;
     bool machine_reset;
+    bool vanished;
     /* How the next command is other than it should be */
     uint8_t torn;
     /* Big enough for a command and its entries */
@@ -564,6 +565,15 @@ static void reset(Fuzz *f, uint8_t how)
     f->n_pending = 0;
 }
 
+/*
+ * A page that is gone is mended at the second try, with what is kept for that;
+ * a host that fails then, too, has QEMU end.
+ */
+static unsigned failures(const Fuzz *f, unsigned wanted)
+{
+    return f->vanished ? MIN(wanted, 1) : wanted;
+}
+
 /* Takes the pages of a buffer away, from a page on */
 static void vanish(Fuzz *f)
 {
@@ -586,6 +596,8 @@ static void vanish(Fuzz *f)
             g_assert_cmpint(errno, ==, EPERM);
         }
         close(fd);
+        f->vanished = true;
+        f->gpu->shared->fail.count = failures(f, f->gpu->shared->fail.count);
     }
 }
 
@@ -602,7 +614,8 @@ static void give_order(Fuzz *f)
         s->kernel = b / 4 % 3;
         break;
     default:
-        gpu_fail(f->gpu, 1 << b / 4 % 7, byte(f) % 4, b / 32 % 4);
+        gpu_fail(f->gpu, 1 << b / 4 % 7, byte(f) % 4,
+                 failures(f, b / 32 % 4));
         break;
     }
 }

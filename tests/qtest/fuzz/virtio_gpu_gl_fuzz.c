@@ -28,6 +28,7 @@
 
 static GPU gpu_state;
 static Object *device;
+static int last_fd = -1; /* the file FUZZ_LAST */
 
 /*
  * A display that shows nothing, and wants to know what it could
@@ -264,6 +265,15 @@ static uint64_t host_live(GPU *gpu)
     return qdict_get_int(stats, "live");
 }
 
+/* What SIGBUS ends is not libFuzzer's to write down. */
+static void keep(const unsigned char *data, size_t size)
+{
+    if (last_fd >= 0 && (ftruncate(last_fd, size) ||
+                         pwrite(last_fd, data, size, 0) != size)) {
+        g_error("FUZZ_LAST: %s", g_strerror(errno));
+    }
+}
+
 static void fuzz(QTestState *s, const unsigned char *data, size_t size)
 {
     const GPUFuzzHost host = {
@@ -276,6 +286,7 @@ static void fuzz(QTestState *s, const unsigned char *data, size_t size)
         .live = host_live,
     };
 
+    keep(data, size);
     gpu_fuzz(&gpu_state, &host, data, size);
 }
 
@@ -285,8 +296,12 @@ static void fuzz(QTestState *s, const unsigned char *data, size_t size)
 
 static void pre_vm_init(void)
 {
+    const char *last = getenv("FUZZ_LAST");
     GPU *gpu = &gpu_state;
 
+    if (last) {
+        last_fd = open(last, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    }
     /* The display comes after the device. */
     display_opengl = 1;
     gpu->ram = gpu_new_file("fuzz-ram", RAM_SIZE, &gpu->ram_fd);
