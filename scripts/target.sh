@@ -22,7 +22,8 @@ To test; the last line is "N passed, N failed"
   check              check-unit, check-qtest and check-demo
   check-unit         each room of the code by itself
   check-qtest        the device, driven by a scripted renderer
-  check-demo         the demo's assertions
+  check-demo         the demo's assertions; with ARGS=--newest: with the newest
+                     virglrenderer that the distribution serves
   check-host         real kernels, real buffers, real KVM
   check-arm64        arm64 hosts: what their page tables make of a blob;
                      with ARGS=guest: Linux guests under their KVM

@@ -89,6 +89,8 @@ class Guest:
             command += ['-trace', 'virtio_gpu_blob*']
         env = dict(os.environ, SDL_VIDEODRIVER='offscreen',
                    XDG_RUNTIME_DIR=folder)
+        if args.no_fd:
+            env['LD_PRELOAD'] = args.no_fd
         self.stderr = open(os.path.join(folder, 'stderr.log'), 'w+',
                            encoding='utf-8')
         # pylint: disable=consider-using-with,subprocess-popen-preexec-fn
@@ -283,6 +285,16 @@ def show_refusal(tests, blob, host):
                 blob['errno'] == 'EINVAL')
 
 
+def check_no_fd(tests, blobs, decided):
+    """The renderer maps those of Vulkan's into the window itself."""
+    for blob in blobs:
+        host = decided.get(blob['resource'], {})
+        if blob['kind'] == 'venus':
+            tests.check('venus blob of %s bytes: no fd, in the window'
+                        % blob['size'], host.get('voucher') == 'renderer'
+                        and host.get('path') == 'window')
+
+
 def run(args, folder, tests):
     """Run the guest once; True if it came to its end."""
     guest = Guest(args, folder)
@@ -325,6 +337,8 @@ def run(args, folder, tests):
                 len(blobs) + len(refused) == count)
     if args.policy == 'renderer' or args.stock:
         tests.check('no blob was refused', not refused)
+    if args.no_fd:
+        check_no_fd(tests, blobs, decided)
 
 
 def add_options(parser):
@@ -338,6 +352,9 @@ def add_options(parser):
     parser.add_argument('--accel', default='tcg')
     parser.add_argument('--policy')
     parser.add_argument('--stock', action='store_true')
+    parser.add_argument('--no-fd', metavar='LIBRARY',
+                        help='preloaded, so that the renderer has no fd to '
+                        'give, but can map at an address')
     parser.add_argument('--late-trace', action='store_true',
                         help='the trace events come with a module: switch '
                         'them on once it is loaded')

@@ -1,8 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# run-demo.sh [--stock] [--check|--bench]: boot a Linux guest on our QEMU (or
-# the one without our change) and map the host's buffers in it.
+# run-demo.sh [--stock|--newest] [--check|--bench]: boot a Linux guest on our QEMU
+# (or the one without our change) and map the host's buffers in it.
+#   --newest  with the newest virglrenderer that the distribution serves, once
+#             more where its buffers have no fd (scripts/peer.sh; 1 GiB, once)
 #   --check   only the count of what was checked as verdict
 #   --bench   cost of a blob's life as the guest sees it, at 0 and 1000 live
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/env.sh"
@@ -14,6 +16,7 @@ usage()
 
 qemu=$BUILD/qemu-system-x86_64
 stock=()
+newest=0
 verdict=words
 for arg; do
     case $arg in
@@ -21,6 +24,7 @@ for arg; do
         qemu=$BUILD/stock/qemu-system-x86_64
         stock=(--stock)
         ;;
+    --newest) newest=1 ;;
     --check) verdict=count ;;
     --bench) verdict=bench ;;
     -h | --help)
@@ -32,6 +36,11 @@ for arg; do
 done
 [ -x "$qemu" ] || die "$qemu is not built" "make"
 [ -x "$TOOLS/tests/guest/virtgpu-blob" ] || die "the guest's program is not built" "make"
+
+if [ "$newest" = 1 ]; then
+    qemu=$SERIES_DIR/demo-newest
+    run "$TOP/scripts/peer.sh" --ours "$qemu"
+fi
 
 # The newest kernel that the root has
 version=$(in_root sh -c 'ls /boot' | sed -n 's/^vmlinuz-//p' | sort -V | tail -n 1)
@@ -64,7 +73,10 @@ both_policies()
     guest all || return 1
     [ ${#stock[@]} -eq 0 ] || return 0
     echo "Policy renderer, for buffers that only the renderer knows:"
-    guest virgl --policy renderer
+    guest virgl --policy renderer || return 1
+    [ "$newest" = 1 ] || return 0
+    echo "The same, where the renderer has no fd to give:"
+    guest all --policy renderer --no-fd "$(inside "$TOOLS")/tests/guest/no-fd.so"
 }
 
 log=$SERIES_DIR/demo.log

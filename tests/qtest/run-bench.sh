@@ -79,21 +79,9 @@ guest_on_stock()
 # The newest QEMU, in its own root, as a QEMU for the test programs
 peer_emulator()
 {
-    local peer build
+    mkdir -p "$SCRATCH/peer"
     # no $( ): what runs must be our child, to end with us
-    run "$TOP/scripts/peer.sh" >"$SCRATCH/peer.where" || return
-    peer=$(tail -n 1 "$SCRATCH/peer.where")
-    build=$(inside "$BUILD")
-    mkdir -p "$SCRATCH/peer" "$peer$build"
-    cat >"$SCRATCH/peer/qemu-system-x86_64" <<END
-#!/bin/sh
-exec unshare --mount --propagation private sh -c '
-    for d in /proc /dev /tmp $(printf %q "$build"); do
-        mount --rbind "\$d" $(printf %q "$peer")"\$d" || exit
-    done
-    exec chroot $(printf %q "$peer") qemu-system-x86_64 "\$@"' peer "\$@"
-END
-    chmod +x "$SCRATCH/peer/qemu-system-x86_64"
+    run "$TOP/scripts/peer.sh" "$SCRATCH/peer/qemu-system-x86_64"
 }
 
 compare_with_peer()
