@@ -326,6 +326,17 @@ static void test_log(void)
     g_assert_cmpuint(count_lines(path, "has lost its memory"), ==, 1);
     gpu_unref(gpu, 7);
 
+    /* A name that was read for the mapping is known. */
+    map_new(gpu, 8, SCRIPTED_DMABUF | SCRIPTED_EXP_UDMABUF | SCRIPTED_WORD_WC,
+            0);
+    gpu_buffer_truncate(gpu, 8, 0);
+    gpu_write(gpu, 0, 1);
+    gpu_settle(gpu);
+    g_assert_cmpuint(count_lines(path, "exporter \"udmabuf\") has lost"), ==,
+                     1);
+    g_assert_cmpuint(gpu_shared(gpu)->names, ==, 2);
+    gpu_unref(gpu, 8);
+
     /* ... but not more of them than the log has room for */
     for (id = 1; id <= 100; id++) {
         map_new(gpu, id, LOOSE_SHM, 0);
@@ -333,7 +344,7 @@ static void test_log(void)
         gpu_write(gpu, 0, 1);
         gpu_unref(gpu, id);
     }
-    g_assert_cmpuint(gpu_stat(gpu, "lost"), ==, 101);
+    g_assert_cmpuint(gpu_stat(gpu, "lost"), ==, 102);
     g_assert_cmpuint(count_lines(path, "has lost its memory"), <=, 40);
     unlink(path);
     gpu_finish(gpu);

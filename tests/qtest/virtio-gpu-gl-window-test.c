@@ -267,6 +267,13 @@ static void check_map_count(uint64_t hostmem)
     /* QEMU aborts when it cannot start a thread. */
     g_assert_cmpuint(gpu_count_maps(gpu, "\n"), <, limit - 1024);
 
+    /* What the renderer could map there has a region then. */
+    gpu_shared(gpu)->map_fixed = SCRIPTED_FIXED_GOOD;
+    g_assert_cmphex(gpu_take(gpu, gpu_put_pointer(gpu, n + 1)), ==, OK);
+    g_assert_cmphex(gpu_map(gpu, n + 1, 0, NULL), ==, GRANTED);
+    g_assert_cmphex(gpu_read(gpu, 0), ==, scripted_stamp(n + 1, 0));
+    g_assert_cmphex(gpu_unref(gpu, n + 1), ==, OK);
+
     /* At the limit, blobs come and go. */
     gpu_read(gpu, (uint64_t)n * 2 * GPU_PAGE);
     g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
