@@ -15,6 +15,9 @@
 
 #define PENDING_MAX 96
 #define STEPS_MAX 400
+
+/* What makes QEMU lay out the guest's memory anew takes longer than the rest */
+#define MOVES_MAX 4
 #define IDS 8
 #define RING_IDX_FLAG (1 << 1) /* VIRTIO_GPU_FLAG_INFO_RING_IDX */
 
@@ -35,6 +38,7 @@ typedef struct Fuzz {
     bool moved;
     bool machine_reset;
     bool vanished;
+    unsigned moves;
     /* How the next command is other than it should be */
     uint8_t torn;
     /* Big enough for a command and its entries */
@@ -622,7 +626,12 @@ static void give_order(Fuzz *f)
 
 static void toggle(Fuzz *f)
 {
-    switch (byte(f) % 3) {
+    uint8_t b = byte(f);
+
+    if (f->moves++ >= MOVES_MAX) {
+        return;
+    }
+    switch (b % 3) {
     case 0:
         gpu_toggle_memory(f->gpu);
         break;
