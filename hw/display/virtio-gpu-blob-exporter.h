@@ -34,7 +34,7 @@ typedef struct VirtIOGPUBlobNames {
  * @ino: see above
  * @name: its exporter's name, interned, or NULL: there is none yet
  *
- * A dma-buf keeps its exporter for life, so that what was read of it stays true.
+ * A dma-buf keeps its exporter for life, so what was read of it stays true.
  */
 typedef struct VirtIOGPUBlobNamed {
     dev_t dev;

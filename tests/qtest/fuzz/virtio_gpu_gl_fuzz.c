@@ -145,6 +145,7 @@ static void count_line(void)
 }
 
 #define WRAP(ret, name_and_args) ret __wrap_##name_and_args;
+#define REAL(ret, name_and_args) ret __real_##name_and_args;
 
 WRAP(int, error_vprintf(const char *fmt, va_list ap))
 
@@ -166,8 +167,7 @@ int __wrap_error_vprintf(const char *fmt, va_list ap)
 #define PATIENCE_US 100
 
 WRAP(void, g_usleep(gulong us))
-
-extern void __real_g_usleep(gulong us);
+REAL(void, g_usleep(gulong us))
 
 void __wrap_g_usleep(gulong us)
 {
