@@ -8,15 +8,13 @@
  */
 
 #include "qemu/osdep.h"
-#include "qapi/error.h"
-#include "qobject/qdict.h"
 #include "qemu/main-loop.h"
 #include "qemu/rcu.h"
 #include "hw/core/cpu.h"
 #include "hw/display/virtio-gpu-blob-compat.h"
+#include "hw/display/virtio-gpu-blob-device.h"
 #include "hw/virtio/virtio-gpu.h"
 #include "qom/object.h"
-#include "qom/qom-qobject.h"
 #include "standard-headers/linux/virtio_pci.h"
 #include "system/system.h"
 #include "ui/console.h"
@@ -259,10 +257,9 @@ static void host_use(GPU *gpu, uint8_t how)
 
 static uint64_t host_live(GPU *gpu)
 {
-    g_autoptr(QDict) stats = qobject_to(QDict, object_property_get_qobject(
-        device, "blob-map-stats", &error_abort));
-
-    return qdict_get_int(stats, "live");
+    /* blob-map-stats has it too, at a fifth of a short input's time. */
+    return virtio_gpu_blob_mappings_live(
+        &VIRTIO_GPU_GL(device)->blobs->mappings);
 }
 
 /* What SIGBUS ends is not libFuzzer's to write down. */
