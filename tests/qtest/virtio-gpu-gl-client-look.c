@@ -5,6 +5,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/cutils.h"
 #include "qobject/qdict.h"
 #include "qobject/qnum.h"
 #include "virtio-gpu-gl-client-internal.h"
@@ -99,15 +100,15 @@ static char *proc_text(GPU *gpu, const char *file)
     return text;
 }
 
+/* Line by line: ASan's strstr() looks for the end of all that follows. */
 unsigned gpu_count_maps(GPU *gpu, const char *text)
 {
     g_autofree char *maps = proc_text(gpu, "maps");
-    const char *p = maps;
+    char *next = maps, *line;
     unsigned n = 0;
 
-    while ((p = strstr(p, text))) {
-        p += strlen(text);
-        n++;
+    while ((line = qemu_strsep(&next, "\n"))) {
+        n += *line && strstr(line, text);
     }
     return n;
 }
