@@ -615,7 +615,8 @@ static void give_order(Fuzz *f)
         s->hold_fences = b / 4 % 2;
         break;
     case 1:
-        s->kernel = b / 4 % 3;
+        /* None that leaves a gap where the one at realization did not */
+        s->kernel = b / 4 % 2 ? SCRIPTED_KERNEL_NEXT : SCRIPTED_KERNEL_NOW;
         break;
     default:
         gpu_fail(f->gpu, 1 << b / 4 % 7, byte(f) % 4,
