@@ -128,6 +128,7 @@ bool virtio_gpu_blob_exporter_name(VirtIOGPUBlobNames *names,
 {
     struct stat st;
 
+    *name = '\0';
     if (fstat(fd, &st)) {
         return read_name(names, fd, name, size);
     }

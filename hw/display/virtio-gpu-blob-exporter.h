@@ -76,9 +76,9 @@ void virtio_gpu_blob_names_rest(VirtIOGPUBlobNames *names);
 /**
  * virtio_gpu_blob_exporter_name() - read an exporter's name
  * @names: open; one thread at a time; follow with virtio_gpu_blob_names_rest()
- * @named: if @fd is that one, its name is; else it is from now on
+ * @named: what was read before: used if @fd is the same dma-buf, else replaced
  * @fd: a dma-buf
- * @name: where it goes; left as it is if there is none
+ * @name: where it goes; empty if there is none
  * @size: bytes there
  *
  * The first exp_name of /proc/self/fdinfo/FD: what follows it can be set by

@@ -34,6 +34,7 @@ for arg; do
     *) die "no such option: $arg" "see $0 --help" ;;
     esac
 done
+[ "$newest" = 0 ] || [ ${#stock[@]} = 0 ] || die "--newest is for our QEMU" "leave out --stock"
 [ -x "$qemu" ] || die "$qemu is not built" "make"
 [ -x "$TOOLS/tests/guest/virtgpu-blob" ] || die "the guest's program is not built" "make"
 

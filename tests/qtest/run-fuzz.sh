@@ -68,7 +68,7 @@ fuzzer()
         -handle_bus=0 -detect_leaks=0 -timeout=60 -rss_limit_mb=4096 -max_len=512 -len_control=10 "$@"
 }
 
-# keep_last DIR JOB: the input that it had last, if libFuzzer did not write it
+# keep_last DIR JOB: the input that a signal ended, if libFuzzer did not write it
 keep_last()
 {
     local log=$1/logs/$2 last=$1/last-$2 unit
@@ -81,7 +81,7 @@ keep_last()
 # one TARGET SECONDS: as many processes as asked for, on one corpus
 one()
 {
-    local target=$1 time=$2 dir=$SERIES_DIR/fuzz/$1 before after runs cov i pids=() bad=0
+    local target=$1 time=$2 dir=$SERIES_DIR/fuzz/$1 before after runs cov i status pids=() bad=0
     rm -rf "$dir"/{logs,last-*}
     mkdir -p "$dir/corpus" "$dir/logs" "$dir/crashes"
     "$QTEST/fuzz-corpus.py" unpack "$(corpus_of "$target")" "$dir/corpus"
@@ -95,9 +95,10 @@ one()
         pids+=($!)
     done
     for i in "${!pids[@]}"; do
-        wait "${pids[i]}" && continue
-        bad=1
-        keep_last "$dir" "$i"
+        status=0
+        wait "${pids[i]}" || status=$?
+        [ "$status" = 0 ] || bad=1
+        [ "$status" -le 128 ] || keep_last "$dir" "$i"
     done
     # the last number of each: what a signal ended has no statistics
     runs=$(sed -nE 's/^(#|stat::number_of_executed_units: *)([0-9]+).*/\2/p; $a end' -s "$dir"/logs/* |

@@ -271,6 +271,7 @@ static void check_map_count(uint64_t hostmem)
     gpu_shared(gpu)->map_fixed = SCRIPTED_FIXED_GOOD;
     g_assert_cmphex(gpu_take(gpu, gpu_put_pointer(gpu, n + 1)), ==, OK);
     g_assert_cmphex(gpu_map(gpu, n + 1, 0, NULL), ==, GRANTED);
+    g_assert_cmpuint(gpu_shared(gpu)->maps, ==, 1);
     g_assert_cmphex(gpu_read(gpu, 0), ==, scripted_stamp(n + 1, 0));
     g_assert_cmphex(gpu_unref(gpu, n + 1), ==, OK);
 

@@ -38,7 +38,7 @@ static void test_no_name(void)
     int fd = qemu_memfd_create("test", 4096, false, 0, 0, &error_abort);
     VirtIOGPUBlobNamed named = {};
     VirtIOGPUBlobNames names;
-    char name[64] = "";
+    char name[64] = "another's";
 
     virtio_gpu_blob_names_open(&names);
     g_assert_true(virtio_gpu_blob_exporter_name(&names, &named, fd, name,
