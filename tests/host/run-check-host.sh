@@ -355,7 +355,11 @@ step_gap()
         return
     fi
     machine gap 1800 --tree="$TREE" --memory=1G --processors=2 < <(cat <<JOB
-[ "\$(nproc)" = 2 ] || exit
+[ "\$(nproc)" = 2 ] || {
+    printf '%s\n' "not ok  the host of this step has \$(nproc) processors, not 2" \
+        "0 passed, 1 failed" >/run/out/result.log
+    exit
+}
 holes=$(quote "$OUR_DIR/tests/unit/test-virtio-gpu-blob-holes")
 { \$holes --tap -s $long; \$holes --tap -m slow -p $long; } >/run/t/gap.log 2>&1
 awk '

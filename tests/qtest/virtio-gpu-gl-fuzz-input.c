@@ -561,7 +561,7 @@ static void reset(Fuzz *f, uint8_t how)
     if (how % 8 == 7 && !f->machine_reset) {
         f->machine_reset = true;
         f->host->reset_machine(f->gpu);
-        gpu_pci_open(f->gpu);
+        f->host->map_bars(f->gpu);
     } else if (how % 8 == 6) {
         f->host->reset_by_vcpu(f->gpu);
     }
@@ -717,7 +717,7 @@ static void finish(Fuzz *f)
     f->torn = 0;
     f->host->use(f->gpu, 0);
     if (f->moved) {
-        gpu_pci_open(f->gpu);
+        f->host->map_bars(f->gpu);
     }
     reset(f, 0);
     for (i = 0; i < 100 && f->host->live(f->gpu); i++) {

@@ -8,6 +8,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "virtio-gpu-gl-client-internal.h"
 #include "virtio-gpu-gl-fuzz.h"
 
 static const char *const corpus[] = {
@@ -71,6 +72,7 @@ static GPU *start(GPUFuzzHost *host)
     *host = (GPUFuzzHost) {
         .pid = qtest_pid(gpu_qts(gpu)),
         .reset_machine = reset_machine,
+        .map_bars = gpu_pci_open,
         .reset_by_vcpu = reset_by_vcpu,
         .use = use,
         .run = run,

@@ -16,6 +16,7 @@
  * GPUFuzzHost - where the device is
  * @pid: QEMU's process
  * @reset_machine: resets all of it; the BARs are gone then
+ * @map_bars: maps them where they were
  * @reset_by_vcpu: resets the device from a vCPU's thread, where one is at hand
  * @use: somebody of the host's comes to use the guest's memory, or leaves, as
  *       @how says; or nothing, if nobody is at hand.  0: all leave.
@@ -26,6 +27,7 @@
 typedef struct GPUFuzzHost {
     int pid;
     void (*reset_machine)(GPU *gpu);
+    void (*map_bars)(GPU *gpu);
     void (*reset_by_vcpu)(GPU *gpu);
     void (*use)(GPU *gpu, uint8_t how);
     void (*run)(GPU *gpu);

@@ -18,6 +18,7 @@
 #include "standard-headers/linux/virtio_pci.h"
 #include "system/system.h"
 #include "ui/console.h"
+#include "ui/qemu-pixman.h"
 #include "fuzz.h"
 #include "tests/qtest/renderer/scripted-internal.h"
 #include "tests/qtest/virtio-gpu-gl-client-internal.h"
@@ -173,8 +174,29 @@ void __wrap_g_usleep(gulong us)
 }
 
 /*
- * What says that nothing is shown is drawn with each reset, letter by letter.
+ * What says that nothing is shown is drawn with each reset, letter by letter,
+ * in memory that others could share.
  */
+
+WRAP(bool, qemu_pixman_image_new_shareable(pixman_image_t **image,
+                                           qemu_pixman_shareable *handle,
+                                           const char *name,
+                                           pixman_format_code_t format,
+                                           int width, int height, int stride,
+                                           Error **errp))
+
+bool __wrap_qemu_pixman_image_new_shareable(pixman_image_t **image,
+                                            qemu_pixman_shareable *handle,
+                                            const char *name,
+                                            pixman_format_code_t format,
+                                            int width, int height, int stride,
+                                            Error **errp)
+{
+    *handle = SHAREABLE_NONE;
+    *image = pixman_image_create_bits(format, width, height, NULL, stride);
+    g_assert_nonnull(*image);
+    return true;
+}
 
 WRAP(pixman_image_t *, qemu_pixman_glyph_from_vgafont(int height,
                                                       const uint8_t *font,
@@ -235,6 +257,14 @@ static void host_reset_machine(GPU *gpu)
     fuzz_reset(gpu->qts);
 }
 
+/* Memory is laid out once, and not for each BAR. */
+static void host_map_bars(GPU *gpu)
+{
+    memory_region_transaction_begin();
+    gpu_pci_open(gpu);
+    memory_region_transaction_commit();
+}
+
 /* In the vCPU's thread; the main loop's is in run_on_cpu() meanwhile. */
 static void write_status(CPUState *cpu, run_on_cpu_data data)
 {
@@ -276,6 +306,7 @@ static void fuzz(QTestState *s, const unsigned char *data, size_t size)
     const GPUFuzzHost host = {
         .pid = getpid(),
         .reset_machine = host_reset_machine,
+        .map_bars = host_map_bars,
         .reset_by_vcpu = host_reset_by_vcpu,
         .use = host_use,
         .run = host_run,
