@@ -219,7 +219,6 @@ void virtio_gpu_blob_window_lost(VirtIOGPUBlobWindow *w,
 {
     virtio_gpu_blob_aside_drop(&w->aside, place);
     virtio_gpu_blob_rdm_discard(w->rdm, place);
-    virtio_gpu_blob_rdm_end(w->rdm);
 }
 
 bool virtio_gpu_blob_window_cover(VirtIOGPUBlobWindow *w, void *at,

@@ -140,6 +140,7 @@ static void test_no_fds(void)
         { "no fd to give, and not enough", POINTER, 3, GRANTED },
     };
     GPU *gpu = gpu_start_plain();
+    unsigned before = gpu_count_fds(gpu, "eventfd");
     size_t i;
 
     for (i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -156,6 +157,22 @@ static void test_no_fds(void)
         g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, rows[i].otherwise);
         gpu_unref(gpu, 1);
     }
+    /* Those by which it is seen if there is room */
+    g_assert_cmpuint(gpu_count_fds(gpu, "eventfd"), ==, before);
+    gpu_finish(gpu);
+}
+
+/* What has an fd to give at the second try is not what has none. */
+static void test_fd_at_second_try(void)
+{
+    GPU *gpu = gpu_start_plain();
+
+    gpu_create(gpu, 1, CACHED_BUF, GPU_PAGE);
+    gpu_fail(gpu, SCRIPTED_EXPORT, 0, 1);
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
+    g_assert_cmpuint(gpu_shared(gpu)->exports, ==, 1);
+    g_assert_cmpuint(gpu_shared(gpu)->maps, ==, 0);
+    gpu_unref(gpu, 1);
     gpu_finish(gpu);
 }
 
@@ -259,6 +276,7 @@ int main(int argc, char **argv)
         { "sealed-otherwise", test_sealed_otherwise },
         { "offset", test_offset },
         { "no-fds", test_no_fds },
+        { "fd-at-second-try", test_fd_at_second_try },
         { "no-fd-to-keep", test_no_fd_to_keep },
         { "no-fd-for-name", test_no_fd_for_name },
         { "name-once", test_name_once },

@@ -301,8 +301,18 @@ static void test_vga(void)
     gpu_finish(gpu);
 }
 
+/* A time in ms, of the host's clock, that is not before @start in us */
+static void check_time(GPU *gpu, const char *stat, int64_t start)
+{
+    int64_t ms = gpu_stat(gpu, stat);
+
+    g_assert_cmpint(ms, >=, start / 1000);
+    g_assert_cmpint(ms, <=, g_get_real_time() / 1000);
+}
+
 static void test_properties(void)
 {
+    int64_t start = g_get_real_time();
     GPU *gpu = gpu_start_plain();
     QObject *maps;
     QDict *m;
@@ -324,8 +334,10 @@ static void test_properties(void)
     g_assert_cmpstr(qdict_get_str(m, "voucher"), ==, "exporter");
     g_assert_cmpstr(qdict_get_str(m, "path"), ==, "window");
     qobject_unref(maps);
-    g_assert_cmpuint(gpu_stat(gpu, "last-map-ms"), >, 0);
+    check_time(gpu, "last-map-ms", start);
     g_assert_cmpuint(gpu_stat(gpu, "last-refusal-ms"), ==, 0);
+    g_assert_cmphex(gpu_map(gpu, 7, 0, NULL), ==, BAD);
+    check_time(gpu, "last-refusal-ms", start);
     gpu_unref(gpu, 7);
     gpu_finish(gpu);
 }

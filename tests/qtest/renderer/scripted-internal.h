@@ -101,6 +101,14 @@ int scripted_kvm_open(const char *path);
 int scripted_host_open(const char *path);
 
 /**
+ * scripted_is_to_fail() - is it this one that fails?
+ * @kind: SCRIPTED_MAP_BUFFER or another kind
+ *
+ * Returns: true, with errno set, if it was said so by struct scripted_fail
+ */
+bool scripted_is_to_fail(uint32_t kind);
+
+/**
  * scripted_text_open() - a file to read
  * @text: what is in it
  *

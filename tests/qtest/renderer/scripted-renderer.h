@@ -107,14 +107,16 @@
 #define SCRIPTED_NO_SEALS       SCRIPTED_FIELD(28, 1) /* no memfd at all */
 #define SCRIPTED_NEW_EXPORT     SCRIPTED_FIELD(29, 1) /* another each time */
 
-/* Kinds of mmap() that can be made to fail, by struct scripted_fail */
+/* What can be made to fail, by struct scripted_fail: mmap() of these kinds, */
 #define SCRIPTED_MAP_BUFFER     1  /* a buffer with MAP_FIXED */
 #define SCRIPTED_MAP_OTHER      2  /* something else with MAP_FIXED */
 #define SCRIPTED_MAP_RESERVE    4  /* PROT_NONE, anonymous */
 #define SCRIPTED_MAP_STORE      8  /* PROT_NONE with MAP_FIXED */
 #define SCRIPTED_MAP_FREE       16 /* a buffer, anywhere */
+/* and other calls */
 #define SCRIPTED_MEMFD          32 /* memfd_create() */
 #define SCRIPTED_DUP3           64 /* dup3() of a buffer */
+#define SCRIPTED_EXPORT         128 /* an fd from the renderer */
 
 /* The accelerator pretends to be KVM while a device is realized */
 #define SCRIPTED_KVM_PLAIN      1  /* no quirks can be switched off */

@@ -288,6 +288,9 @@ static int open_again(int fd, int flags)
 
 static int export(const struct resource *res)
 {
+    if (scripted_is_to_fail(SCRIPTED_EXPORT)) {
+        return -1;
+    }
     switch (SCRIPTED_FIELD(12, SCRIPTED_ACCESS(res->blob_id))) {
     case SCRIPTED_READ_ONLY:
         return open_again(res->fd, O_RDONLY);

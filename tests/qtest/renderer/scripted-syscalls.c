@@ -134,7 +134,7 @@ struct scripted_shared *scripted_shared(void)
     return shared;
 }
 
-static bool is_to_fail(uint32_t kind)
+bool scripted_is_to_fail(uint32_t kind)
 {
     struct scripted_fail *fail = &scripted_shared()->fail;
 
@@ -425,7 +425,7 @@ static int dup_fd(int fd, const struct open_fd *f)
 EXPORT int dup3(int fd, int new, int flags)
 {
     const struct open_fd *f = find_fd(fd);
-    int ret = f && is_to_fail(SCRIPTED_DUP3)
+    int ret = f && scripted_is_to_fail(SCRIPTED_DUP3)
               ? -1 : syscall(SYS_dup3, fd, new, flags);
 
     if (ret >= 0 && ret < SCRIPTED_FDS) {
@@ -559,7 +559,7 @@ static void *do_mmap(void *addr, size_t len, int prot, int flags, int fd,
     const struct open_fd *f = flags & MAP_ANONYMOUS ? NULL : find_fd(fd);
     void *map;
 
-    if (is_to_fail(kind_of_map(f, prot, flags))) {
+    if (scripted_is_to_fail(kind_of_map(f, prot, flags))) {
         return MAP_FAILED;
     }
     check_others_page();
@@ -593,7 +593,7 @@ EXPORT int memfd_create(const char *name, unsigned flags)
 
     if (strstr(name, "virtio-gpu") || strstr(name, "blob-probe")) {
         scripted_kvm_end();
-        if (is_to_fail(SCRIPTED_MEMFD)) {
+        if (scripted_is_to_fail(SCRIPTED_MEMFD)) {
             return -1;
         }
     }
