@@ -284,6 +284,7 @@ static void test_no_blobs(void)
     g_assert_cmphex(gpu_create(gpu, 1, CACHED_BUF, GPU_PAGE), ==, BAD);
     g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, BAD_ID);
     g_assert_cmphex(gpu_unmap(gpu, 1), ==, BAD_ID);
+    g_assert_cmpuint(gpu_stat(gpu, "largest-hole"), ==, 0);
     gpu_reset(gpu);
     gpu_finish(gpu);
 }
