@@ -16,6 +16,7 @@
 #define MANY 200
 /* Of commands, in one ring */
 #define PAIRS 128
+#define WAITING 64 /* as many as can: VIRTIO_GPU_BLOB_PENDING_MAX */
 
 static const uint64_t kinds[] = { BUFFER, SCRIPTED_SHM };
 
@@ -221,6 +222,26 @@ static void test_replace(void)
             g_assert_false(shows(gpu, 4, 10));
         }
     }
+    gpu_finish(gpu);
+}
+
+/* The last of as many as can wait gives its place away. */
+static void test_replace_last(void)
+{
+    GPU *gpu = gpu_start_plain();
+    Kick k = kick_new(gpu);
+    unsigned i;
+
+    map_row(gpu, BUFFER, 1, WAITING, 0);
+    gpu_create(gpu, WAITING + 1, BUFFER, GPU_PAGE);
+    for (i = 1; i <= WAITING; i++) {
+        add_unmap(&k, i, OK);
+    }
+    add_map(&k, WAITING + 1, WAITING - 1, GRANTED);
+    g_assert_cmpuint(run(&k), ==, 1);
+    g_assert_true(shows(gpu, WAITING + 1, WAITING - 1));
+    g_assert_cmpuint(gpu_stat(gpu, "live"), ==, 1);
+    unref_row(gpu, 1, WAITING + 1);
     gpu_finish(gpu);
 }
 
@@ -642,6 +663,7 @@ int main(int argc, char **argv)
         { "period", test_period },
         { "many", test_many },
         { "replace", test_replace },
+        { "replace-last", test_replace_last },
         { "other-place", test_other_place },
         { "refused", test_refused },
         { "pointer", test_pointer },
