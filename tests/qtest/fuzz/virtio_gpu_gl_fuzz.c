@@ -178,12 +178,8 @@ void __wrap_g_usleep(gulong us)
  * in memory that others could share.
  */
 
-WRAP(bool, qemu_pixman_image_new_shareable(pixman_image_t **image,
-                                           qemu_pixman_shareable *handle,
-                                           const char *name,
-                                           pixman_format_code_t format,
-                                           int width, int height, int stride,
-                                           Error **errp))
+typeof(qemu_pixman_image_new_shareable)
+    __wrap_qemu_pixman_image_new_shareable;
 
 bool __wrap_qemu_pixman_image_new_shareable(pixman_image_t **image,
                                             qemu_pixman_shareable *handle,
