@@ -268,7 +268,7 @@ c_text()
 # A refusal as QEMU prints it: the words of the code, and one of its reasons
 check_refusal()
 {
-    local code=hw/display/virtio-gpu-blob-report.c words=hw/display/virtio-gpu-blob-words.c text form want name='the refusal'
+    local code=hw/display/virtio-gpu-blob-report.c words=hw/display/virtio-gpu-blob-decision.c text form want name='the refusal'
     text=$(awk '/^```/ { fenced = !fenced; if (!fenced) text = ""; next }
         fenced { text = text (text == "" ? "" : " ") $0 }
         fenced && /is not mapped/ { found = 1 }

@@ -34,13 +34,9 @@ static int map_and_touch(int fd)
 
 void doctor_buffer_look(DoctorBuffer *buffer, int fd)
 {
-    VirtIOGPUBlobNames names;
-    VirtIOGPUBlobNamed named = {};
+    const char *exporter = virtio_gpu_blob_exporter_name(fd, NULL);
 
-    virtio_gpu_blob_names_open(&names);
-    virtio_gpu_blob_exporter_name(&names, &named, fd, buffer->exporter,
-                                  sizeof(buffer->exporter));
-    virtio_gpu_blob_names_close(&names);
+    pstrcpy(buffer->exporter, sizeof(buffer->exporter), exporter ?: "");
     buffer->answer = virtio_gpu_blob_exporter_ask(fd);
     buffer->read_write = (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDWR;
     buffer->made = true;

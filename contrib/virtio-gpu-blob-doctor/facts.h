@@ -12,7 +12,7 @@
 #define CONTRIB_VIRTIO_GPU_BLOB_DOCTOR_FACTS_H
 
 #include "hw/display/virtio-gpu-blob-decision.h"
-#include "hw/display/virtio-gpu-blob-host-rule.h"
+#include "hw/display/virtio-gpu-blob-host.h"
 
 #define DOCTOR_GPUS_MAX 16
 #define DOCTOR_SOURCES_MAX 8

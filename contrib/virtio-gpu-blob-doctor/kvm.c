@@ -5,62 +5,88 @@
  */
 
 #include "qemu/osdep.h"
-#include "hw/display/virtio-gpu-blob-host-probe.h"
 #include "kvm.h"
 
 #include <linux/kvm.h>
 #include <sys/ioctl.h>
 
+/* Linux, arch/arm64/include/uapi/asm/kvm.h: struct kvm_vcpu_init */
+typedef struct ArmVCPUInit {
+    uint32_t target;
+    uint32_t features[7];
+} ArmVCPUInit;
+
+#define ARM_VCPU_INIT _IOW(KVMIO, 0xae, ArmVCPUInit)
+#define ARM_PREFERRED_TARGET _IOR(KVMIO, 0xaf, ArmVCPUInit)
+
+/* arm64: with the size of addresses that every vCPU can have */
 static int new_vm(void)
 {
-    int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC), vm, err;
+    int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC), vm, bits, err;
 
     if (kvm < 0) {
         return -errno;
     }
-    vm = virtio_gpu_blob_probe_new_vm(kvm);
+    bits = ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_ARM_VM_IPA_SIZE);
+    vm = ioctl(kvm, KVM_CREATE_VM, MAX(bits, 0));
     err = errno;
     close(kvm);
     return vm < 0 ? -err : vm;
 }
 
-static int check_extension(unsigned cap)
+/* arm64: a vCPU's ID registers can be read once it is initialized. */
+static bool init_vcpu(int vm, int vcpu)
 {
-    int vm = new_vm(), ret;
+    ArmVCPUInit init = { };
 
-    if (vm < 0) {
-        return vm;
-    }
-    ret = ioctl(vm, KVM_CHECK_EXTENSION, cap);
-    close(vm);
-    return ret;
+    return !ioctl(vm, ARM_PREFERRED_TARGET, &init) &&
+           !ioctl(vcpu, ARM_VCPU_INIT, &init);
 }
 
-static void try_kvm(DoctorKVM *kvm)
+/* A riscv64 vCPU has what QEMU gives it: it tells nothing before. */
+static void read_register(VirtIOGPUBlobProbes *probes, int vm)
 {
-    int vm = new_vm();
+    struct kvm_one_reg reg = {
+        .id = virtio_gpu_blob_cpu_register(probes->cpu),
+        .addr = (uintptr_t)&probes->reg,
+    };
+    int vcpu;
 
-    if (vm < 0) {
-        kvm->error = -vm;
+    if (probes->cpu != VIRTIO_GPU_BLOB_CPU_ARM64) {
         return;
     }
-    close(vm);
-    kvm->usable = true;
+    vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
+    if (vcpu >= 0) {
+        probes->reg_known = init_vcpu(vm, vcpu) &&
+                            !ioctl(vcpu, KVM_GET_ONE_REG, &reg);
+        close(vcpu);
+    }
+}
+
+static void probe_vm(VirtIOGPUBlobProbes *probes, int vm)
+{
+    probes->accel = VIRTIO_GPU_BLOB_ACCEL_KVM;
+    probes->quirks = ioctl(vm, KVM_CHECK_EXTENSION, KVM_CAP_DISABLE_QUIRKS2);
+    probes->cacheable_pfnmap =
+        ioctl(vm, KVM_CHECK_EXTENSION,
+              VIRTIO_GPU_BLOB_CAP_ARM_CACHEABLE_PFNMAP) > 0;
+    read_register(probes, vm);
 }
 
 void doctor_kvm_look(void *found)
 {
-    static const VirtIOGPUBlobKVM ask = { .check_extension = check_extension };
     DoctorKVM *kvm = found;
+    int vm = new_vm();
 
-    kvm->probes.cpu = virtio_gpu_blob_probe_cpu();
+    virtio_gpu_blob_probe_cpu(&kvm->probes);
     kvm->probes.accel = VIRTIO_GPU_BLOB_ACCEL_QEMU;
-    try_kvm(kvm);
+    kvm->usable = vm >= 0;
     if (kvm->usable) {
-        kvm->probes.accel = VIRTIO_GPU_BLOB_ACCEL_KVM;
-        virtio_gpu_blob_probe_kvm(&kvm->probes, &ask);
+        probe_vm(&kvm->probes, vm);
+        close(vm);
+    } else {
+        kvm->error = -vm;
     }
     kvm->type = virtio_gpu_blob_guest_type(&kvm->probes);
-    kvm->vram = virtio_gpu_blob_vram_is_unsafe(&kvm->probes) &&
-                virtio_gpu_blob_probe_vram();
+    kvm->vram = virtio_gpu_blob_probe_vram(&kvm->probes);
 }

@@ -8,9 +8,7 @@
 #include "qemu/cutils.h"
 #include "qemu/units.h"
 #include "hw/display/virtio-gpu-blob-holes.h"
-#include "hw/display/virtio-gpu-blob-host-probe.h"
 #include "hw/display/virtio-gpu-blob-limits.h"
-#include "hw/display/virtio-gpu-blob-words.h"
 #include "report.h"
 
 #include <sys/resource.h>
@@ -289,10 +287,11 @@ static char *name_of(const DoctorGPU *gpu)
                            *gpu->driver ? gpu->driver : "unknown driver");
 }
 
-static void report_moving(GPtrArray *lines, const char *name,
-                          const DoctorGPU *gpu)
+static void report_moving(GPtrArray *lines, const DoctorFacts *facts,
+                          const char *name, const DoctorGPU *gpu)
 {
-    if (virtio_gpu_blob_driver_has_vram(gpu->driver)) {
+    if (virtio_gpu_blob_driver_has_vram(gpu->driver,
+        virtio_gpu_blob_cpu_of(facts->machine, ""))) {
         add(lines, DOCTOR_LIMITED, "gpu", g_strdup_printf("%s: a buffer may be "
             "the GPU's own memory, and move", name), "a guest finds other "
             "pages where a buffer could not be brought back");
@@ -318,7 +317,7 @@ static void report_gpu(GPtrArray *lines, const DoctorFacts *facts,
             "(libnvidia-egl-gbm1)");
     } else {
         add_buffer(lines, "gpu", name, facts, &gpu->buffer);
-        report_moving(lines, name, gpu);
+        report_moving(lines, facts, name, gpu);
     }
 }
 

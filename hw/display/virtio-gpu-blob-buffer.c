@@ -1,5 +1,5 @@
 /*
- * virtio-gpu blob mappings: what can be found out about one buffer
+ * virtio-gpu blob mappings: facts about one buffer
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -8,46 +8,36 @@
 #include "qemu/memfd.h"
 #include "virtio-gpu-blob-buffer.h"
 
+#include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <virglrenderer.h>
 
-/* What one export may need: the renderer opens others on the way */
+/* One export may need as many: the renderer opens others on the way. */
 #define FDS_NEEDED 4
+/* With as many left, an export cannot have failed for want of fds. */
+#define FDS_PLENTY 32
 
 /*
- * memfds, and files of a tmpfs, answer; a file of another kind that a renderer
- * calls shared memory may lose its pages, and its cache type is not known.
+ * memfds and files of a tmpfs have seals.  Other files that a renderer calls
+ * shared memory may lose their pages, and their cache type is not known.
  */
-static bool is_shared_memory(int fd)
-{
-    int seals = fcntl(fd, F_GET_SEALS);
-
-    if (seals < 0) {
-        return false;
-    }
-    if (!(seals & (F_SEAL_SHRINK | F_SEAL_SEAL))) {
-        /* A file that is open for reading only cannot be sealed. */
-        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK);
-    }
-    return true;
-}
-
 static VirtIOGPUBlobBacking backing_of(int fd, uint32_t fd_type)
 {
     switch (fd_type) {
     case VIRGL_RENDERER_BLOB_FD_TYPE_DMABUF:
         return VIRTIO_GPU_BLOB_BACKING_DMABUF;
     case VIRGL_RENDERER_BLOB_FD_TYPE_SHM:
-        return is_shared_memory(fd) ? VIRTIO_GPU_BLOB_BACKING_SHM
-                                    : VIRTIO_GPU_BLOB_BACKING_OPAQUE;
+        return fcntl(fd, F_GET_SEALS) < 0 ? VIRTIO_GPU_BLOB_BACKING_OPAQUE
+                                          : VIRTIO_GPU_BLOB_BACKING_SHM;
     default:
         return VIRTIO_GPU_BLOB_BACKING_OPAQUE;
     }
 }
 
 /*
- * A file's offset is the renderer's too, and stays where it is.  A dma-buf has
- * none, and tells its length only so (drivers/dma-buf/dma-buf.c,
+ * The renderer's fd shares its file offset with ours, so that must not change.
+ * A dma-buf has no offset, and no st_size (drivers/dma-buf/dma-buf.c,
  * dma_buf_llseek()).
  */
 static int64_t length_of(const VirtIOGPUBlobBuffer *buf)
@@ -61,20 +51,20 @@ static int64_t length_of(const VirtIOGPUBlobBuffer *buf)
 }
 
 /*
- * An opaque fd is not what gets mapped, and a driver's file may well have no
- * length: only one that does is taken at its word.
+ * An opaque fd is not what gets mapped, and a driver's file may have no
+ * length: it is too short only if it has one.
  */
-static bool too_short(const VirtIOGPUBlobBuffer *buf, uint64_t size)
+static bool is_too_short(const VirtIOGPUBlobBuffer *buf)
 {
     int64_t end = length_of(buf);
 
     if (buf->facts.backing == VIRTIO_GPU_BLOB_BACKING_OPAQUE && end <= 0) {
         return false;
     }
-    return end < 0 || end < size;
+    return end < 0 || end < buf->size;
 }
 
-static uint32_t renderer_word(uint32_t resource_id)
+static uint32_t renderer_type(uint32_t resource_id)
 {
     uint32_t map_info = VIRGL_RENDERER_MAP_CACHE_NONE;
 
@@ -85,36 +75,54 @@ static uint32_t renderer_word(uint32_t resource_id)
     return map_info;
 }
 
-static void read_fd(VirtIOGPUBlobBuffer *buf, uint32_t fd_type, uint64_t size)
+static void ask_fd(VirtIOGPUBlobBuffer *buf, uint32_t fd_type)
 {
     VirtIOGPUBlobFacts *facts = &buf->facts;
 
     facts->backing = backing_of(buf->fd, fd_type);
-    facts->fd_too_short = too_short(buf, size);
+    facts->fd_too_short = is_too_short(buf);
     facts->fd_read_write = (fcntl(buf->fd, F_GETFL) & O_ACCMODE) == O_RDWR;
     if (facts->backing == VIRTIO_GPU_BLOB_BACKING_DMABUF) {
         facts->answer = virtio_gpu_blob_exporter_ask(buf->fd);
     }
 }
 
-static bool fds_left(void)
+/* @n fds can be opened.  One tells of the whole system's limit, ENFILE. */
+static bool can_open_fds(int n)
 {
-    int fds[FDS_NEEDED], n = 0;
-    bool all;
+    int fd = eventfd(0, EFD_CLOEXEC);
+    bool can = fd >= 0 && (n == 1 || can_open_fds(n - 1));
 
-    while (n < FDS_NEEDED && (fds[n] = eventfd(0, EFD_CLOEXEC)) >= 0) {
-        n++;
+    if (fd >= 0) {
+        close(fd);
     }
-    all = n == FDS_NEEDED;
-    while (n) {
-        close(fds[--n]);
+    return can;
+}
+
+/* The kernel assigns the lowest number, so those below the limit are free. */
+static bool has_plenty_of_fds(void)
+{
+    struct pollfd fds[FDS_PLENTY];
+    struct rlimit limit;
+    int i;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur < FDS_PLENTY) {
+        return false;
     }
-    return all;
+    for (i = 0; i < FDS_PLENTY; i++) {
+        fds[i] = (struct pollfd) { .fd = limit.rlim_cur - 1 - i };
+    }
+    /* POLLNVAL: there is no such fd */
+    poll(fds, FDS_PLENTY, 0);
+    while (i && (fds[i - 1].revents & POLLNVAL)) {
+        i--;
+    }
+    return !i && can_open_fds(1);
 }
 
 /*
- * The renderer does not tell that it has no fd to give from that it could not
- * make one.  If there is room for fds now, there may not have been then.
+ * The renderer returns the same error for a buffer that has no fd, and where
+ * it cannot open one.  If fds are left now, they may not have been then.
  */
 static int export(VirtIOGPUBlobBuffer *buf, uint32_t resource_id,
                   uint32_t *fd_type)
@@ -122,13 +130,14 @@ static int export(VirtIOGPUBlobBuffer *buf, uint32_t resource_id,
     int ret = virgl_renderer_resource_export_blob(resource_id, fd_type,
                                                   &buf->fd);
 
-    if (ret && fds_left()) {
-        ret = virgl_renderer_resource_export_blob(resource_id, fd_type,
-                                                  &buf->fd);
-    } else if (ret) {
-        buf->facts.no_fds_left = true;
+    if (!ret || has_plenty_of_fds()) {
+        return ret;
     }
-    return ret;
+    if (!can_open_fds(FDS_NEEDED)) {
+        buf->facts.no_fds_left = true;
+        return ret;
+    }
+    return virgl_renderer_resource_export_blob(resource_id, fd_type, &buf->fd);
 }
 
 void virtio_gpu_blob_buffer_open(VirtIOGPUBlobBuffer *buf,
@@ -137,33 +146,48 @@ void virtio_gpu_blob_buffer_open(VirtIOGPUBlobBuffer *buf,
 {
     uint32_t fd_type;
 
-    buf->fd = -1;
-    buf->exporter[0] = '\0';
-    buf->facts = (VirtIOGPUBlobFacts) {
-        .confidential_guest = host->confidential_guest,
-        .guest_type_honoured =
+    *buf = (VirtIOGPUBlobBuffer) {
+        .fd = -1,
+        .size = size,
+        .facts.confidential_guest = host->confidential_guest,
+        .facts.guest_type_honoured =
             host->guest_type == VIRTIO_GPU_BLOB_TYPE_HONOURED,
-        .host_x86 = host->x86,
-        .host_vram = host->vram,
+        .facts.host_x86 = host->x86,
+        .facts.host_vram = host->vram,
     };
     if (host->confidential_guest) {
         return;
     }
-    buf->facts.renderer = renderer_word(resource_id);
+    buf->facts.renderer = renderer_type(resource_id);
     if (export(buf, resource_id, &fd_type)) {
         buf->fd = -1;
         return;
     }
-    read_fd(buf, fd_type, size);
+    ask_fd(buf, fd_type);
 }
 
 bool virtio_gpu_blob_buffer_read_exporter(VirtIOGPUBlobBuffer *buf,
-                                          VirtIOGPUBlobNames *names,
-                                          VirtIOGPUBlobNamed *named)
+                                          VirtIOGPUBlobNamed *known)
 {
-    return buf->facts.backing != VIRTIO_GPU_BLOB_BACKING_DMABUF ||
-           virtio_gpu_blob_exporter_name(names, named, buf->fd, buf->exporter,
-                                         sizeof(buf->exporter));
+    if (buf->facts.backing != VIRTIO_GPU_BLOB_BACKING_DMABUF) {
+        return true;
+    }
+    buf->exporter = virtio_gpu_blob_exporter_name(buf->fd, known);
+    return buf->exporter || (errno != EMFILE && errno != ENFILE);
+}
+
+bool virtio_gpu_blob_buffer_seal(const VirtIOGPUBlobBuffer *buf)
+{
+    int seals;
+
+    if (buf->facts.backing != VIRTIO_GPU_BLOB_BACKING_SHM) {
+        return true;
+    }
+    seals = fcntl(buf->fd, F_GET_SEALS);
+    if (!(seals & (F_SEAL_SHRINK | F_SEAL_SEAL))) {
+        fcntl(buf->fd, F_ADD_SEALS, F_SEAL_SHRINK);
+    }
+    return !is_too_short(buf);
 }
 
 void virtio_gpu_blob_buffer_close(VirtIOGPUBlobBuffer *buf)

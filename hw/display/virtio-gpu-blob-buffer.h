@@ -1,44 +1,35 @@
 /*
- * virtio-gpu blob mappings: what can be found out about one buffer
+ * virtio-gpu blob mappings: facts about one buffer
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Gets hold of a resource's buffer for as long as it is being mapped, and
- * asks the kernel, its exporter and the renderer about it.  Facts only: what
- * follows from them is decided in virtio-gpu-blob-decision.h.  No answer is
- * kept, since it may change until the buffer is mapped (i915); whose buffer it
- * is does not.  BQL held, main loop: the renderer can be used nowhere else.
+ * Asks the kernel, the exporter and the renderer about a resource's buffer when
+ * it is mapped.  Only an exporter's name is kept: i915 changes the type of a
+ * buffer until it is mapped.  BQL held, main loop: the renderer is used
+ * nowhere else.
  */
 
 #ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_BUFFER_H
 #define HW_DISPLAY_VIRTIO_GPU_BLOB_BUFFER_H
 
-#include "virtio-gpu-blob-decision.h"
 #include "virtio-gpu-blob-exporter.h"
-#include "virtio-gpu-blob-host.h"
 
-/**
- * VirtIOGPUBlobBuffer - a resource's buffer, while it is being mapped
- * @fd: a handle of our own, or -1
- * @facts: what is known; facts.exporter is NULL, or @exporter if that matters
- * @exporter: the exporter's name, empty until it is read or if there is none
- */
+/* A resource's buffer, while it is being mapped */
 typedef struct VirtIOGPUBlobBuffer {
-    int fd;
+    int fd;               /* owned, or -1 */
+    uint64_t size;        /* the blob's, in bytes */
     VirtIOGPUBlobFacts facts;
-    char exporter[64];
+    const char *exporter; /* for messages: its name, or NULL */
 } VirtIOGPUBlobBuffer;
 
 /**
- * virtio_gpu_blob_buffer_open() - get hold of a buffer and ask about it
+ * virtio_gpu_blob_buffer_open() - export a buffer and ask about it
  * @buf: filled in; end with virtio_gpu_blob_buffer_close()
- * @host: the host; nothing is asked about a buffer of a confidential guest
+ * @host: the host; of a confidential guest's buffers nothing is asked
  * @resource_id: known to the renderer
  * @size: the blob's size in bytes
  *
- * All but the exporter's name, which is seldom needed.  Shared memory is sealed
- * against shrinking, where it is not sealed against seals: its length is then
- * what it was found to be for as long as it is mapped.
+ * Does not change the buffer, and does not read the exporter's name.
  */
 void virtio_gpu_blob_buffer_open(VirtIOGPUBlobBuffer *buf,
                                  const VirtIOGPUBlobHost *host,
@@ -46,20 +37,24 @@ void virtio_gpu_blob_buffer_open(VirtIOGPUBlobBuffer *buf,
 
 /**
  * virtio_gpu_blob_buffer_read_exporter() - read the exporter's name
- * @buf: an open buffer; @exporter stays empty where there is none
- * @names: the device's; follow with virtio_gpu_blob_names_rest()
- * @named: the resource's, from earlier mappings
+ * @buf: an open buffer; @exporter is set if it is a dma-buf with a name
+ * @known: the resource's, from earlier mappings
  *
- * Returns: false if the limit on file descriptors is below @names->fd by now
+ * Returns: false if there was no file descriptor left to read it
  */
 bool virtio_gpu_blob_buffer_read_exporter(VirtIOGPUBlobBuffer *buf,
-                                          VirtIOGPUBlobNames *names,
-                                          VirtIOGPUBlobNamed *named);
+                                          VirtIOGPUBlobNamed *known);
 
 /**
- * virtio_gpu_blob_buffer_close() - let go of a buffer
- * @buf: as opened
+ * virtio_gpu_blob_buffer_seal() - seal shared memory against shrinking
+ * @buf: an open buffer that is about to be mapped; any backing
+ *
+ * Where it can be sealed, its pages cannot be lost while it is mapped.
+ *
+ * Returns: false if it is shorter than the blob by now
  */
+bool virtio_gpu_blob_buffer_seal(const VirtIOGPUBlobBuffer *buf);
+
 void virtio_gpu_blob_buffer_close(VirtIOGPUBlobBuffer *buf);
 
 #endif /* HW_DISPLAY_VIRTIO_GPU_BLOB_BUFFER_H */

@@ -1,5 +1,5 @@
 /*
- * virtio-gpu blob mappings: what the guest may map, and how
+ * virtio-gpu blob mappings: the decision on a mapping, and its names
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -7,6 +7,10 @@
 #include "qemu/osdep.h"
 #include "standard-headers/linux/virtio_gpu.h"
 #include "virtio-gpu-blob-decision.h"
+
+/*
+ * The decision
+ */
 
 static VirtIOGPUBlobVerdict grant(uint32_t map_info,
                                   VirtIOGPUBlobVoucher voucher)
@@ -57,11 +61,10 @@ virtio_gpu_blob_check_request(const VirtIOGPUBlobRequest *req)
 }
 
 /*
- * Exporters whose CPU mappings are always cached, and which need no cache
- * maintenance where DMA is coherent, as it is on x86: drivers/dma-buf/udmabuf.c
- * hands out pages of a memfd; heaps/system_heap.c maps cached.  Both sync by
- * dma_sync_sgtable_*(), which then does nothing.  Elsewhere a device may look
- * past the cache.
+ * Exporters whose CPU mappings are always cached, and need no cache maintenance
+ * where DMA is coherent, as on x86: udmabuf exports pages of a memfd, the
+ * system heap maps its pages cached.  Both sync by dma_sync_sgtable_*(), which
+ * does nothing there.  On other hosts a device may bypass the cache.
  */
 static bool exporter_is_coherent(const VirtIOGPUBlobFacts *facts)
 {
@@ -70,7 +73,6 @@ static bool exporter_is_coherent(const VirtIOGPUBlobFacts *facts)
             !strcmp(facts->exporter, "system"));
 }
 
-/* The exporter answered with a type. */
 static VirtIOGPUBlobVerdict decide_coherent(const VirtIOGPUBlobFacts *facts,
                                             VirtIOGPUMapPolicy policy,
                                             uint32_t map_info)
@@ -82,7 +84,7 @@ static VirtIOGPUBlobVerdict decide_coherent(const VirtIOGPUBlobFacts *facts,
     return grant(map_info, VIRTIO_GPU_BLOB_VOUCHER_EXPORTER);
 }
 
-/* Nobody but the renderer can say anything about this buffer. */
+/* Only the renderer may know this buffer's type. */
 static VirtIOGPUBlobVerdict decide_unvouched(const VirtIOGPUBlobFacts *facts,
                                              VirtIOGPUMapPolicy policy)
 {
@@ -90,15 +92,15 @@ static VirtIOGPUBlobVerdict decide_unvouched(const VirtIOGPUBlobFacts *facts,
         return grant(facts->renderer, VIRTIO_GPU_BLOB_VOUCHER_RENDERER);
     }
     if (policy == VIRTIO_GPU_MAP_POLICY_RENDERER) {
-        /* What a Linux guest makes of an answer that names no type. */
+        /* As a Linux guest does where the reply names no type */
         return grant(VIRTIO_GPU_MAP_CACHE_CACHED,
                      VIRTIO_GPU_BLOB_VOUCHER_NOBODY);
     }
     return refuse(VIRTIO_GPU_BLOB_NOBODY_VOUCHES);
 }
 
-/* The exporter cannot be asked. */
-static VirtIOGPUBlobVerdict decide_silent(const VirtIOGPUBlobFacts *facts,
+/* The kernel has no DMA_BUF_IOCTL_INFO. */
+static VirtIOGPUBlobVerdict decide_by_name(const VirtIOGPUBlobFacts *facts,
                                           VirtIOGPUMapPolicy policy)
 {
     if (facts->host_vram) {
@@ -124,7 +126,7 @@ static VirtIOGPUBlobVerdict decide_dmabuf(const VirtIOGPUBlobFacts *facts,
     case VIRTIO_GPU_EXPORTER_OTHER:
         return refuse(VIRTIO_GPU_BLOB_EXPORTER_UNKNOWN_ANSWER);
     case VIRTIO_GPU_EXPORTER_UNSUPPORTED:
-        return decide_silent(facts, policy);
+        return decide_by_name(facts, policy);
     default:
         return refuse(VIRTIO_GPU_BLOB_EXPORTER_QUERY_FAILED);
     }
@@ -146,7 +148,7 @@ static VirtIOGPUBlobVerdict decide_type(const VirtIOGPUBlobFacts *facts,
     return decide_unvouched(facts, policy);
 }
 
-/* What no policy and no type can make good */
+/* Reasons to refuse that depend on neither type nor policy */
 static VirtIOGPUBlobReason check_buffer(const VirtIOGPUBlobFacts *facts)
 {
     if (facts->confidential_guest) {
@@ -242,4 +244,181 @@ uint32_t virtio_gpu_blob_reason_error(VirtIOGPUBlobReason reason)
     default:
         return VIRTIO_GPU_RESP_ERR_UNSPEC;
     }
+}
+
+/*
+ * Names and texts
+ */
+
+static const char *const policy_names[] = {
+    [VIRTIO_GPU_MAP_POLICY_SAFE] = "safe",
+    [VIRTIO_GPU_MAP_POLICY_STRICT] = "strict",
+    [VIRTIO_GPU_MAP_POLICY_RENDERER] = "renderer",
+};
+
+const QEnumLookup virtio_gpu_blob_policies = {
+    .array = policy_names,
+    .size = VIRTIO_GPU_MAP_POLICY__MAX,
+};
+
+static const char *const backing_names[] = {
+    [VIRTIO_GPU_BLOB_BACKING_NONE] = "none",
+    [VIRTIO_GPU_BLOB_BACKING_DMABUF] = "dmabuf",
+    [VIRTIO_GPU_BLOB_BACKING_SHM] = "shm",
+    [VIRTIO_GPU_BLOB_BACKING_OPAQUE] = "opaque",
+};
+
+static const char *const answer_names[] = {
+    [VIRTIO_GPU_EXPORTER_NOT_ASKED] = "not-asked",
+    [VIRTIO_GPU_EXPORTER_UNSUPPORTED] = "unsupported",
+    [VIRTIO_GPU_EXPORTER_FAILED] = "failed",
+    [VIRTIO_GPU_EXPORTER_INCOHERENT] = "incoherent",
+    [VIRTIO_GPU_EXPORTER_COHERENT_WC] = "coherent-wc",
+    [VIRTIO_GPU_EXPORTER_COHERENT_CACHED] = "coherent-cached",
+    [VIRTIO_GPU_EXPORTER_OTHER] = "other",
+};
+
+static const char *const voucher_names[] = {
+    [VIRTIO_GPU_BLOB_VOUCHER_NOBODY] = "nobody",
+    [VIRTIO_GPU_BLOB_VOUCHER_MEMFD] = "memfd",
+    [VIRTIO_GPU_BLOB_VOUCHER_EXPORTER] = "exporter",
+    [VIRTIO_GPU_BLOB_VOUCHER_EXPORTER_NAME] = "exporter-name",
+    [VIRTIO_GPU_BLOB_VOUCHER_RENDERER] = "renderer",
+};
+
+/* virtio 1.3, 5.7.6.11: VIRTIO_GPU_MAP_CACHE_* */
+static const char *const type_names[] = {
+    "none", "cached", "uncached", "wc",
+};
+
+/* The pointer also marks these reasons: the operator can do nothing. */
+static const char guest_bug[] = "guest driver error";
+#define RENDERER_BUG "renderer error"
+
+static const VirtIOGPUBlobReasonText reasons[] = {
+    [VIRTIO_GPU_BLOB_OK] = { "ok", "", "" },
+    [VIRTIO_GPU_BLOB_UNKNOWN_RESOURCE] = {
+        "unknown-resource", "the resource does not exist", guest_bug },
+    [VIRTIO_GPU_BLOB_BAD_COMMAND] = {
+        "bad-command", "the command is truncated", guest_bug },
+    [VIRTIO_GPU_BLOB_SHORT_REPLY] = {
+        "short-reply", "the guest's reply buffer is too small", guest_bug },
+    [VIRTIO_GPU_BLOB_NO_WINDOW] = {
+        "no-window", "the device has no host-visible window",
+        "add one, such as hostmem=256M" },
+    [VIRTIO_GPU_BLOB_NOT_MAPPABLE] = {
+        "not-mappable", "it was created without USE_MAPPABLE", guest_bug },
+    [VIRTIO_GPU_BLOB_ALREADY_MAPPED] = {
+        "already-mapped", "it is already mapped", guest_bug },
+    [VIRTIO_GPU_BLOB_BAD_SIZE] = {
+        "bad-size", "its size is 0", guest_bug },
+    [VIRTIO_GPU_BLOB_MISALIGNED_OFFSET] = {
+        "misaligned-offset",
+        "the offset is not a multiple of the host's page size",
+        "use a guest kernel with the host's page size, or one that supports "
+        "VIRTIO_GPU_F_BLOB_ALIGNMENT (Linux 7.2), and blob-alignment=auto" },
+    [VIRTIO_GPU_BLOB_OUTSIDE_WINDOW] = {
+        "outside-window", "it does not fit into the window at this offset",
+        guest_bug },
+    [VIRTIO_GPU_BLOB_OVERLAP] = {
+        "overlap", "it overlaps a mapped blob", guest_bug },
+    [VIRTIO_GPU_BLOB_CONFIDENTIAL_GUEST] = {
+        "confidential-guest", "the guest is confidential",
+        "run the guest without confidential-guest-support" },
+    [VIRTIO_GPU_BLOB_BUFFER_TOO_SHORT] = {
+        "buffer-too-short", "the buffer is shorter than the blob",
+        RENDERER_BUG },
+    [VIRTIO_GPU_BLOB_BUFFER_NOT_READ_WRITE] = {
+        "buffer-not-read-write",
+        "the buffer is not open for reading and writing",
+        RENDERER_BUG },
+    [VIRTIO_GPU_BLOB_POSSIBLE_VRAM] = {
+        "possible-vram", "it may be in video memory, which KVM on this host "
+        "cannot map safely, and its exporter cannot be queried",
+        "use a host kernel with DMA_BUF_IOCTL_INFO, or map-policy=renderer if "
+        "the renderer reports a type (risk of stale data)" },
+    [VIRTIO_GPU_BLOB_EXPORTER_INCOHERENT] = {
+        "exporter-incoherent",
+        "the exporter reports that it needs explicit cache maintenance",
+        "use map-policy=renderer to map it anyway (risk of stale data)" },
+    [VIRTIO_GPU_BLOB_EXPORTER_UNKNOWN_ANSWER] = {
+        "exporter-unknown-answer",
+        "the exporter reports an unknown type",
+        "use map-policy=renderer to trust the renderer instead" },
+    [VIRTIO_GPU_BLOB_EXPORTER_QUERY_FAILED] = {
+        "exporter-query-failed", "querying the exporter failed",
+        "use map-policy=renderer to trust the renderer instead" },
+    [VIRTIO_GPU_BLOB_RENDERER_DISAGREES] = {
+        "renderer-disagrees",
+        "renderer and exporter report different types",
+        "use map-policy=safe to follow the exporter" },
+    [VIRTIO_GPU_BLOB_NOBODY_VOUCHES] = {
+        "nobody-vouches", "its cache type is unknown",
+        "use a host kernel with DMA_BUF_IOCTL_INFO, or a less strict "
+        "map-policy" },
+    [VIRTIO_GPU_BLOB_GUEST_TYPE_IGNORED] = {
+        "guest-type-ignored", "", "" }, /* virtio_gpu_blob_explain() */
+    [VIRTIO_GPU_BLOB_MAP_FAILED] = {
+        "map-failed", "the host cannot map it",
+        "limitation of the exporter or the renderer" },
+    [VIRTIO_GPU_BLOB_NO_FILE_DESCRIPTOR] = {
+        "no-file-descriptor",
+        "QEMU has no file descriptor left for it",
+        "raise the limit on open files (ulimit -n; max_files in libvirt's "
+        "qemu.conf)" },
+    [VIRTIO_GPU_BLOB_TOO_MANY_MAPPINGS] = {
+        "too-many-mappings", "the host has no memory or no mappings left",
+        "raise vm.max_map_count" },
+    [VIRTIO_GPU_BLOB_REGION_LIMIT] = {
+        "region-limit",
+        "too many blobs without a file descriptor are mapped",
+        "use a renderer that exports its buffers; it has no such limit" },
+    [VIRTIO_GPU_BLOB_NO_MEMORY_SLOT] = {
+        "no-memory-slot", "KVM or vhost has no memory slot left",
+        "use fewer memory devices" },
+};
+
+const char *virtio_gpu_blob_backing_name(VirtIOGPUBlobBacking backing)
+{
+    return backing_names[backing];
+}
+
+const char *virtio_gpu_blob_answer_name(VirtIOGPUExporterAnswer answer)
+{
+    return answer_names[answer];
+}
+
+const char *virtio_gpu_blob_voucher_name(VirtIOGPUBlobVoucher voucher)
+{
+    return voucher_names[voucher];
+}
+
+const char *virtio_gpu_blob_type_name(uint32_t map_info)
+{
+    return type_names[map_info];
+}
+
+const VirtIOGPUBlobReasonText *
+virtio_gpu_blob_reason_text(VirtIOGPUBlobReason reason)
+{
+    return &reasons[reason];
+}
+
+bool virtio_gpu_blob_reason_is_guests(VirtIOGPUBlobReason reason)
+{
+    return reasons[reason].remedy == guest_bug;
+}
+
+char *virtio_gpu_blob_explain(VirtIOGPUBlobReason reason,
+                              VirtIOGPUBlobGuestType type)
+{
+    const VirtIOGPUBlobGuestTypeText *host;
+
+    if (reason != VIRTIO_GPU_BLOB_GUEST_TYPE_IGNORED) {
+        return g_strdup_printf("%s; %s", reasons[reason].why,
+                               reasons[reason].remedy);
+    }
+    host = virtio_gpu_blob_guest_type_text(type);
+    return g_strdup_printf("it is not cached, and %s; %s", host->why,
+                           host->remedy);
 }

@@ -1,82 +1,59 @@
 /*
- * virtio-gpu blob mappings: what the guest may map, and how
+ * virtio-gpu blob mappings: the decision on a mapping, and its names
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Pure functions: facts in, verdict out.  No I/O, no state and no clock, so
- * that a unit test can go through every input; any thread, no lock.
+ * Pure functions from facts to a verdict, and constant texts: the names of
+ * facts and verdicts are the same in the log, in trace events, in properties
+ * and in the doctor's output.  Any thread, no lock.
  */
 
 #ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_DECISION_H
 #define HW_DISPLAY_VIRTIO_GPU_BLOB_DECISION_H
 
-/**
- * VirtIOGPUMapPolicy - the device's map-policy property
- * @SAFE: the exporter decides; the renderer where the exporter is silent
- * @STRICT: only what the exporter or the kernel vouches for is mapped
- * @RENDERER: the renderer's word, where it names a type
- */
+#include "qapi/util.h"
+#include "virtio-gpu-blob-host.h"
+
+/* The device's map-policy property */
 typedef enum VirtIOGPUMapPolicy {
-    VIRTIO_GPU_MAP_POLICY_SAFE,
-    VIRTIO_GPU_MAP_POLICY_STRICT,
-    VIRTIO_GPU_MAP_POLICY_RENDERER,
+    VIRTIO_GPU_MAP_POLICY_SAFE,     /* exporter, then renderer */
+    VIRTIO_GPU_MAP_POLICY_STRICT,   /* exporter or kernel only */
+    VIRTIO_GPU_MAP_POLICY_RENDERER, /* renderer, where it names a type */
     VIRTIO_GPU_MAP_POLICY__MAX
 } VirtIOGPUMapPolicy;
 
-/**
- * VirtIOGPUBlobBacking - what virgl_renderer_resource_export_blob() gave
- * @NONE: no fd; the renderer's own pointer is all there is
- * @DMABUF: a dma-buf
- * @SHM: shared memory (memfd), which answers F_GET_SEALS
- * @OPAQUE: an fd that only its driver can interpret
- */
+/* What virgl_renderer_resource_export_blob() returned */
 typedef enum VirtIOGPUBlobBacking {
-    VIRTIO_GPU_BLOB_BACKING_NONE,
+    VIRTIO_GPU_BLOB_BACKING_NONE,   /* no fd, only the renderer's pointer */
     VIRTIO_GPU_BLOB_BACKING_DMABUF,
-    VIRTIO_GPU_BLOB_BACKING_SHM,
-    VIRTIO_GPU_BLOB_BACKING_OPAQUE,
+    VIRTIO_GPU_BLOB_BACKING_SHM,    /* a memfd: it answers F_GET_SEALS */
+    VIRTIO_GPU_BLOB_BACKING_OPAQUE, /* an fd that only its driver can use */
     VIRTIO_GPU_BLOB_BACKING__MAX
 } VirtIOGPUBlobBacking;
 
-/**
- * VirtIOGPUExporterAnswer - what the exporter said to DMA_BUF_INFO_MAP_INFO
- * @NOT_ASKED: there was nobody or no need to ask
- * @UNSUPPORTED: ENOTTY, the kernel has no such ioctl
- * @FAILED: any other error
- * @INCOHERENT: the buffer needs DMA_BUF_IOCTL_SYNC around CPU access
- * @COHERENT_WC: CPU mappings are write-combine
- * @COHERENT_CACHED: CPU mappings are cached
- * @OTHER: a value that is none of these
- */
+/* The exporter's answer to DMA_BUF_INFO_MAP_INFO */
 typedef enum VirtIOGPUExporterAnswer {
     VIRTIO_GPU_EXPORTER_NOT_ASKED,
-    VIRTIO_GPU_EXPORTER_UNSUPPORTED,
-    VIRTIO_GPU_EXPORTER_FAILED,
-    VIRTIO_GPU_EXPORTER_INCOHERENT,
+    VIRTIO_GPU_EXPORTER_UNSUPPORTED,     /* ENOTTY: no such ioctl */
+    VIRTIO_GPU_EXPORTER_FAILED,          /* any other error */
+    VIRTIO_GPU_EXPORTER_INCOHERENT,      /* CPU access needs an ioctl */
     VIRTIO_GPU_EXPORTER_COHERENT_WC,
     VIRTIO_GPU_EXPORTER_COHERENT_CACHED,
-    VIRTIO_GPU_EXPORTER_OTHER,
+    VIRTIO_GPU_EXPORTER_OTHER,           /* none of the known values */
     VIRTIO_GPU_EXPORTER__MAX
 } VirtIOGPUExporterAnswer;
 
-/**
- * VirtIOGPUBlobVoucher - on whose word a map type was granted
- * @NOBODY: refused, or (policy renderer only) assumed
- * @MEMFD: the kernel: shared memory is always cached
- * @EXPORTER: the exporter's answer
- * @EXPORTER_NAME: an exporter that is known to be cached and coherent
- * @RENDERER: the renderer
- */
+/* The source of a granted map type */
 typedef enum VirtIOGPUBlobVoucher {
-    VIRTIO_GPU_BLOB_VOUCHER_NOBODY,
-    VIRTIO_GPU_BLOB_VOUCHER_MEMFD,
+    VIRTIO_GPU_BLOB_VOUCHER_NOBODY, /* refused, or assumed by the policy */
+    VIRTIO_GPU_BLOB_VOUCHER_MEMFD,  /* the kernel maps shared memory cached */
     VIRTIO_GPU_BLOB_VOUCHER_EXPORTER,
-    VIRTIO_GPU_BLOB_VOUCHER_EXPORTER_NAME,
+    VIRTIO_GPU_BLOB_VOUCHER_EXPORTER_NAME, /* known as cached and coherent */
     VIRTIO_GPU_BLOB_VOUCHER_RENDERER,
     VIRTIO_GPU_BLOB_VOUCHER__MAX
 } VirtIOGPUBlobVoucher;
 
-/* Why a mapping was refused; virtio-gpu-blob-words.c has the names */
+/* Why a mapping was refused */
 typedef enum VirtIOGPUBlobReason {
     VIRTIO_GPU_BLOB_OK,
     /* the guest's request */
@@ -90,7 +67,7 @@ typedef enum VirtIOGPUBlobReason {
     VIRTIO_GPU_BLOB_MISALIGNED_OFFSET,
     VIRTIO_GPU_BLOB_OUTSIDE_WINDOW,
     VIRTIO_GPU_BLOB_OVERLAP,
-    /* the host's account */
+    /* the buffer or the host */
     VIRTIO_GPU_BLOB_CONFIDENTIAL_GUEST,
     VIRTIO_GPU_BLOB_BUFFER_TOO_SHORT,
     VIRTIO_GPU_BLOB_BUFFER_NOT_READ_WRITE,
@@ -102,7 +79,7 @@ typedef enum VirtIOGPUBlobReason {
     VIRTIO_GPU_BLOB_NOBODY_VOUCHES,
     VIRTIO_GPU_BLOB_GUEST_TYPE_IGNORED,
     VIRTIO_GPU_BLOB_MAP_FAILED,
-    /* the host's means */
+    /* a resource of the host is used up */
     VIRTIO_GPU_BLOB_NO_FILE_DESCRIPTOR,
     VIRTIO_GPU_BLOB_TOO_MANY_MAPPINGS,
     VIRTIO_GPU_BLOB_REGION_LIMIT,
@@ -110,136 +87,124 @@ typedef enum VirtIOGPUBlobReason {
     VIRTIO_GPU_BLOB_REASON__MAX
 } VirtIOGPUBlobReason;
 
-/**
- * VirtIOGPUBlobRequest - a RESOURCE_MAP_BLOB command and its resource
- * @mappable: created with VIRTIO_GPU_BLOB_FLAG_USE_MAPPABLE
- * @mapped: the resource is mapped already
- * @size: the blob's size in bytes
- * @offset: where the guest wants it, in bytes from the window's start
- * @window_size: the host-visible window's size in bytes, 0 if there is none
- * @page_size: the host's page size in bytes
- */
+/* A RESOURCE_MAP_BLOB command and its resource; sizes are in bytes */
 typedef struct VirtIOGPUBlobRequest {
-    bool mappable;
-    bool mapped;
+    bool mappable;        /* created with VIRTIO_GPU_BLOB_FLAG_USE_MAPPABLE */
+    bool mapped;          /* already */
     uint64_t size;
-    uint64_t offset;
-    uint64_t window_size;
-    uint64_t page_size;
+    uint64_t offset;      /* from the window's start */
+    uint64_t window_size; /* 0: there is no window */
+    uint64_t page_size;   /* of the host */
 } VirtIOGPUBlobRequest;
 
-/**
- * VirtIOGPUBlobFacts - all that the choice of a map type depends on
- * @confidential_guest: the host cannot, or must not, see the guest's memory
- * @guest_type_honoured: the accelerator lets the guest choose WC or UNCACHED
- * @host_x86: the host's CPU is x86
- * @host_vram: KVM here cannot map a GPU's own memory safely, and a dma-buf may
- *             be some
- * @no_fds_left: what follows could not be found out for want of fds
- * @backing: what kind of buffer it is
- * @fd_too_short: the fd ends before the blob does
- * @fd_read_write: the fd is open for reading and writing
- * @answer: what the exporter said
- * @exporter: the exporter's name as the kernel shows it, or NULL
- * @renderer: the type the renderer names: VIRTIO_GPU_MAP_CACHE_CACHED,
- *            _UNCACHED or _WC, or 0 if it names none of them
- */
+/* Everything that the choice of a map type depends on */
 typedef struct VirtIOGPUBlobFacts {
     bool confidential_guest;
-    bool guest_type_honoured;
+    bool guest_type_honoured; /* a guest can use WC and UNCACHED */
     bool host_x86;
-    bool host_vram;
-    bool no_fds_left;
+    bool host_vram;           /* a dma-buf may be VRAM, unsafe to map here */
+    bool no_fds_left;         /* the rest could not be found out for that */
     VirtIOGPUBlobBacking backing;
-    bool fd_too_short;
-    bool fd_read_write;
+    bool fd_too_short;        /* shorter than the blob */
+    bool fd_read_write;       /* open for reading and writing */
     VirtIOGPUExporterAnswer answer;
-    const char *exporter;
-    uint32_t renderer;
+    const char *exporter;     /* the exporter's name if it matters, or NULL */
+    uint32_t renderer;        /* VIRTIO_GPU_MAP_CACHE_*, 0: it names none */
 } VirtIOGPUBlobFacts;
 
-/**
- * VirtIOGPUBlobVerdict - the answer
- * @map_info: VIRTIO_GPU_MAP_CACHE_CACHED, _UNCACHED or _WC; 0 if refused
- * @voucher: on whose word; NOBODY with a map_info means that it is assumed
- * @reason: VIRTIO_GPU_BLOB_OK if granted, else why not
- */
 typedef struct VirtIOGPUBlobVerdict {
-    uint32_t map_info;
+    uint32_t map_info;        /* VIRTIO_GPU_MAP_CACHE_*, 0: refused */
     VirtIOGPUBlobVoucher voucher;
-    VirtIOGPUBlobReason reason;
+    VirtIOGPUBlobReason reason; /* VIRTIO_GPU_BLOB_OK: granted */
 } VirtIOGPUBlobVerdict;
 
+/* A reason in words; each part can follow the one before it */
+typedef struct VirtIOGPUBlobReasonText {
+    const char *name;   /* in counters and trace events */
+    const char *why;
+    const char *remedy; /* what the operator can do */
+} VirtIOGPUBlobReasonText;
+
+/* The names of VirtIOGPUMapPolicy */
+extern const QEnumLookup virtio_gpu_blob_policies;
+
 /**
- * virtio_gpu_blob_check_request() - is the guest's request well formed?
- * @req: the request
+ * virtio_gpu_blob_check_request() - check the guest's request
  *
- * Whether the place is taken is the window's to say.
- *
- * Returns: VIRTIO_GPU_BLOB_OK, or what is wrong with it
+ * The caller checks for overlap with other mappings.
  */
 VirtIOGPUBlobReason
 virtio_gpu_blob_check_request(const VirtIOGPUBlobRequest *req);
 
 /**
  * virtio_gpu_blob_decide() - choose the map type, or refuse
- * @facts: what is known of the buffer and the VM
- * @policy: the operator's choice
  *
  * The type must be the one that the host uses for the same pages
  * (virtio 1.3, 5.7.6.11, struct virtio_gpu_resp_map_info).
- *
- * Returns: the verdict, by value
  */
 VirtIOGPUBlobVerdict virtio_gpu_blob_decide(const VirtIOGPUBlobFacts *facts,
                                             VirtIOGPUMapPolicy policy);
 
 /**
- * virtio_gpu_blob_is_assumed() - is a granted type nobody's word?
- * @verdict: a verdict
+ * virtio_gpu_blob_is_assumed() - granted although the type is unknown
  *
- * Returns: true for a type that policy renderer assumes
+ * Only map-policy=renderer does that.
  */
 bool virtio_gpu_blob_is_assumed(const VirtIOGPUBlobVerdict *verdict);
 
 /**
- * virtio_gpu_blob_needs_exporter_name() - does the verdict depend on it?
- * @facts: the facts, @exporter not yet read
+ * virtio_gpu_blob_needs_exporter_name() - whether the name matters
+ * @facts: the facts, without @exporter
  * @policy: the operator's choice
  *
  * Reading the name costs more than the rest of a mapping.
- *
- * Returns: true for a usable dma-buf whose exporter does not answer, unless
- * it is refused whoever exported it, or the renderer's word settles it: any
- * type under policy renderer; cached, which a known name would also mean, under
- * safe
  */
 bool virtio_gpu_blob_needs_exporter_name(const VirtIOGPUBlobFacts *facts,
                                          VirtIOGPUMapPolicy policy);
 
 /**
- * virtio_gpu_blob_names_type() - is this one of the three map types?
- * @map_info: the renderer's word
- *
- * Returns: true for VIRTIO_GPU_MAP_CACHE_CACHED, _UNCACHED and _WC
+ * virtio_gpu_blob_names_type() - exactly CACHED, UNCACHED or WC
  */
 bool virtio_gpu_blob_names_type(uint32_t map_info);
 
 /**
- * virtio_gpu_blob_reason_of_errno() - why something could not be mapped
- * @err: what mmap() or the renderer failed with, positive
- *
- * Returns: TOO_MANY_MAPPINGS for ENOMEM, NO_FILE_DESCRIPTOR for EMFILE, else
- * MAP_FAILED
+ * virtio_gpu_blob_reason_of_errno() - the reason for a failed mapping
+ * @err: positive, of mmap() or of the renderer
  */
 VirtIOGPUBlobReason virtio_gpu_blob_reason_of_errno(int err);
 
 /**
- * virtio_gpu_blob_reason_error() - the reply that goes with a refusal
- * @reason: any reason but VIRTIO_GPU_BLOB_OK
- *
- * Returns: VIRTIO_GPU_RESP_ERR_*
+ * virtio_gpu_blob_reason_error() - the VIRTIO_GPU_RESP_ERR_* for a refusal
  */
 uint32_t virtio_gpu_blob_reason_error(VirtIOGPUBlobReason reason);
+
+/**
+ * virtio_gpu_blob_reason_is_guests() - an error of the guest's driver
+ */
+bool virtio_gpu_blob_reason_is_guests(VirtIOGPUBlobReason reason);
+
+/**
+ * virtio_gpu_blob_reason_text() - a reason in words
+ *
+ * The texts of GUEST_TYPE_IGNORED are the host's: virtio_gpu_blob_explain().
+ */
+const VirtIOGPUBlobReasonText *
+virtio_gpu_blob_reason_text(VirtIOGPUBlobReason reason);
+
+/**
+ * virtio_gpu_blob_explain() - cause and remedy in one line
+ * @reason: any but VIRTIO_GPU_BLOB_OK
+ * @type: the host's
+ *
+ * Returns: a text that the caller frees
+ */
+char *virtio_gpu_blob_explain(VirtIOGPUBlobReason reason,
+                              VirtIOGPUBlobGuestType type);
+
+/* Names, as in properties and trace events */
+const char *virtio_gpu_blob_backing_name(VirtIOGPUBlobBacking backing);
+const char *virtio_gpu_blob_answer_name(VirtIOGPUExporterAnswer answer);
+const char *virtio_gpu_blob_voucher_name(VirtIOGPUBlobVoucher voucher);
+const char *virtio_gpu_blob_type_name(uint32_t map_info);
 
 #endif /* HW_DISPLAY_VIRTIO_GPU_BLOB_DECISION_H */

@@ -1,5 +1,5 @@
 /*
- * virtio-gpu blob mappings: what a device has of them
+ * virtio-gpu blob mappings: a device's state, from realize to unrealize
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -8,78 +8,172 @@
 #include "qapi/error.h"
 #include "qapi/util.h"
 #include "qapi/visitor.h"
-#include "qemu/cutils.h"
+#include "qemu/error-report.h"
 #include "qobject/qdict.h"
 #include "qobject/qlist.h"
-#include "virtio-gpu-blob-alignment.h"
-#include "virtio-gpu-blob-buffer.h"
+#include "hw/boards.h"
+#include "hw/core/cpu.h"
+#include "hw/qdev-properties.h"
+#include "trace.h"
 #include "virtio-gpu-blob-device.h"
-#include "virtio-gpu-blob-words.h"
+#include "virtio-gpu-blob-kvm.h"
+#include "virtio-gpu-blob-limits.h"
+
+#include <linux/kvm.h>
+
+/*
+ * The accelerator
+ */
+
+static Object *accelerator(void)
+{
+    return OBJECT(current_machine->accelerator);
+}
+
+static VirtIOGPUBlobAccel probe_accel(void)
+{
+    if (kvm_enabled()) {
+        return VIRTIO_GPU_BLOB_ACCEL_KVM;
+    }
+    return object_dynamic_cast(accelerator(), ACCEL_CLASS_NAME("tcg")) ||
+           object_dynamic_cast(accelerator(), ACCEL_CLASS_NAME("qtest"))
+           ? VIRTIO_GPU_BLOB_ACCEL_QEMU : VIRTIO_GPU_BLOB_ACCEL_OTHER;
+}
+
+/* -accel kvm,honor-guest-pat; a value that cannot be read may be "off". */
+static VirtIOGPUBlobFound probe_honor_guest_pat(void)
+{
+    static const char name[] = "honor-guest-pat";
+    g_autofree char *value = NULL;
+
+    if (!object_property_find(accelerator(), name)) {
+        return VIRTIO_GPU_BLOB_FOUND_UNKNOWN;
+    }
+    value = object_property_get_str(accelerator(), name, NULL);
+    if (!g_strcmp0(value, "auto")) {
+        return VIRTIO_GPU_BLOB_FOUND_UNKNOWN;
+    }
+    return g_strcmp0(value, "on") ? VIRTIO_GPU_BLOB_FOUND_NO
+                                  : VIRTIO_GPU_BLOB_FOUND_YES;
+}
+
+static void read_register(CPUState *cpu, run_on_cpu_data data)
+{
+    VirtIOGPUBlobProbes *probes = data.host_ptr;
+
+    probes->reg_known =
+        !kvm_get_one_reg(cpu, virtio_gpu_blob_cpu_register(probes->cpu),
+                         &probes->reg);
+}
+
+static void probe_kvm(VirtIOGPUBlobProbes *probes)
+{
+    probes->quirks = kvm_vm_ioctl(kvm_state, KVM_CHECK_EXTENSION,
+                                  KVM_CAP_DISABLE_QUIRKS2);
+    /* Older kernels, which do not know this one, return 0. */
+    probes->cacheable_pfnmap =
+        kvm_vm_ioctl(kvm_state, KVM_CHECK_EXTENSION,
+                     VIRTIO_GPU_BLOB_CAP_ARM_CACHEABLE_PFNMAP) > 0;
+    /* From another thread, KVM would wait until the vCPU stops. */
+    if (first_cpu && virtio_gpu_blob_cpu_register(probes->cpu)) {
+        run_on_cpu(first_cpu, read_register, RUN_ON_CPU_HOST_PTR(probes));
+    }
+}
+
+/* Acts on the whole VM, and cannot be undone. */
+static VirtIOGPUBlobGuestType enable_guest_pat(const VirtIOGPUGL *gl)
+{
+    struct kvm_enable_cap cap = {
+        .cap = KVM_CAP_DISABLE_QUIRKS2,
+        .args[0] = VIRTIO_GPU_BLOB_QUIRK_IGNORE_GUEST_PAT,
+    };
+
+    /* This policy maps the same whether the guest's type is honoured or not. */
+    if (gl->map_policy == VIRTIO_GPU_MAP_POLICY_RENDERER &&
+        gl->guest_pat != ON_OFF_AUTO_ON) {
+        return VIRTIO_GPU_BLOB_TYPE_SWITCH_NOT_NEEDED;
+    }
+    if (gl->guest_pat == ON_OFF_AUTO_OFF) {
+        return VIRTIO_GPU_BLOB_TYPE_SWITCH_DECLINED;
+    }
+    if (kvm_vm_ioctl(kvm_state, KVM_ENABLE_CAP, &cap)) {
+        return VIRTIO_GPU_BLOB_TYPE_SWITCH_FAILED;
+    }
+    info_report("virtio-gpu: enabled guest PAT in KVM for the whole VM; use "
+                "guest-pat=off to prevent this");
+    return VIRTIO_GPU_BLOB_TYPE_HONOURED;
+}
+
+static void look_at_host(const VirtIOGPUGL *gl, VirtIOGPUBlobHost *host)
+{
+    g_autofree char *name = g_strdup(object_get_typename(accelerator()));
+    VirtIOGPUBlobProbes probes = {
+        .accel = probe_accel(),
+        .accel_honours = probe_honor_guest_pat(),
+    };
+
+    /* kvm-accel is KVM's type. */
+    *strchrnul(name, '-') = '\0';
+    host->accelerator = g_intern_string(name);
+    virtio_gpu_blob_probe_cpu(&probes);
+    if (probes.accel == VIRTIO_GPU_BLOB_ACCEL_KVM) {
+        probe_kvm(&probes);
+    }
+    host->x86 = virtio_gpu_blob_cpu_is_x86(probes.cpu);
+    host->confidential_guest = current_machine->cgs != NULL;
+    host->vram = virtio_gpu_blob_probe_vram(&probes);
+    host->guest_type = virtio_gpu_blob_guest_type(&probes);
+    if (host->guest_type == VIRTIO_GPU_BLOB_TYPE_SWITCHABLE) {
+        host->guest_type = enable_guest_pat(gl);
+    }
+    trace_virtio_gpu_blob_vm(host->confidential_guest,
+        virtio_gpu_blob_guest_type_text(host->guest_type)->name);
+}
+
+/* A host that could not be asked, or does not do what it reported */
+static bool has_failed(VirtIOGPUBlobGuestType type)
+{
+    return type == VIRTIO_GPU_BLOB_TYPE_SWITCH_FAILED ||
+           type == VIRTIO_GPU_BLOB_TYPE_WRITE_BACK_UNKNOWN ||
+           type == VIRTIO_GPU_BLOB_TYPE_SVPBMT_UNKNOWN;
+}
+
+static bool check_guest_pat(const VirtIOGPUGL *gl, Error **errp)
+{
+    VirtIOGPUBlobGuestType type = gl->blobs->host.guest_type;
+    const VirtIOGPUBlobGuestTypeText *text =
+        virtio_gpu_blob_guest_type_text(type);
+
+    if (gl->guest_pat == ON_OFF_AUTO_ON &&
+        type != VIRTIO_GPU_BLOB_TYPE_HONOURED) {
+        error_setg(errp, "guest-pat=on is not possible: %s", text->why);
+        return false;
+    }
+    if (gl->map_policy != VIRTIO_GPU_MAP_POLICY_RENDERER && has_failed(type)) {
+        warn_report("virtio-gpu: %s: blobs that are write-combine or uncached "
+                    "will not be mapped; %s", text->why, text->remedy);
+    }
+    return true;
+}
 
 /*
  * Properties
  */
 
-static void get_choice(Object *obj, Visitor *v, const char *name,
-                       void *opaque, Error **errp)
+static int get_map_policy(Object *obj, Error **errp)
 {
-    const Property *prop = opaque;
-
-    visit_type_enum(v, name, object_field_prop_ptr(obj, prop),
-                    prop->info->enum_table, errp);
+    return VIRTIO_GPU_GL(obj)->map_policy;
 }
 
-static void set_choice(Object *obj, Visitor *v, const char *name,
-                       void *opaque, Error **errp)
+static void set_map_policy(Object *obj, int value, Error **errp)
 {
-    /* Visiting is reading or writing, as the visitor has it. */
-    get_choice(obj, v, name, opaque, errp);
+    if (DEVICE(obj)->realized) {
+        qdev_prop_set_after_realize(DEVICE(obj), "map-policy", errp);
+        return;
+    }
+    VIRTIO_GPU_GL(obj)->map_policy = value;
 }
 
-static void set_default_choice(ObjectProperty *op, const Property *prop)
-{
-    object_property_set_default_str(op,
-        qapi_enum_lookup(prop->info->enum_table, prop->defval.i));
-}
-
-const PropertyInfo qdev_prop_virtio_gpu_map_policy = {
-    .type = "VirtIOGPUMapPolicy",
-    .description = "who is believed about the cache type of mapped blobs: "
-                   "safe (the exporter, else the renderer), strict (only who "
-                   "can vouch for it) or renderer (the renderer)",
-    .enum_table = &virtio_gpu_blob_policies,
-    .get = get_choice,
-    .set = set_choice,
-    .set_default_value = set_default_choice,
-};
-
-static const QEnumLookup auto_off = {
-    .array = (const char *const[]) { "auto", "off" },
-    .size = 2,
-};
-
-const PropertyInfo qdev_prop_virtio_gpu_guest_pat = {
-    .type = "VirtIOGPUAutoOff",
-    .description = "whether KVM may be told to honour the guest's cache types "
-                   "in all of its memory: auto (where map-policy depends on "
-                   "it) or off",
-    .enum_table = &auto_off,
-    .get = get_choice,
-    .set = set_choice,
-    .set_default_value = set_default_choice,
-};
-
-const PropertyInfo qdev_prop_virtio_gpu_blob_alignment = {
-    .type = "VirtIOGPUAutoOff",
-    .description = "whether the guest is told to align its blobs to the host's "
-                   "page: auto (where that is larger than 4 KiB) or off",
-    .enum_table = &auto_off,
-    .get = get_choice,
-    .set = set_choice,
-    .set_default_value = set_default_choice,
-};
-
-/* Before the device is realized there is nothing. */
 static void get_maps(Object *obj, Visitor *v, const char *name,
                      void *opaque, Error **errp)
 {
@@ -122,52 +216,62 @@ static void get_host(Object *obj, Visitor *v, const char *name,
     qdict_put_str(dict, "map-policy",
                   qapi_enum_lookup(&virtio_gpu_blob_policies, gl->map_policy));
     qdict_put_bool(dict, "blob-alignment",
-                   virtio_host_has_feature(VIRTIO_DEVICE(obj),
-                                           VIRTIO_GPU_BLOB_F_ALIGNMENT));
+                   VIRTIO_GPU_BASE(obj)->conf.blob_alignment != 0);
     visit_type_any(v, name, &any, errp);
 }
 
 static void end_kick(VirtIOGPU *g)
 {
-    VirtIOGPUBlobs *blobs = VIRTIO_GPU_GL(g)->blobs;
+    virtio_gpu_blob_pending_settle(&VIRTIO_GPU_GL(g)->blobs->pending);
+}
 
-    virtio_gpu_blob_pending_settle(&blobs->pending);
-    virtio_gpu_blob_names_rest(&blobs->names);
+static void describe(ObjectClass *oc, const char *name, const char *text)
+{
+    object_class_property_set_description(oc, name, text);
 }
 
 void virtio_gpu_blob_class_init(ObjectClass *oc)
 {
+    ObjectProperty *policy =
+        object_class_property_add_enum(oc, "map-policy", "VirtIOGPUMapPolicy",
+                                       &virtio_gpu_blob_policies,
+                                       get_map_policy, set_map_policy);
+
     VIRTIO_GPU_CLASS(oc)->cmdq_done = end_kick;
-    virtio_gpu_blob_alignment_class_init(oc);
+    object_property_set_default_str(policy, "safe");
+    describe(oc, "map-policy", "source of the cache type of mapped blobs: "
+             "safe (exporter, then renderer), strict (exporter or kernel "
+             "only), renderer");
+    describe(oc, "guest-pat", "enable guest PAT in KVM: on (required), off, "
+             "auto (where map-policy depends on it)");
+    describe(oc, "blob-alignment", "tell the guest the host's page size: on, "
+             "off, auto (where it is larger than 4 KiB)");
     object_class_property_add(oc, "blob-maps", "list", get_maps,
                               NULL, NULL, NULL);
-    object_class_property_set_description(oc, "blob-maps",
-        "mapped blobs: which buffer, where, how, on whose word");
+    describe(oc, "blob-maps", "list of mapped blobs");
     object_class_property_add(oc, "blob-host", "struct", get_host,
                               NULL, NULL, NULL);
-    object_class_property_set_description(oc, "blob-host",
-        "what the host and the operator allow blob mappings");
+    describe(oc, "blob-host",
+             "host capabilities and settings for blob mappings");
     object_class_property_add(oc, "blob-map-stats", "struct", get_stats,
                               NULL, NULL, NULL);
-    object_class_property_set_description(oc, "blob-map-stats",
-        "blobs mapped, unmapped and refused, by reason");
+    describe(oc, "blob-map-stats",
+             "blobs mapped, unmapped and refused, by reason");
 }
 
 /*
- * Buffers that lose their pages
+ * From realize to unrealize
  */
 
-/* The renderer has the buffer still. */
+/* The renderer still has the buffer. */
 static void read_exporter(VirtIOGPUBlobs *blobs, VirtIOGPUBlobMapping *m)
 {
-    VirtIOGPUBlobNamed named = {};
     VirtIOGPUBlobBuffer buf;
 
     virtio_gpu_blob_buffer_open(&buf, &blobs->host, m->resource_id,
                                 virtio_gpu_blob_place_len(&m->place));
-    virtio_gpu_blob_buffer_read_exporter(&buf, &blobs->names, &named);
-    virtio_gpu_blob_names_rest(&blobs->names);
-    pstrcpy(m->exporter, sizeof(m->exporter), buf.exporter);
+    virtio_gpu_blob_buffer_read_exporter(&buf, NULL);
+    m->exporter = buf.exporter;
     virtio_gpu_blob_buffer_close(&buf);
 }
 
@@ -179,24 +283,36 @@ static void on_lost(VirtIOGPUBlobMapping *m)
     if (!virtio_gpu_blob_log_open(&blobs->log)) {
         return;
     }
-    if (!*m->exporter) {
+    if (!m->exporter) {
         read_exporter(blobs, m);
     }
     virtio_gpu_blob_log_lost(m);
 }
 
-/*
- * Life
- */
-
-/* Policy renderer maps the same whether the guest's type counts or not. */
-static VirtIOGPUBlobSwitch guest_pat(const VirtIOGPUGL *gl)
+static bool check_no_window(const VirtIOGPUGL *gl, Error **errp)
 {
-    if (gl->map_policy == VIRTIO_GPU_MAP_POLICY_RENDERER) {
-        return VIRTIO_GPU_BLOB_SWITCH_NOT_NEEDED;
+    if (gl->guest_pat == ON_OFF_AUTO_ON ||
+        gl->blob_alignment == ON_OFF_AUTO_ON) {
+        error_setg(errp, "%s=on requires blob=on and hostmem",
+                   gl->guest_pat == ON_OFF_AUTO_ON ? "guest-pat"
+                                                   : "blob-alignment");
+        return false;
     }
-    return gl->guest_pat == VIRTIO_GPU_OFF ? VIRTIO_GPU_BLOB_SWITCH_DECLINED
-                                           : VIRTIO_GPU_BLOB_SWITCH_WANTED;
+    return true;
+}
+
+static uint32_t blob_alignment(const VirtIOGPUGL *gl)
+{
+    uint64_t page_size = qemu_real_host_page_size();
+
+    switch (gl->blob_alignment) {
+    case ON_OFF_AUTO_ON:
+        return page_size;
+    case ON_OFF_AUTO_OFF:
+        return 0;
+    default:
+        return virtio_gpu_blob_limits_align(page_size) ? page_size : 0;
+    }
 }
 
 static bool open_window(VirtIOGPUGL *gl, Error **errp)
@@ -206,16 +322,18 @@ static bool open_window(VirtIOGPUGL *gl, Error **errp)
 
     if (!virtio_gpu_blob_enabled(b->conf) ||
         !virtio_gpu_hostmem_enabled(b->conf)) {
-        return true;
+        return check_no_window(gl, errp);
     }
     if (memory_region_size(&b->hostmem) != b->conf.hostmem) {
         error_setg(errp, "hostmem needs a PCI device such as "
                    "virtio-gpu-gl-pci or virtio-vga-gl");
         return false;
     }
-    virtio_gpu_blob_host_init(&blobs->host, guest_pat(gl));
-    return blobs->host.confidential_guest ||
-           virtio_gpu_blob_mappings_open(&blobs->mappings, errp);
+    b->conf.blob_alignment = blob_alignment(gl);
+    look_at_host(gl, &blobs->host);
+    return check_guest_pat(gl, errp) &&
+           (blobs->host.confidential_guest ||
+            virtio_gpu_blob_mappings_open(&blobs->mappings, errp));
 }
 
 bool virtio_gpu_blob_realize(VirtIOGPUGL *gl, Error **errp)
@@ -226,7 +344,6 @@ bool virtio_gpu_blob_realize(VirtIOGPUGL *gl, Error **errp)
     gl->blobs->pending.g = VIRTIO_GPU(gl);
     gl->blobs->pending.mappings = &gl->blobs->mappings;
     virtio_gpu_blob_vcpus_init(&gl->blobs->vcpus, &gl->blobs->mappings);
-    virtio_gpu_blob_names_open(&gl->blobs->names);
     if (!open_window(gl, errp)) {
         virtio_gpu_blob_unrealize(gl);
         return false;
@@ -234,16 +351,10 @@ bool virtio_gpu_blob_realize(VirtIOGPUGL *gl, Error **errp)
     return true;
 }
 
-void virtio_gpu_blob_realized(VirtIOGPUGL *gl)
-{
-    virtio_gpu_blob_alignment_realize(gl);
-}
-
 void virtio_gpu_blob_unrealize(VirtIOGPUGL *gl)
 {
     virtio_gpu_blob_vcpus_destroy(&gl->blobs->vcpus);
     virtio_gpu_blob_mappings_destroy(&gl->blobs->mappings);
-    virtio_gpu_blob_names_close(&gl->blobs->names);
     g_free(gl->blobs);
     gl->blobs = NULL;
 }

@@ -9,7 +9,7 @@
 #include "hw/virtio/dma-buf-info.h"
 #include "virtio-gpu-blob-exporter.h"
 
-/* A kernel that answers EAGAIN for good must not stop the VM. */
+/* Bounded: an exporter that always returns EAGAIN must not stop the VM. */
 #define ASK_RETRIES 1000
 
 /* Far more than the lines up to the exporter's name */
@@ -41,8 +41,8 @@ VirtIOGPUExporterAnswer virtio_gpu_blob_exporter_ask(int fd)
     }
 }
 
-/* A line without its end is one that may go on. */
-static void find_name(char *text, char *found, int size)
+/* A line without its end may be incomplete. */
+static const char *find_name(char *text)
 {
     char *next = text;
     const char *name;
@@ -51,94 +51,48 @@ static void find_name(char *text, char *found, int size)
         char *line = qemu_strsep(&next, "\n");
 
         if (next && strstart(line, "exp_name:\t", &name)) {
-            pstrcpy(found, size, name);
-            return;
+            return *name ? g_intern_string(name) : NULL;
         }
     }
+    return NULL;
 }
 
-/* What is at the fd otherwise is the file that tells of it. */
-void virtio_gpu_blob_names_open(VirtIOGPUBlobNames *names)
+static const char *read_name(int fd)
 {
-    char path[32];
-
-    names->info = -1;
-    names->busy = false;
-    names->fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", names->fd);
-    if (names->fd >= 0) {
-        names->info = open(path, O_RDONLY | O_CLOEXEC);
-    }
-}
-
-void virtio_gpu_blob_names_close(VirtIOGPUBlobNames *names)
-{
-    if (names->info >= 0) {
-        close(names->info);
-    }
-    if (names->fd >= 0) {
-        close(names->fd);
-    }
-}
-
-void virtio_gpu_blob_names_rest(VirtIOGPUBlobNames *names)
-{
-    if (names->busy) {
-        dup3(names->info, names->fd, O_CLOEXEC);
-        names->busy = false;
-    }
-}
-
-/*
- * The kernel looks up what is at the fd each time the file is read from its
- * start (fs/proc/fd.c, seq_show()).
- */
-static bool read_name(VirtIOGPUBlobNames *names, int fd, char *name, int size)
-{
-    char text[FDINFO_MAX + 1];
+    char path[32], text[FDINFO_MAX + 1];
+    const char *name;
     ssize_t len;
+    int info;
 
-    if (names->info < 0) {
-        return true;
+    snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+    info = open(path, O_RDONLY | O_CLOEXEC);
+    if (info < 0) {
+        return NULL;
     }
-    if (dup3(fd, names->fd, O_CLOEXEC) < 0) {
-        return false;
-    }
-    names->busy = true;
-    len = pread(names->info, text, FDINFO_MAX, 0);
+    len = read(info, text, FDINFO_MAX);
+    close(info);
     text[MAX(len, 0)] = '\0';
-    find_name(text, name, size);
-    return true;
-}
-
-/* A name that was not found may be the next time. */
-static void keep_name(VirtIOGPUBlobNamed *named, const struct stat *st,
-                      const char *name)
-{
-    if (*name) {
-        named->dev = st->st_dev;
-        named->ino = st->st_ino;
-        named->name = g_intern_string(name);
+    name = find_name(text);
+    if (!name) {
+        errno = ENOENT;
     }
+    return name;
 }
 
-bool virtio_gpu_blob_exporter_name(VirtIOGPUBlobNames *names,
-                                   VirtIOGPUBlobNamed *named, int fd,
-                                   char *name, int size)
+const char *virtio_gpu_blob_exporter_name(int fd, VirtIOGPUBlobNamed *known)
 {
+    const char *name;
     struct stat st;
 
-    *name = '\0';
-    if (fstat(fd, &st)) {
-        return read_name(names, fd, name, size);
+    if (!known || fstat(fd, &st)) {
+        return read_name(fd);
     }
-    if (named->name && named->ino == st.st_ino && named->dev == st.st_dev) {
-        pstrcpy(name, size, named->name);
-        return true;
+    if (known->name && known->ino == st.st_ino && known->dev == st.st_dev) {
+        return known->name;
     }
-    if (!read_name(names, fd, name, size)) {
-        return false;
+    name = read_name(fd);
+    if (name) {
+        *known = (VirtIOGPUBlobNamed) { st.st_dev, st.st_ino, name };
     }
-    keep_name(named, &st, name);
-    return true;
+    return name;
 }

@@ -1,159 +1,334 @@
 /*
- * virtio-gpu blob mappings: what this host does with a guest's cache type
+ * virtio-gpu blob mappings: how the host treats a guest's cache type
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
-#include "qemu/cutils.h"
-#include "qemu/error-report.h"
-#include "qapi/error.h"
-#include "hw/boards.h"
-#include "hw/core/cpu.h"
-#include "trace.h"
+#include "qemu/bitops.h"
 #include "virtio-gpu-blob-host.h"
-#include "virtio-gpu-blob-host-probe.h"
-#include "virtio-gpu-blob-kvm.h"
 
-#include <linux/kvm.h>
+#include <sys/utsname.h>
 
 /*
- * The accelerator
+ * The processor.  Registers have numbers here, as linux/kvm.h has one
+ * architecture's only: each host is compiled, and can be tested, on all.
  */
 
-static VirtIOGPUBlobAccel probe_accel(void)
-{
-    Object *accel = OBJECT(current_machine->accelerator);
+/* KVM_REG_ARM64, 64 bits, ARM64_SYS_REG(3, 0, 0, 7, 2): ID_AA64MMFR2_EL1 */
+#define ARM_MMFR2 0x603000000013c03aULL
+#define ARM_MMFR2_FWB(value) extract64(value, 40, 4)
 
-    if (kvm_enabled()) {
-        return VIRTIO_GPU_BLOB_ACCEL_KVM;
-    }
-    return object_dynamic_cast(accel, ACCEL_CLASS_NAME("tcg")) ||
-           object_dynamic_cast(accel, ACCEL_CLASS_NAME("qtest"))
-           ? VIRTIO_GPU_BLOB_ACCEL_QEMU : VIRTIO_GPU_BLOB_ACCEL_OTHER;
+/* KVM_REG_RISCV, 64 bits, KVM_REG_RISCV_ISA_EXT: KVM_RISCV_ISA_EXT_SVPBMT */
+#define RISCV_SVPBMT 0x8030000007000007ULL
+
+/* Hygon's processors are AMD's in this. */
+static VirtIOGPUBlobCPU x86_of_vendor(const char *vendor)
+{
+    return !strcmp(vendor, "AuthenticAMD") || !strcmp(vendor, "HygonGenuine")
+           ? VIRTIO_GPU_BLOB_CPU_X86_SVM : VIRTIO_GPU_BLOB_CPU_X86_VMX;
 }
 
-/* kvm-accel is KVM's type. */
-static void name_accel(VirtIOGPUBlobHost *host)
+VirtIOGPUBlobCPU virtio_gpu_blob_cpu_of(const char *machine,
+                                        const char *vendor)
 {
-    const char *type =
-        object_get_typename(OBJECT(current_machine->accelerator));
-
-    pstrcpy(host->accelerator, sizeof(host->accelerator), type);
-    *strchrnul(host->accelerator, '-') = '\0';
+    if (!strcmp(machine, "x86_64") || g_pattern_match_simple("i?86", machine)) {
+        return x86_of_vendor(vendor);
+    }
+    if (!strcmp(machine, "aarch64")) {
+        return VIRTIO_GPU_BLOB_CPU_ARM64;
+    }
+    return !strcmp(machine, "riscv64") ? VIRTIO_GPU_BLOB_CPU_RISCV64
+                                       : VIRTIO_GPU_BLOB_CPU_OTHER;
 }
 
-/* A word that is there and cannot be read may be a no. */
-static VirtIOGPUBlobFound probe_operators_word(void)
+bool virtio_gpu_blob_cpu_is_x86(VirtIOGPUBlobCPU cpu)
 {
-    static const char name[] = "honor-guest-pat";
-    Object *accel = OBJECT(current_machine->accelerator);
-    g_autofree char *word = NULL;
+    return cpu == VIRTIO_GPU_BLOB_CPU_X86_SVM ||
+           cpu == VIRTIO_GPU_BLOB_CPU_X86_VMX;
+}
 
-    if (!object_property_find(accel, name)) {
+uint64_t virtio_gpu_blob_cpu_register(VirtIOGPUBlobCPU cpu)
+{
+    switch (cpu) {
+    case VIRTIO_GPU_BLOB_CPU_ARM64:
+        return ARM_MMFR2;
+    case VIRTIO_GPU_BLOB_CPU_RISCV64:
+        return RISCV_SVPBMT;
+    default:
+        return 0;
+    }
+}
+
+static char *cpu_vendor(void)
+{
+    static const char key[] = "vendor_id\t: ";
+    g_autofree char *text = NULL;
+    const char *line;
+
+    if (!g_file_get_contents("/proc/cpuinfo", &text, NULL, NULL)) {
+        return g_strdup("");
+    }
+    line = strstr(text, key);
+    if (!line) {
+        return g_strdup("");
+    }
+    line += strlen(key);
+    return g_strndup(line, strcspn(line, "\n"));
+}
+
+static VirtIOGPUBlobFound probe_nested_paging(void)
+{
+    g_autofree char *text = NULL;
+
+    if (!g_file_get_contents("/sys/module/kvm_amd/parameters/npt", &text, NULL,
+                             NULL)) {
         return VIRTIO_GPU_BLOB_FOUND_UNKNOWN;
     }
-    word = object_property_get_str(accel, name, NULL);
-    if (!g_strcmp0(word, "auto")) {
-        return VIRTIO_GPU_BLOB_FOUND_UNKNOWN;
-    }
-    return g_strcmp0(word, "on") ? VIRTIO_GPU_BLOB_FOUND_NO
-                                 : VIRTIO_GPU_BLOB_FOUND_YES;
+    return *text == 'Y' || *text == '1' ? VIRTIO_GPU_BLOB_FOUND_YES
+                                        : VIRTIO_GPU_BLOB_FOUND_NO;
+}
+
+void virtio_gpu_blob_probe_cpu(VirtIOGPUBlobProbes *probes)
+{
+    g_autofree char *vendor = cpu_vendor();
+    struct utsname names;
+
+    probes->cpu = uname(&names) ? VIRTIO_GPU_BLOB_CPU_OTHER
+                                : virtio_gpu_blob_cpu_of(names.machine, vendor);
+    probes->nested_paging = probe_nested_paging();
 }
 
 /*
- * KVM
+ * GPUs
  */
 
-static int check_extension(unsigned cap)
+#define DRM "/sys/class/drm"
+
+/*
+ * These drivers export RAM and VRAM under one exporter's name, mapped as if
+ * both were cacheable, and may move a buffer between them
+ * (drivers/gpu/drm/ttm/ttm_bo_vm.c).
+ */
+bool virtio_gpu_blob_driver_has_vram(const char *driver, VirtIOGPUBlobCPU cpu)
 {
-    return kvm_vm_ioctl(kvm_state, KVM_CHECK_EXTENSION, cap);
-}
-
-typedef struct ReadRegister {
-    uint64_t id;
-    uint64_t *value;
-    int ret;
-} ReadRegister;
-
-static void read_register(CPUState *cpu, run_on_cpu_data data)
-{
-    ReadRegister *r = data.host_ptr;
-
-    r->ret = kvm_get_one_reg(cpu, r->id, r->value);
-}
-
-/* In the vCPU's thread: elsewhere KVM would wait until the vCPU stops. */
-static int get_register(uint64_t id, uint64_t *value)
-{
-    ReadRegister r = { .id = id, .value = value };
-
-    run_on_cpu(first_cpu, read_register, RUN_ON_CPU_HOST_PTR(&r));
-    return r.ret;
-}
-
-static VirtIOGPUBlobProbes probe(VirtIOGPUBlobSwitch guest_pat)
-{
-    VirtIOGPUBlobProbes probes = {
-        .accel = probe_accel(),
-        .accel_honours = probe_operators_word(),
-        .cpu = virtio_gpu_blob_probe_cpu(),
-        .guest_pat = guest_pat,
-    };
-    VirtIOGPUBlobKVM kvm = {
-        .check_extension = check_extension,
-        .get_register = first_cpu ? get_register : NULL,
+    static const char *const drivers[] = {
+        "amdgpu", "nouveau", "nvidia", "nvidia-drm", "radeon", "xe", NULL
     };
 
-    if (probes.accel == VIRTIO_GPU_BLOB_ACCEL_KVM) {
-        virtio_gpu_blob_probe_kvm(&probes, &kvm);
-    }
-    return probes;
+    return g_strv_contains(drivers, driver) ||
+           (cpu == VIRTIO_GPU_BLOB_CPU_ARM64 && !strcmp(driver, "i915"));
 }
 
-static VirtIOGPUBlobGuestType switch_guest_pat(void)
+static bool is_error(const GError *err, GFileError code)
 {
-    struct kvm_enable_cap cap = {
-        .cap = KVM_CAP_DISABLE_QUIRKS2,
-        .args[0] = VIRTIO_GPU_BLOB_QUIRK_IGNORE_GUEST_PAT,
-    };
-
-    if (kvm_vm_ioctl(kvm_state, KVM_ENABLE_CAP, &cap)) {
-        return VIRTIO_GPU_BLOB_TYPE_SWITCH_FAILED;
-    }
-    info_report("virtio-gpu: KVM honours the guest's cache types from now on, "
-                "in all of the virtual machine's memory, so that blobs can be "
-                "write-combine; guest-pat=off leaves that as it is");
-    return VIRTIO_GPU_BLOB_TYPE_HONOURED;
+    return g_error_matches(err, G_FILE_ERROR, code);
 }
 
-static void warn_failed(VirtIOGPUBlobGuestType type)
+/* Connectors and files in this folder have no driver. */
+static bool card_has_vram(const char *card, VirtIOGPUBlobCPU cpu)
 {
-    const VirtIOGPUBlobGuestTypeText *text =
-        virtio_gpu_blob_guest_type_text(type);
+    g_autofree char *path = g_build_filename(DRM, card, "device/driver", NULL);
+    g_autoptr(GError) err = NULL;
+    g_autofree char *link = g_file_read_link(path, &err);
+    g_autofree char *driver = NULL;
 
-    warn_report("virtio-gpu: %s: blobs that are write-combine or uncached "
-                "will not be mapped; %s", text->why, text->remedy);
+    if (!link) {
+        return !is_error(err, G_FILE_ERROR_NOENT) &&
+               !is_error(err, G_FILE_ERROR_NOTDIR);
+    }
+    driver = g_path_get_basename(link);
+    return virtio_gpu_blob_driver_has_vram(driver, cpu);
 }
 
-void virtio_gpu_blob_host_init(VirtIOGPUBlobHost *host,
-                               VirtIOGPUBlobSwitch guest_pat)
+/* A host without any GPU has no such folder, but the one above it. */
+static bool has_no_gpu(const GError *err)
 {
-    VirtIOGPUBlobProbes probes = probe(guest_pat);
+    return is_error(err, G_FILE_ERROR_NOENT) &&
+           g_file_test("/sys/class", G_FILE_TEST_IS_DIR);
+}
 
-    name_accel(host);
-    host->x86 = virtio_gpu_blob_cpu_is_x86(probes.cpu);
-    host->confidential_guest = current_machine->cgs != NULL;
-    host->vram = virtio_gpu_blob_vram_is_unsafe(&probes) &&
-                 virtio_gpu_blob_probe_vram();
-    host->guest_type = virtio_gpu_blob_guest_type(&probes);
-    if (host->guest_type == VIRTIO_GPU_BLOB_TYPE_SWITCHABLE) {
-        host->guest_type = switch_guest_pat();
+/*
+ * KVM on arm64 treats memory that is not RAM, but is mapped as if cacheable,
+ * as cacheable: it forces write-back on a BAR, or ends the VM (Linux 6.17,
+ * arch/arm64/kvm/mmu.c, kvm_vma_is_cacheable()).
+ */
+bool virtio_gpu_blob_probe_vram(const VirtIOGPUBlobProbes *probes)
+{
+    g_autoptr(GError) err = NULL;
+    g_autoptr(GDir) dir = NULL;
+    const char *card;
+    bool found = false;
+
+    if (probes->accel != VIRTIO_GPU_BLOB_ACCEL_KVM ||
+        probes->cpu != VIRTIO_GPU_BLOB_CPU_ARM64) {
+        return false;
     }
-    if (guest_pat != VIRTIO_GPU_BLOB_SWITCH_NOT_NEEDED &&
-        virtio_gpu_blob_guest_type_failed(host->guest_type)) {
-        warn_failed(host->guest_type);
+    dir = g_dir_open(DRM, 0, &err);
+    if (!dir) {
+        return !has_no_gpu(err);
     }
-    trace_virtio_gpu_blob_vm(host->confidential_guest,
-        virtio_gpu_blob_guest_type_text(host->guest_type)->name);
+    while (!found && (card = g_dir_read_name(dir))) {
+        found = card_has_vram(card, probes->cpu);
+    }
+    return found;
+}
+
+/*
+ * The rule
+ */
+
+static bool has_switch(const VirtIOGPUBlobProbes *probes)
+{
+    return probes->quirks > 0 &&
+           (probes->quirks & VIRTIO_GPU_BLOB_QUIRK_IGNORE_GUEST_PAT);
+}
+
+/*
+ * Nested page tables have no type, so that the guest's PAT decides.  Without
+ * them KVM writes the processor's page tables itself, and hides the switch.
+ */
+static VirtIOGPUBlobGuestType svm_type(const VirtIOGPUBlobProbes *probes)
+{
+    return has_switch(probes) ||
+           probes->nested_paging == VIRTIO_GPU_BLOB_FOUND_YES
+           ? VIRTIO_GPU_BLOB_TYPE_HONOURED
+           : VIRTIO_GPU_BLOB_TYPE_NO_NESTED_PAGING;
+}
+
+/*
+ * VMX ignores the guest's PAT for RAM unless a VM asks otherwise (Linux,
+ * arch/x86/kvm/vmx/vmx.c, vmx_get_mt_mask()).
+ */
+static VirtIOGPUBlobGuestType vmx_type(const VirtIOGPUBlobProbes *probes)
+{
+    if (!has_switch(probes)) {
+        return VIRTIO_GPU_BLOB_TYPE_NO_SWITCH;
+    }
+    /* honor-guest-pat=on: the accelerator has disabled the quirk. */
+    return probes->accel_honours == VIRTIO_GPU_BLOB_FOUND_YES
+           ? VIRTIO_GPU_BLOB_TYPE_HONOURED : VIRTIO_GPU_BLOB_TYPE_SWITCHABLE;
+}
+
+/*
+ * The weaker of the two stages' types wins, unless FEAT_S2FWB lets stage 2
+ * force write-back for RAM (Linux, arch/arm64/include/asm/memory.h,
+ * MT_S2_FWB_NORMAL).  Cacheable PFNMAP needs FEAT_S2FWB.
+ */
+static VirtIOGPUBlobGuestType arm64_type(const VirtIOGPUBlobProbes *probes)
+{
+    if (probes->cacheable_pfnmap) {
+        return VIRTIO_GPU_BLOB_TYPE_FORCED_WRITE_BACK;
+    }
+    if (!probes->reg_known) {
+        return VIRTIO_GPU_BLOB_TYPE_WRITE_BACK_UNKNOWN;
+    }
+    return ARM_MMFR2_FWB(probes->reg) ? VIRTIO_GPU_BLOB_TYPE_FORCED_WRITE_BACK
+                                      : VIRTIO_GPU_BLOB_TYPE_HONOURED;
+}
+
+/* Without Svpbmt a page has the type of its physical address. */
+static VirtIOGPUBlobGuestType riscv64_type(const VirtIOGPUBlobProbes *probes)
+{
+    if (!probes->reg_known) {
+        return VIRTIO_GPU_BLOB_TYPE_SVPBMT_UNKNOWN;
+    }
+    return probes->reg ? VIRTIO_GPU_BLOB_TYPE_HONOURED
+                       : VIRTIO_GPU_BLOB_TYPE_NO_SVPBMT;
+}
+
+static VirtIOGPUBlobGuestType kvm_type(const VirtIOGPUBlobProbes *probes)
+{
+    if (probes->accel_honours == VIRTIO_GPU_BLOB_FOUND_NO) {
+        return VIRTIO_GPU_BLOB_TYPE_ACCEL_DECLINED;
+    }
+    switch (probes->cpu) {
+    case VIRTIO_GPU_BLOB_CPU_X86_SVM:
+        return svm_type(probes);
+    case VIRTIO_GPU_BLOB_CPU_X86_VMX:
+        return vmx_type(probes);
+    case VIRTIO_GPU_BLOB_CPU_ARM64:
+        return arm64_type(probes);
+    case VIRTIO_GPU_BLOB_CPU_RISCV64:
+        return riscv64_type(probes);
+    default:
+        return VIRTIO_GPU_BLOB_TYPE_KVM_HOST;
+    }
+}
+
+VirtIOGPUBlobGuestType
+virtio_gpu_blob_guest_type(const VirtIOGPUBlobProbes *probes)
+{
+    switch (probes->accel) {
+    case VIRTIO_GPU_BLOB_ACCEL_QEMU:
+        return VIRTIO_GPU_BLOB_TYPE_HONOURED;
+    case VIRTIO_GPU_BLOB_ACCEL_KVM:
+        return kvm_type(probes);
+    default:
+        return VIRTIO_GPU_BLOB_TYPE_UNKNOWN_ACCEL;
+    }
+}
+
+/*
+ * Texts
+ */
+
+#define OR_RENDERER \
+    "use map-policy=renderer to map them anyway (risk of stale data)"
+
+static const VirtIOGPUBlobGuestTypeText texts[] = {
+    [VIRTIO_GPU_BLOB_TYPE_HONOURED] = {
+        "honoured", "guest cache types are honoured", "" },
+    [VIRTIO_GPU_BLOB_TYPE_SWITCHABLE] = {
+        "switchable", "KVM ignores guest PAT by default",
+        "guest-pat=auto enables it" },
+    [VIRTIO_GPU_BLOB_TYPE_UNKNOWN_ACCEL] = {
+        "unknown-accelerator",
+        "it is not known whether the accelerator honours guest cache types",
+        "use -accel kvm or tcg; or " OR_RENDERER },
+    [VIRTIO_GPU_BLOB_TYPE_KVM_HOST] = {
+        "kvm-host", "KVM on this architecture ignores guest cache types",
+        OR_RENDERER },
+    [VIRTIO_GPU_BLOB_TYPE_ACCEL_DECLINED] = {
+        "honor-guest-pat-off",
+        "-accel kvm,honor-guest-pat=off makes KVM ignore guest PAT",
+        "remove honor-guest-pat=off; or " OR_RENDERER },
+    [VIRTIO_GPU_BLOB_TYPE_NO_SWITCH] = {
+        "no-switch", "KVM ignores guest PAT on this host",
+        "use a host kernel where KVM_CAP_DISABLE_QUIRKS2 offers "
+        "KVM_X86_QUIRK_IGNORE_GUEST_PAT (Linux 6.16), on a processor with "
+        "EPT and self-snoop; or " OR_RENDERER },
+    [VIRTIO_GPU_BLOB_TYPE_NO_NESTED_PAGING] = {
+        "no-nested-paging", "KVM without nested paging ignores guest PAT",
+        "load kvm_amd with npt=1; or " OR_RENDERER },
+    [VIRTIO_GPU_BLOB_TYPE_FORCED_WRITE_BACK] = {
+        "forced-write-back", "the processor forces write-back on guest RAM "
+        "(FEAT_S2FWB) and ignores guest cache types", OR_RENDERER },
+    [VIRTIO_GPU_BLOB_TYPE_WRITE_BACK_UNKNOWN] = {
+        "write-back-unknown", "it cannot be determined whether the processor "
+        "forces write-back on guest RAM (FEAT_S2FWB)", OR_RENDERER },
+    [VIRTIO_GPU_BLOB_TYPE_NO_SVPBMT] = {
+        "no-svpbmt", "the vCPU has no cache types (Svpbmt)",
+        "use a processor with Svpbmt, and -cpu host; or " OR_RENDERER },
+    [VIRTIO_GPU_BLOB_TYPE_SVPBMT_UNKNOWN] = {
+        "svpbmt-unknown",
+        "it cannot be determined whether the vCPU has cache types (Svpbmt)",
+        "use a host kernel with Linux 6.0's KVM or later; or " OR_RENDERER },
+    [VIRTIO_GPU_BLOB_TYPE_SWITCH_FAILED] = {
+        "switch-failed",
+        "KVM reports support for guest PAT but enabling it failed",
+        OR_RENDERER },
+    [VIRTIO_GPU_BLOB_TYPE_SWITCH_DECLINED] = {
+        "guest-pat-off", "KVM ignores guest PAT with guest-pat=off",
+        "use guest-pat=auto; or " OR_RENDERER },
+    [VIRTIO_GPU_BLOB_TYPE_SWITCH_NOT_NEEDED] = {
+        "not-needed",
+        "KVM ignores guest PAT, and map-policy=renderer does not need it",
+        "use map-policy=safe to enable it" },
+};
+
+const VirtIOGPUBlobGuestTypeText *
+virtio_gpu_blob_guest_type_text(VirtIOGPUBlobGuestType type)
+{
+    return &texts[type];
 }

@@ -1,43 +1,162 @@
 /*
- * virtio-gpu blob mappings: what this host does with a guest's cache type
+ * virtio-gpu blob mappings: how the host treats a guest's cache type
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Puts the probes (virtio-gpu-blob-host-probe.h) to the accelerator that runs
- * this guest, and the rule (virtio-gpu-blob-host-rule.h) to what they found.
- * Once, when the device is realized: main loop, BQL held.
+ * A pure rule over what was found out about the host, and those probes that
+ * read /proc and /sys.  The caller asks KVM, about the VM that it has: the
+ * device and the doctor reach it in different ways.  Any thread, no lock;
+ * nothing blocks.
  */
 
 #ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_HOST_H
 #define HW_DISPLAY_VIRTIO_GPU_BLOB_HOST_H
 
-#include "virtio-gpu-blob-host-rule.h"
+/* Linux 6.16, arch/x86/include/uapi/asm/kvm.h: KVM_X86_QUIRK_IGNORE_... */
+#define VIRTIO_GPU_BLOB_QUIRK_IGNORE_GUEST_PAT (1 << 9)
+
+/* Linux 6.17: KVM_CAP_ARM_CACHEABLE_PFNMAP_SUPPORTED */
+#define VIRTIO_GPU_BLOB_CAP_ARM_CACHEABLE_PFNMAP 243
+
+/* The accelerator that runs the guest */
+typedef enum VirtIOGPUBlobAccel {
+    VIRTIO_GPU_BLOB_ACCEL_OTHER,
+    VIRTIO_GPU_BLOB_ACCEL_QEMU, /* TCG, qtest: all access is QEMU's own */
+    VIRTIO_GPU_BLOB_ACCEL_KVM,
+    VIRTIO_GPU_BLOB_ACCEL__MAX
+} VirtIOGPUBlobAccel;
+
+/* The host's processor */
+typedef enum VirtIOGPUBlobCPU {
+    VIRTIO_GPU_BLOB_CPU_OTHER,
+    VIRTIO_GPU_BLOB_CPU_X86_SVM, /* x86 with AMD's virtualization */
+    VIRTIO_GPU_BLOB_CPU_X86_VMX, /* any other x86 */
+    VIRTIO_GPU_BLOB_CPU_ARM64,
+    VIRTIO_GPU_BLOB_CPU_RISCV64,
+    VIRTIO_GPU_BLOB_CPU__MAX
+} VirtIOGPUBlobCPU;
+
+/* A probe's result */
+typedef enum VirtIOGPUBlobFound {
+    VIRTIO_GPU_BLOB_FOUND_UNKNOWN,
+    VIRTIO_GPU_BLOB_FOUND_NO,
+    VIRTIO_GPU_BLOB_FOUND_YES,
+    VIRTIO_GPU_BLOB_FOUND__MAX
+} VirtIOGPUBlobFound;
 
 /**
- * VirtIOGPUBlobHost - what a decision depends on, for the device's life
- * @accelerator: its name; empty if the host was never looked at
- * @x86: the host's processor is x86
- * @confidential_guest: a confidential guest, of any kind
- * @vram: KVM here cannot map a GPU's own memory safely, and there may be some
- * @guest_type: the guest's choice of WC or UNCACHED is HONOURED, or why not
+ * VirtIOGPUBlobProbes - the rule's input
+ * @accel: the accelerator
+ * @accel_honours: -accel kvm,honor-guest-pat (QEMU 11); UNKNOWN: not set
+ * @cpu: the processor
+ * @nested_paging: x86 with SVM: KVM uses nested paging
+ * @quirks: KVM_CHECK_EXTENSION of KVM_CAP_DISABLE_QUIRKS2, as it returned
+ * @cacheable_pfnmap: KVM_CHECK_EXTENSION of
+ *                    VIRTIO_GPU_BLOB_CAP_ARM_CACHEABLE_PFNMAP is positive
+ * @reg_known: @reg was read
+ * @reg: a vCPU's register virtio_gpu_blob_cpu_register()
  */
+typedef struct VirtIOGPUBlobProbes {
+    VirtIOGPUBlobAccel accel;
+    VirtIOGPUBlobFound accel_honours;
+    VirtIOGPUBlobCPU cpu;
+    VirtIOGPUBlobFound nested_paging;
+    int quirks;
+    bool cacheable_pfnmap;
+    bool reg_known;
+    uint64_t reg;
+} VirtIOGPUBlobProbes;
+
+/* What the host does with a guest's WC or UNCACHED */
+typedef enum VirtIOGPUBlobGuestType {
+    VIRTIO_GPU_BLOB_TYPE_HONOURED,
+    /* ignored, until KVM_X86_QUIRK_IGNORE_GUEST_PAT is disabled */
+    VIRTIO_GPU_BLOB_TYPE_SWITCHABLE,
+    /* ignored, because */
+    VIRTIO_GPU_BLOB_TYPE_UNKNOWN_ACCEL,
+    VIRTIO_GPU_BLOB_TYPE_KVM_HOST,
+    VIRTIO_GPU_BLOB_TYPE_ACCEL_DECLINED,
+    VIRTIO_GPU_BLOB_TYPE_NO_SWITCH,
+    VIRTIO_GPU_BLOB_TYPE_NO_NESTED_PAGING,
+    VIRTIO_GPU_BLOB_TYPE_FORCED_WRITE_BACK,
+    VIRTIO_GPU_BLOB_TYPE_WRITE_BACK_UNKNOWN,
+    VIRTIO_GPU_BLOB_TYPE_NO_SVPBMT,
+    VIRTIO_GPU_BLOB_TYPE_SVPBMT_UNKNOWN,
+    /* SWITCHABLE, and the device did not switch, because */
+    VIRTIO_GPU_BLOB_TYPE_SWITCH_FAILED,
+    VIRTIO_GPU_BLOB_TYPE_SWITCH_DECLINED,
+    VIRTIO_GPU_BLOB_TYPE_SWITCH_NOT_NEEDED,
+    VIRTIO_GPU_BLOB_TYPE__MAX
+} VirtIOGPUBlobGuestType;
+
+/* A VirtIOGPUBlobGuestType in words */
+typedef struct VirtIOGPUBlobGuestTypeText {
+    const char *name;   /* as in blob-host */
+    const char *why;
+    const char *remedy; /* empty: nothing to do */
+} VirtIOGPUBlobGuestTypeText;
+
+/* The host, for the device's life */
 typedef struct VirtIOGPUBlobHost {
-    char accelerator[16];
+    const char *accelerator; /* its name; NULL: the host was not looked at */
     bool x86;
     bool confidential_guest;
-    bool vram;
+    bool vram;               /* virtio_gpu_blob_probe_vram() */
     VirtIOGPUBlobGuestType guest_type;
 } VirtIOGPUBlobHost;
 
 /**
- * virtio_gpu_blob_host_init() - find out, and make the best of it
- * @host: filled in
- * @guest_pat: may KVM's switch be thrown where it is needed?  It acts on the
- *             whole VM, and for good; the log tells that it was
- *
- * What could not be found out is logged, if decisions depend on it.
+ * virtio_gpu_blob_cpu_of() - the kind of processor
+ * @machine: of uname(2)
+ * @vendor: x86: CPUID's; empty if unknown, which counts as X86_VMX
  */
-void virtio_gpu_blob_host_init(VirtIOGPUBlobHost *host,
-                               VirtIOGPUBlobSwitch guest_pat);
+VirtIOGPUBlobCPU virtio_gpu_blob_cpu_of(const char *machine,
+                                        const char *vendor);
+
+bool virtio_gpu_blob_cpu_is_x86(VirtIOGPUBlobCPU cpu);
+
+/**
+ * virtio_gpu_blob_cpu_register() - the register that the rule depends on
+ *
+ * Returns: an id for KVM_GET_ONE_REG, 64 bits, or 0
+ */
+uint64_t virtio_gpu_blob_cpu_register(VirtIOGPUBlobCPU cpu);
+
+/**
+ * virtio_gpu_blob_probe_cpu() - read /proc and /sys
+ * @probes: @cpu and @nested_paging are set
+ */
+void virtio_gpu_blob_probe_cpu(VirtIOGPUBlobProbes *probes);
+
+/**
+ * virtio_gpu_blob_driver_has_vram() - its dma-bufs may be in VRAM
+ * @driver: the name of a GPU's driver
+ * @cpu: the host's; Intel's GPUs on arm64 are cards
+ */
+bool virtio_gpu_blob_driver_has_vram(const char *driver, VirtIOGPUBlobCPU cpu);
+
+/**
+ * virtio_gpu_blob_probe_vram() - dma-bufs may be VRAM that KVM cannot map
+ * @probes: complete
+ *
+ * Returns: true also if the GPUs cannot be seen
+ */
+bool virtio_gpu_blob_probe_vram(const VirtIOGPUBlobProbes *probes);
+
+/**
+ * virtio_gpu_blob_guest_type() - the rule
+ *
+ * If support cannot be determined, it is assumed to be missing.
+ */
+VirtIOGPUBlobGuestType
+virtio_gpu_blob_guest_type(const VirtIOGPUBlobProbes *probes);
+
+/**
+ * virtio_gpu_blob_guest_type_text() - a result in words
+ *
+ * Returns: constant texts, none of them NULL
+ */
+const VirtIOGPUBlobGuestTypeText *
+virtio_gpu_blob_guest_type_text(VirtIOGPUBlobGuestType type);
 
 #endif /* HW_DISPLAY_VIRTIO_GPU_BLOB_HOST_H */

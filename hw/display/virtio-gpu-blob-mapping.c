@@ -6,7 +6,6 @@
 
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
-#include "qemu/cutils.h"
 #include "hw/virtio/virtio.h"
 #include "hw/virtio/virtio-gpu-map-info.h"
 #include "system/kvm.h"
@@ -49,9 +48,13 @@ static VirtIOGPUBlobReason place_fd(VirtIOGPUBlobMapping *m,
 {
     VirtIOGPUBlobMappings *mappings = m->mappings;
     bool shm = buf->facts.backing == VIRTIO_GPU_BLOB_BACKING_SHM;
-    int ret = virtio_gpu_blob_window_map(mappings->window, buf->fd, shm,
-                                         &m->place);
+    int ret;
 
+    if (!virtio_gpu_blob_buffer_seal(buf)) {
+        return VIRTIO_GPU_BLOB_BUFFER_TOO_SHORT;
+    }
+    ret = virtio_gpu_blob_window_map(mappings->window, buf->fd, shm,
+                                     &m->place);
     if (ret == -EBUSY) {
         return virtio_gpu_blob_region_show_fd(&mappings->regions, buf->fd,
                                               &m->place, &m->region);
@@ -107,8 +110,7 @@ static void describe(VirtIOGPUBlobMapping *m,
     m->answer = facts->answer;
     m->renderer = facts->renderer;
     m->verdict = *verdict;
-    pstrcpy(m->exporter, sizeof(m->exporter),
-            facts->exporter ? facts->exporter : "");
+    m->exporter = facts->exporter;
 }
 
 static void record(VirtIOGPUBlobMapping *m)
@@ -406,7 +408,8 @@ static bool replace_fd(VirtIOGPUBlobMapping *old, VirtIOGPUBlobMapping *m,
     switch (buf->facts.backing) {
     case VIRTIO_GPU_BLOB_BACKING_DMABUF:
     case VIRTIO_GPU_BLOB_BACKING_SHM:
-        return virtio_gpu_blob_window_replace(
+        return virtio_gpu_blob_buffer_seal(buf) &&
+               virtio_gpu_blob_window_replace(
             m->mappings->window, buf->fd,
             buf->facts.backing == VIRTIO_GPU_BLOB_BACKING_SHM,
             &old->place, &m->place);

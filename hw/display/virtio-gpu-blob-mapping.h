@@ -67,7 +67,7 @@ typedef enum VirtIOGPUBlobState {
  * @answer: what the exporter said
  * @renderer: the type the renderer names, or 0
  * @verdict: the map type and who vouched for it
- * @exporter: the exporter's name, empty if it was not read
+ * @exporter: the exporter's name if it mattered, interned, or NULL
  */
 typedef struct VirtIOGPUBlobMapping {
     struct VirtIOGPUBlobMappings *mappings;
@@ -80,7 +80,7 @@ typedef struct VirtIOGPUBlobMapping {
     uint8_t answer;
     uint8_t renderer;
     VirtIOGPUBlobVerdict verdict;
-    char exporter[32];
+    const char *exporter;
     QTAILQ_ENTRY(VirtIOGPUBlobMapping) next;
 } VirtIOGPUBlobMapping;
 

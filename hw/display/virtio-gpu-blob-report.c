@@ -1,5 +1,5 @@
 /*
- * virtio-gpu blob mappings: what the operator sees
+ * virtio-gpu blob mappings: log, trace events and lists for the operator
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -13,7 +13,6 @@
 #include "qemu/timer.h"
 #include "trace.h"
 #include "virtio-gpu-blob-report.h"
-#include "virtio-gpu-blob-words.h"
 
 #include <sys/resource.h>
 
@@ -26,8 +25,8 @@ bool virtio_gpu_blob_log_has_room(VirtIOGPUBlobLog *log)
 
     if (now - log->start_ms >= LOG_INTERVAL_MS) {
         if (log->dropped) {
-            warn_report("virtio-gpu: %" PRIu64 " more messages about blobs "
-                        "were left out; see the property blob-map-stats",
+            warn_report("virtio-gpu: %" PRIu64 " further blob messages "
+                        "suppressed; see the property blob-map-stats",
                         log->dropped);
         }
         *log = (VirtIOGPUBlobLog) { .start_ms = now };
@@ -52,19 +51,7 @@ static const char *reason_name(VirtIOGPUBlobReason reason)
 
 static const char *backing_name(const VirtIOGPUBlobSubject *s)
 {
-    return virtio_gpu_blob_backing_name(s->facts->backing);
-}
-
-static const char *exporter_name(const VirtIOGPUBlobSubject *s)
-{
-    return *s->exporter ? s->exporter : "-";
-}
-
-void virtio_gpu_blob_trace_refusal(const VirtIOGPUBlobSubject *subject,
-                                   VirtIOGPUBlobReason reason)
-{
-    trace_virtio_gpu_blob_refused(subject->resource_id, subject->ctx_id,
-                                  reason_name(reason));
+    return virtio_gpu_blob_backing_name(s->buf->facts.backing);
 }
 
 static char *refusal_line(const VirtIOGPUBlobSubject *s,
@@ -77,50 +64,55 @@ static char *refusal_line(const VirtIOGPUBlobSubject *s,
                            PRIu32 ", %" PRIu64 " bytes, offset 0x%" PRIx64
                            ", backing %s, exporter \"%s\") is not mapped "
                            "(%s): %s", s->resource_id, s->ctx_id, s->size,
-                           s->offset, backing_name(s), exporter_name(s),
+                           s->offset, backing_name(s), s->buf->exporter ?: "-",
                            reason_name(reason), why);
 }
 
-void virtio_gpu_blob_log_guest_error(const VirtIOGPUBlobSubject *s,
-                                     VirtIOGPUBlobReason reason)
+void virtio_gpu_blob_report_refusal(const VirtIOGPUBlobSubject *s,
+                                    VirtIOGPUBlobReason reason,
+                                    VirtIOGPUBlobRefusals *refusals,
+                                    VirtIOGPUBlobLog *log)
 {
+    bool guests = virtio_gpu_blob_reason_is_guests(reason);
     g_autofree char *line = NULL;
 
-    if (qemu_loglevel_mask(LOG_GUEST_ERROR)) {
-        line = refusal_line(s, reason);
-        qemu_log("%s\n", line);
+    trace_virtio_gpu_blob_refused(s->resource_id, s->ctx_id,
+                                  reason_name(reason));
+    refusals->by_reason[reason]++;
+    refusals->last_ms = g_get_real_time() / 1000;
+    if (guests ? !qemu_loglevel_mask(LOG_GUEST_ERROR)
+               : !virtio_gpu_blob_log_open(log)) {
+        return;
     }
-}
-
-void virtio_gpu_blob_log_refusal(const VirtIOGPUBlobSubject *s,
-                                 VirtIOGPUBlobReason reason)
-{
-    g_autofree char *line = refusal_line(s, reason);
-
-    warn_report("%s", line);
+    line = refusal_line(s, reason);
+    if (guests) {
+        qemu_log("%s\n", line);
+    } else {
+        warn_report("%s", line);
+    }
 }
 
 void virtio_gpu_blob_log_assumed(const VirtIOGPUBlobSubject *s)
 {
     warn_report("virtio-gpu: blob resource %" PRIu32 " (context %" PRIu32
-                ", backing %s, exporter \"%s\") is mapped cached on nobody's "
-                "word; map-policy=safe refuses it",
+                ", backing %s, exporter \"%s\") is mapped cached; its cache "
+                "type is unknown; use map-policy=safe to refuse it",
                 s->resource_id, s->ctx_id, backing_name(s),
-                exporter_name(s));
+                s->buf->exporter ?: "-");
 }
 
 void virtio_gpu_blob_log_lost(const VirtIOGPUBlobMapping *m)
 {
     warn_report("virtio-gpu: blob resource %" PRIu32 " (context %" PRIu32
                 ", %" PRIu64 " bytes, offset 0x%" PRIx64 ", backing %s, "
-                "exporter \"%s\") has lost its memory: the guest finds other "
-                "pages there; usually the GPU's driver took it back (evicted, "
-                "purged, the GPU is gone), or its file was truncated",
+                "exporter \"%s\"): its backing memory was revoked; the guest "
+                "now sees anonymous memory; usually the GPU's driver evicted "
+                "or purged it, the GPU is gone, or its file was truncated",
                 m->resource_id, m->ctx_id,
                 virtio_gpu_blob_place_len(&m->place),
                 virtio_gpu_blob_place_offset(&m->place),
                 virtio_gpu_blob_backing_name(m->backing),
-                *m->exporter ? m->exporter : "-");
+                m->exporter ?: "-");
 }
 
 void virtio_gpu_blob_trace_decision(const VirtIOGPUBlobSubject *s,
@@ -136,9 +128,9 @@ void virtio_gpu_blob_trace_decision(const VirtIOGPUBlobSubject *s,
         detail = reason_name(verdict->reason);
     }
     trace_virtio_gpu_blob_decision(
-        s->resource_id, s->ctx_id, backing_name(s), exporter_name(s),
-        virtio_gpu_blob_answer_name(s->facts->answer),
-        virtio_gpu_blob_type_name(s->facts->renderer),
+        s->resource_id, s->ctx_id, backing_name(s), s->buf->exporter ?: "-",
+        virtio_gpu_blob_answer_name(s->buf->facts.answer),
+        virtio_gpu_blob_type_name(s->buf->facts.renderer),
         virtio_gpu_blob_policies.array[s->policy], result, detail);
 }
 
@@ -151,7 +143,7 @@ static QDict *map_entry(const VirtIOGPUBlobMapping *m)
     qdict_put_int(entry, "offset", virtio_gpu_blob_place_offset(&m->place));
     qdict_put_int(entry, "size", virtio_gpu_blob_place_len(&m->place));
     qdict_put_str(entry, "backing", virtio_gpu_blob_backing_name(m->backing));
-    qdict_put_str(entry, "exporter", m->exporter);
+    qdict_put_str(entry, "exporter", m->exporter ?: "");
     qdict_put_str(entry, "exporter-answer",
                   virtio_gpu_blob_answer_name(m->answer));
     qdict_put_str(entry, "renderer", virtio_gpu_blob_type_name(m->renderer));
@@ -179,7 +171,7 @@ QList *virtio_gpu_blob_list_maps(const VirtIOGPUBlobMappings *mappings)
     return list;
 }
 
-/* What a larger window, or fewer blobs, would have avoided */
+/* Refusals that a larger window, or fewer blobs, would have avoided */
 static uint64_t refused_for_room(const VirtIOGPUBlobRefusals *refusals)
 {
     return refusals->by_reason[VIRTIO_GPU_BLOB_OUTSIDE_WINDOW] +
@@ -240,7 +232,7 @@ QDict *virtio_gpu_blob_list_host(const VirtIOGPUBlobHost *host,
 
     qdict_put_int(dict, "page-size", mappings->page_size);
     add_limits(dict, mappings);
-    if (*host->accelerator) {
+    if (host->accelerator) {
         qdict_put_str(dict, "accelerator", host->accelerator);
         qdict_put_bool(dict, "confidential-guest", host->confidential_guest);
         qdict_put_bool(dict, "possible-vram", host->vram);

@@ -15,7 +15,6 @@
 #include "virtio-gpu-blob-device.h"
 #include "virtio-gpu-blob-mapping.h"
 #include "virtio-gpu-blob-report.h"
-#include "virtio-gpu-blob-words.h"
 
 /* A RESOURCE_MAP_BLOB command on its way */
 typedef struct MapRequest {
@@ -108,7 +107,7 @@ static bool is_traced(void)
 
 static bool read_exporter(MapRequest *req)
 {
-    return virtio_gpu_blob_buffer_read_exporter(&req->buf, &req->blobs->names,
+    return virtio_gpu_blob_buffer_read_exporter(&req->buf,
                                                 &req->res->blob.named);
 }
 
@@ -133,7 +132,7 @@ static void ask(MapRequest *req)
  */
 static void name_exporter(MapRequest *req)
 {
-    if (!req->buf.exporter[0]) {
+    if (!req->buf.exporter) {
         read_exporter(req);
     }
 }
@@ -215,20 +214,6 @@ static VirtIOGPUBlobReason map(MapRequest *req,
     return reason ? reason : ask_and_place(req);
 }
 
-static void report_refusal(MapRequest *req, VirtIOGPUBlobReason reason)
-{
-    VirtIOGPUBlobRefusals *refusals = &req->blobs->refusals;
-
-    virtio_gpu_blob_trace_refusal(&req->subject, reason);
-    refusals->by_reason[reason]++;
-    refusals->last_ms = g_get_real_time() / 1000;
-    if (virtio_gpu_blob_reason_is_guests(reason)) {
-        virtio_gpu_blob_log_guest_error(&req->subject, reason);
-    } else if (virtio_gpu_blob_log_open(&req->blobs->log)) {
-        virtio_gpu_blob_log_refusal(&req->subject, reason);
-    }
-}
-
 void virtio_gpu_blob_cmd_map(VirtIOGPU *g, struct virtio_gpu_ctrl_command *cmd)
 {
     VirtIOGPUBlobs *blobs = VIRTIO_GPU_GL(g)->blobs;
@@ -240,13 +225,13 @@ void virtio_gpu_blob_cmd_map(VirtIOGPU *g, struct virtio_gpu_ctrl_command *cmd)
         .blobs = blobs,
         .subject.policy = VIRTIO_GPU_GL(g)->map_policy,
         .subject.host = &blobs->host,
-        .subject.facts = &req.buf.facts,
-        .subject.exporter = req.buf.exporter,
+        .subject.buf = &req.buf,
     };
     VirtIOGPUBlobReason reason = map(&req, cmd);
 
     if (reason) {
-        report_refusal(&req, reason);
+        virtio_gpu_blob_report_refusal(&req.subject, reason, &blobs->refusals,
+                                       &blobs->log);
         cmd->error = virtio_gpu_blob_reason_error(reason);
         return;
     }

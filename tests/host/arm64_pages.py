@@ -64,7 +64,7 @@ def check_blocks(run):
 #
 
 ALIGNMENT = 1 << 5
-REMEDY = "knows VIRTIO_GPU_F_BLOB_ALIGNMENT"
+REMEDY = "supports VIRTIO_GPU_F_BLOB_ALIGNMENT"
 
 
 def check_offer(run):

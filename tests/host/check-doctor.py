@@ -42,8 +42,8 @@ UDMABUF = {
 HEAP = {
     True: ("limited", 'dma-heap system: exporter "system" says incoherent: '
            'refused (exporter-incoherent)',
-           "the exporter says that it needs explicit cache maintenance; "
-           "map-policy=renderer maps it all the same"),
+           "the exporter reports that it needs explicit cache maintenance; use "
+           "map-policy=renderer to map it anyway (risk of stale data)"),
     False: ("ok", 'dma-heap system: exporter "system" cannot be asked: '
             'cached, by exporter-name', None),
 }
@@ -199,8 +199,8 @@ def check_whole(doctor, answers):
     has("dma-bufs", UDMABUF[answers])
     has("dma-bufs", HEAP[answers])
     has("gpu", VGEM[answers])
-    has("kvm", ("ok", "guests can use all cache types (honoured): the guest's "
-                "choice counts", None))
+    has("kvm", ("ok", "guests can use all cache types (honoured): guest cache "
+                "types are honoured", None))
     has("renderer", ("ok", "^libvirglrenderer.so.1.* exports blobs and names "
                      "their types", None))
     has("renderer", ("ok", "Venus's memory, backing shm, renderer cached: "
@@ -283,10 +283,11 @@ def check_no_gpu(doctor):
     doctor.has_not(report, "no GPU", "gpu", "renderD")
     doctor.has(report, "no GPU", "renderer", (
         "limited", "a virgl buffer, backing none, renderer none: refused "
-        "(nobody-vouches)", "^nobody vouches for its cache type; "))
+        "(nobody-vouches)", "^its cache type is unknown; "))
     doctor.has(report, "no GPU", "renderer", (
         "limited", "a virgl buffer takes a region of its own, of which there "
-        "can be 256", "a renderer that exports its buffers has no such limit"))
+        "can be 256", "use a renderer that exports its buffers; it has no such "
+        "limit"))
     doctor.tally.check(" -display sdl,gl=on " in report.get("options", ""),
                        "no GPU: the options", report)
 
@@ -309,7 +310,7 @@ def check_limits(doctor):
                            preexec_fn=limited(resource.RLIMIT_NOFILE, 1024))
     doctor.has(report, "1024 files", "files", (
         "limited", "1024 open files: under KVM each dma-buf that is mapped "
-        "takes one", "raise its limit on open files (ulimit -n; max_files in "
+        "takes one", "raise the limit on open files (ulimit -n; max_files in "
         "libvirt's qemu.conf)"))
     report = doctor.report("2 GiB", "--hostmem=4G",
                            preexec_fn=limited(resource.RLIMIT_AS, 2 << 30))
@@ -369,12 +370,12 @@ def check_hang(doctor, library):
 # arm64: what KVM does with a guest's type depends on the processor
 #
 
-FWB = ("the processor forces write-back on the guest's RAM (FEAT_S2FWB), "
-       "whatever the guest chooses")
-FWB_REMEDY = ("buffers that the host maps cached can be mapped; "
-              "map-policy=renderer maps it all the same")
-INCOHERENT = ("the exporter says that it needs explicit cache maintenance; "
-              "map-policy=renderer maps it all the same")
+FWB = ("the processor forces write-back on guest RAM (FEAT_S2FWB) and ignores "
+       "guest cache types")
+FWB_REMEDY = ("use map-policy=renderer to map them anyway (risk of stale "
+              "data)")
+INCOHERENT = ("the exporter reports that it needs explicit cache maintenance; "
+              "use map-policy=renderer to map it anyway (risk of stale data)")
 ASK = ("map-policy=strict refuses it; a host kernel with DMA_BUF_IOCTL_INFO "
        "would know")
 
@@ -403,8 +404,8 @@ def arm64_lines(answers, fwb):
         kvm = ("limited", "guests get cached buffers only "
                "(forced-write-back): " + FWB, FWB_REMEDY)
     else:
-        kvm = ("ok", "guests can use all cache types (honoured): the guest's "
-               "choice counts", None)
+        kvm = ("ok", "guests can use all cache types (honoured): guest cache "
+               "types are honoured", None)
     return [
         ("kernel", ("ok", "Linux %s on aarch64" % os.uname().release, None)),
         ("exporters", EXPORTERS[answers]),
@@ -415,11 +416,11 @@ def arm64_lines(answers, fwb):
                       "their types$", None)),
         ("renderer", ("limited", "a virgl buffer, backing none, renderer none: "
                       "refused (nobody-vouches)",
-                      "nobody vouches for its cache type; use a host kernel "
-                      "with DMA_BUF_IOCTL_INFO or a less strict map-policy")),
+                      "its cache type is unknown; use a host kernel with "
+                      "DMA_BUF_IOCTL_INFO, or a less strict map-policy")),
         ("renderer", ("limited", "a virgl buffer takes a region of its own, of "
-                      "which there can be 256", "a renderer that exports its "
-                      "buffers has no such limit")),
+                      "which there can be 256", "use a renderer that exports "
+                      "its buffers; it has no such limit")),
         ("renderer", ("ok", "Venus's memory, backing shm, renderer cached: "
                       "cached, by memfd", None)),
         ("kvm", kvm),

@@ -56,7 +56,8 @@ def check_told(args, tally, wanted):
               errors="replace") as f:
         text = f.read()
     lines = re.findall(r"blob resource \d+ .*offset 0x[0-9a-f]+, backing "
-                       r"(\w+), exporter \"([^\"]*)\"\) has lost its memory",
+                       r"(\w+), exporter \"([^\"]*)\"\): its backing memory "
+                       r"was revoked",
                        text)
     tally.equal(sorted(line[0] for line in lines),
                 sorted("shm" if what[0] == "memfd" else "dmabuf"

@@ -63,7 +63,7 @@ def run(args, tally):
                     name + ": the VM stops, as it does without us")
         tally.equal(len(said(args, "kvm run failed")) > 0, True,
                     name + ": KVM's code says so")
-        tally.equal(said(args, r'exporter "([^"]*)"\) has lost its memory'),
+        tally.equal(said(args, r'exporter "([^"]*)"\): its backing memory'),
                     ["dma_buf_test"], name + ": the log says whose buffer")
         monitor.ask("set-action", reboot="reset")
         monitor.ask("system_reset")

@@ -25,17 +25,18 @@ typedef struct HostCase {
     uint32_t enables;   /* of KVM's switch */
 } HostCase;
 
-#define SWITCHED "honours the guest's cache types from now on"
+#define SWITCHED "enabled guest PAT in KVM"
+#define FAILED "enabling it failed"
 #define NO_SWITCH "KVM_X86_QUIRK_IGNORE_GUEST_PAT (Linux 6.16)"
 #define NO_NPT "npt=1"
-#define FWB "FEAT_S2FWB), whatever the guest chooses"
-#define NOT_KNOWN "it cannot be found out whether"
+#define FWB "FEAT_S2FWB) and ignores guest cache types"
+#define NOT_KNOWN "it cannot be determined whether"
 
 static const HostCase cases[] = {
     { "qtest", .cpu = SCRIPTED_CPU_INTEL },
     { "qtest, unknown host", .cpu = SCRIPTED_CPU_NO_NAME },
     { "strange accelerator", .watch = SCRIPTED_WATCH_STRANGE,
-      .why = "the accelerator does with the guest's choice is not known" },
+      .why = "it is not known whether the accelerator honours" },
 
     { "amd", SCRIPTED_CPU_AMD, SCRIPTED_KVM_PLAIN },
     { "amd, new kernel", SCRIPTED_CPU_AMD, SCRIPTED_KVM_QUIRK },
@@ -51,7 +52,7 @@ static const HostCase cases[] = {
     { "intel", SCRIPTED_CPU_INTEL, SCRIPTED_KVM_QUIRK, .warned = SWITCHED,
       .enables = 1 },
     { "intel, stuck", SCRIPTED_CPU_INTEL, SCRIPTED_KVM_STUCK,
-      .why = "refuses to do so", .warned = "refuses to do so" },
+      .why = FAILED, .warned = FAILED },
     { "intel, others", SCRIPTED_CPU_INTEL, SCRIPTED_KVM_OTHER,
       .why = NO_SWITCH },
     { "intel, broken", SCRIPTED_CPU_INTEL, SCRIPTED_KVM_BROKEN,
@@ -88,14 +89,7 @@ static const HostCase cases[] = {
     { "arm64, no register", SCRIPTED_CPU_ARM64, SCRIPTED_KVM_NO_REGS,
       .why = NOT_KNOWN, .warned = NOT_KNOWN },
     { "arm64, no vCPU", SCRIPTED_CPU_ARM64,
-      SCRIPTED_KVM_NO_FWB | SCRIPTED_KVM_NO_VCPU },
-    { "arm64, no vCPU, FWB", SCRIPTED_CPU_ARM64,
-      SCRIPTED_KVM_FWB | SCRIPTED_KVM_NO_VCPU, .why = FWB },
-    { "arm64, no vCPU, no EL2", SCRIPTED_CPU_ARM64,
-      SCRIPTED_KVM_NO_FWB | SCRIPTED_KVM_NO_VCPU | SCRIPTED_KVM_NO_EL2,
-      .why = NOT_KNOWN, .warned = NOT_KNOWN },
-    { "arm64, no vCPU, no register", SCRIPTED_CPU_ARM64,
-      SCRIPTED_KVM_NO_REGS | SCRIPTED_KVM_NO_VCPU,
+      SCRIPTED_KVM_NO_FWB | SCRIPTED_KVM_NO_VCPU,
       .why = NOT_KNOWN, .warned = NOT_KNOWN },
 
     { "riscv64, Svpbmt", SCRIPTED_CPU_RISCV64, SCRIPTED_KVM_SVPBMT },
@@ -151,7 +145,7 @@ static void check_blob(GPU *gpu, uint64_t blob_id, uint32_t type, bool kept)
 static void check_log(const HostCase *c, const char *log, bool depends)
 {
     static const char *const words[] = {
-        SWITCHED, NOT_KNOWN, "refuses to do so",
+        SWITCHED, NOT_KNOWN, FAILED,
     };
     g_autofree char *text = read_log(log);
     size_t i;
@@ -302,6 +296,8 @@ static const DRMCase drm_cases[] = {
     { "arm64, radeon", ARM, NO_FWB, FOLDER, { "radeon" }, true },
     { "arm64, nouveau", ARM, NO_FWB, FOLDER, { "nouveau" }, true },
     { "arm64, xe", ARM, NO_FWB, FOLDER, { "xe" }, true },
+    { "arm64, nvidia", ARM, NO_FWB, FOLDER, { "nvidia" }, true },
+    { "arm64, i915", ARM, NO_FWB, FOLDER, { "i915" }, true },
     { "arm64, several", ARM, NO_FWB, FOLDER, { "ast", "", "amdgpu" }, true },
     { "arm64, others", ARM, NO_FWB, FOLDER, { "xen", "amdgpu2", "" } },
     { "arm64, empty", ARM, NO_FWB, FOLDER, { } },
@@ -394,6 +390,8 @@ static const PageCase page_cases[] = {
     { 16384, NULL, 0, false },
     { 4096, NULL, WINDOW, false },
     { 4096, ",blob-alignment=auto", WINDOW, false },
+    { 4096, ",blob-alignment=on", WINDOW, true },
+    { 16384, ",blob-alignment=on", WINDOW, true },
 };
 
 /* What cannot be aligned is refused; what is, is mapped to its last page. */
@@ -462,26 +460,6 @@ static void test_page_size_stays(void)
     gpu_finish(gpu);
 }
 
-/* A VM of our own is made only where there is none to ask. */
-static void test_scratch(void)
-{
-    static const uint32_t kvms[] = {
-        SCRIPTED_KVM_NO_FWB, SCRIPTED_KVM_NO_FWB | SCRIPTED_KVM_NO_VCPU,
-    };
-    size_t i;
-
-    for (i = 0; i < G_N_ELEMENTS(kvms); i++) {
-        GPU *gpu = gpu_start(&(GPUConfig) {
-            .hostmem = WINDOW, .cpu = SCRIPTED_CPU_ARM64, .kvm = kvms[i],
-        });
-
-        g_assert_cmpuint(gpu_shared(gpu)->kvm_vms, ==, i * 2);
-        g_assert_cmpuint(gpu_count_fds(gpu, "scripted-kvm"), ==, 0);
-        g_assert_cmpuint(gpu_count_fds(gpu, "scripted-vm"), ==, 0);
-        gpu_finish(gpu);
-    }
-}
-
 /* Without a window nothing depends on the host. */
 static void test_no_window(void)
 {
@@ -522,9 +500,41 @@ static void test_properties(void)
         for (n = 0; n < G_N_ELEMENTS(names); n++) {
             check_property(devices[i], names[n], "auto", true);
             check_property(devices[i], names[n], "off", true);
-            check_property(devices[i], names[n], "on", false);
+            check_property(devices[i], names[n], "on", true);
             check_property(devices[i], names[n], "0", false);
         }
+    }
+}
+
+/* "on" fails where it cannot be had, and says why. */
+static void test_required(void)
+{
+    static const struct {
+        GPUConfig config;
+        const char *error; /* or NULL */
+    } cases[] = {
+        { { .props = ",guest-pat=on" }, "guest-pat=on requires" },
+        { { .props = ",blob-alignment=on" }, "blob-alignment=on requires" },
+        { { .hostmem = WINDOW, .props = ",guest-pat=on",
+            .cpu = SCRIPTED_CPU_INTEL, .kvm = SCRIPTED_KVM_PLAIN },
+          "guest-pat=on is not possible: KVM ignores guest PAT" },
+        { { .hostmem = WINDOW, .props = ",guest-pat=on",
+            .cpu = SCRIPTED_CPU_INTEL, .kvm = SCRIPTED_KVM_STUCK },
+          "guest-pat=on is not possible: KVM reports support" },
+        { { .hostmem = WINDOW, .props = ",guest-pat=on", .policy = "renderer",
+            .cpu = SCRIPTED_CPU_INTEL, .kvm = SCRIPTED_KVM_QUIRK } },
+        { { .hostmem = WINDOW, .props = ",guest-pat=on",
+            .cpu = SCRIPTED_CPU_AMD, .kvm = SCRIPTED_KVM_PLAIN } },
+    };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *text = NULL;
+        int status = gpu_try(&cases[i].config, &text);
+
+        g_test_message("%zu: %s", i, text);
+        g_assert_cmpint(status, ==, cases[i].error != NULL);
+        g_assert_true(!cases[i].error || strstr(text, cases[i].error));
     }
 }
 
@@ -536,7 +546,7 @@ int main(int argc, char **argv)
         { "arm64", test_arm64 },
         { "others", test_others },
         { "policies", test_policies },
-        { "scratch", test_scratch },
+        { "required", test_required },
         { "vram", test_vram },
         { "no-window", test_no_window },
         { "page-size", test_page_size },

@@ -39,11 +39,11 @@ QTEST = re.compile(r'virtio-gpu-gl-[a-z]+-test$')
 MODULE = 'hw-display-virtio-gpu-gl.so'
 # What a file's changes are likely to break
 FIRST = {'host': ['host'], 'report': ['operator'], 'region': ['region'],
-         'rdm': ['rdm'], 'alignment': ['host'], 'fault': ['lost'],
+         'rdm': ['rdm'], 'fault': ['lost'],
          'loss': ['lost'], 'vcpu': ['lost'], 'aside': ['slot'],
-         'device': ['operator', 'fault'], 'mapping': ['fault'],
+         'device': ['operator', 'host'], 'mapping': ['fault'],
          'holes': ['window'], 'pending': ['kick'], 'fixed': ['fixed'],
-         'exporter': ['decision', 'buffer'], 'words': ['operator', 'fault'],
+         'exporter': ['decision', 'buffer'],
          'limits': ['operator', 'window'], 'window': ['window', 'kick'],
          'mmap': ['window', 'fixed'], 'buffer': ['buffer', 'decision']}
 # Seconds: for a test as it is, and with a change at least; and what may have

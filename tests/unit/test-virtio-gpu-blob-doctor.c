@@ -80,8 +80,8 @@ static const char good_text[] =
     "exporter\n"
     "✓ renderer: Venus's memory, backing shm, renderer cached: cached, by "
     "memfd\n"
-    "✓ kvm: guests can use all cache types (honoured): the guest's choice "
-    "counts\n"
+    "✓ kvm: guests can use all cache types (honoured): guest cache types "
+    "are honoured\n"
     "✓ page: pages of 4 KiB\n"
     "✓ window: hostmem=4G can be had\n"
     "✓ mappings: vm.max_map_count leaves room for 30585 blobs at a time\n"
@@ -429,8 +429,8 @@ static const struct {
     { "incoherent", incoherent_heap, DOCTOR_LIMITED,
       "! dma-bufs: dma-heap system: exporter \"system\" says incoherent: "
       "refused (exporter-incoherent)\n"
-      "    the exporter says that it needs explicit cache maintenance; "
-      "map-policy=renderer maps it all the same\n" },
+      "    the exporter reports that it needs explicit cache maintenance; "
+      "use map-policy=renderer to map it anyway (risk of stale data)\n" },
     { "no-source", source_not_there, DOCTOR_OK,
       "✓ exporters: the kernel has DMA_BUF_IOCTL_INFO\n"
       "✓ gpu: renderD128 (i915)" },
@@ -469,7 +469,7 @@ static const struct {
     { "gpu-not-mappable", gpu_not_mappable, DOCTOR_LIMITED,
       "! gpu: renderD128 (i915): exporter \"i915\" says coherent-cached; its "
       "buffers cannot be mapped (Invalid argument)\n"
-      "    this is a limit of the exporter or the renderer\n" },
+      "    limitation of the exporter or the renderer\n" },
     { "gpu-of-two", one_gpu_of_two, DOCTOR_LIMITED,
       "! gpu: renderD128 (i915): it cannot be opened: Permission denied\n"
       "    let QEMU's user into the group of /dev/dri/renderD128, usually "
@@ -485,29 +485,27 @@ static const struct {
     { "gpu-wc/ignored", gpu_wc_ignored, DOCTOR_LIMITED,
       "! gpu: renderD128 (i915): exporter \"i915\" says coherent-wc: refused "
       "(guest-type-ignored)\n"
-      "    it is not cached, and the processor forces write-back on the "
-      "guest's RAM (FEAT_S2FWB), whatever the guest chooses; buffers that the "
-      "host maps cached can be mapped; map-policy=renderer maps it all the "
-      "same\n" },
+      "    it is not cached, and the processor forces write-back on guest RAM "
+      "(FEAT_S2FWB) and ignores guest cache types; use map-policy=renderer to "
+      "map them anyway (risk of stale data)\n" },
     { "kvm/ignored", gpu_wc_ignored, DOCTOR_LIMITED,
       "! kvm: guests get cached buffers only (forced-write-back): the "
-      "processor forces write-back on the guest's RAM (FEAT_S2FWB), whatever "
-      "the guest chooses\n"
-      "    buffers that the host maps cached can be mapped; "
-      "map-policy=renderer maps it all the same\n" },
+      "processor forces write-back on guest RAM (FEAT_S2FWB) and ignores "
+      "guest cache types\n"
+      "    use map-policy=renderer to map them anyway (risk of stale data)\n" },
     { "gpu-wc/switchable", gpu_wc_switchable, DOCTOR_OK,
       "✓ gpu: renderD128 (i915): exporter \"i915\" says coherent-wc: wc, by "
       "exporter\n" },
     { "kvm/switchable", gpu_wc_switchable, DOCTOR_OK,
-      "✓ kvm: guests can use all cache types (switchable): KVM ignores the "
-      "guest's choice until it is told not to; guest-pat=auto tells it\n" },
+      "✓ kvm: guests can use all cache types (switchable): KVM ignores "
+      "guest PAT by default; guest-pat=auto enables it\n" },
     { "gpu-vram", gpu_vram, DOCTOR_LIMITED,
       "! gpu: renderD128 (i915): exporter \"i915\" cannot be asked: refused "
       "(possible-vram)\n"
-      "    it may be a GPU's own memory, which KVM on this host cannot map "
-      "safely, and its exporter cannot be asked; use a host kernel with "
-      "DMA_BUF_IOCTL_INFO; map-policy=renderer maps it if the renderer names "
-      "a type\n" },
+      "    it may be in video memory, which KVM on this host cannot map "
+      "safely, and its exporter cannot be queried; use a host kernel with "
+      "DMA_BUF_IOCTL_INFO, or map-policy=renderer if the renderer reports a "
+      "type (risk of stale data)\n" },
     { "renderer-hangs", renderer_hangs, DOCTOR_BAD,
       "✗ renderer: virglrenderer does not answer when loaded\n"
       "    install libvirglrenderer1 anew\n" },
@@ -525,11 +523,11 @@ static const struct {
     { "virgl-no-fd", virgl_no_fd, DOCTOR_LIMITED,
       "! renderer: a virgl buffer, backing none, renderer none: refused "
       "(nobody-vouches)\n"
-      "    nobody vouches for its cache type; use a host kernel with "
-      "DMA_BUF_IOCTL_INFO or a less strict map-policy\n"
+      "    its cache type is unknown; use a host kernel with "
+      "DMA_BUF_IOCTL_INFO, or a less strict map-policy\n"
       "! renderer: a virgl buffer takes a region of its own, of which there "
       "can be 256\n"
-      "    a renderer that exports its buffers has no such limit\n" },
+      "    use a renderer that exports its buffers; it has no such limit\n" },
     { "virgl-fails", virgl_fails, DOCTOR_LIMITED,
       "! renderer: virgl fails when being started: Invalid argument\n"
       "    install EGL and OpenGL (libegl1, libgl1-mesa-dri)\n" },
@@ -558,16 +556,15 @@ static const struct {
     { "kvm-hangs/wc", kvm_hangs_and_wc, DOCTOR_LIMITED,
       "! gpu: renderD128 (i915): exporter \"i915\" says coherent-wc: refused "
       "(guest-type-ignored)\n"
-      "    it is not cached, and what the accelerator does with the guest's "
-      "choice is not known; " },
+      "    it is not cached, and it is not known whether the accelerator "
+      "honours guest cache types; " },
     { "arm64/no-query", arm64_no_query, DOCTOR_LIMITED,
       "! dma-bufs: udmabuf: exporter \"udmabuf\" cannot be asked: the "
       "renderer's word decides\n" },
     { "large-pages", large_pages, DOCTOR_LIMITED,
       "! page: pages of 64 KiB: guests with smaller ones must align blobs\n"
-      "    use a guest kernel with pages as large as the host's, or one that "
-      "knows VIRTIO_GPU_F_BLOB_ALIGNMENT (Linux 7.2), and "
-      "blob-alignment=auto\n" },
+      "    use a guest kernel with the host's page size, or one that supports "
+      "VIRTIO_GPU_F_BLOB_ALIGNMENT (Linux 7.2), and blob-alignment=auto\n" },
     { "smaller-window", smaller_window, DOCTOR_LIMITED,
       "! window: hostmem: too large\n"
       "    hostmem=512M fits\n" },
@@ -590,7 +587,7 @@ static const struct {
     { "few-files", few_files, DOCTOR_LIMITED,
       "! files: 1024 open files: under KVM each dma-buf that is mapped takes "
       "one\n"
-      "    raise its limit on open files (ulimit -n; max_files in libvirt's "
+      "    raise the limit on open files (ulimit -n; max_files in libvirt's "
       "qemu.conf)\n" },
     { "unlimited-files", unlimited_files, DOCTOR_OK,
       "✓ files: unlimited open files: under KVM each dma-buf that is mapped "

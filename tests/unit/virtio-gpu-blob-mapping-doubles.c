@@ -57,6 +57,11 @@ bool virtio_gpu_blob_window_is_taken(VirtIOGPUBlobWindow *w,
     return false;
 }
 
+bool virtio_gpu_blob_buffer_seal(const VirtIOGPUBlobBuffer *buf)
+{
+    return true;
+}
+
 int virtio_gpu_blob_window_map(VirtIOGPUBlobWindow *w, int fd, bool shm,
                                VirtIOGPUBlobPlace *place)
 {

@@ -84,14 +84,6 @@ void scripted_kvm_end(void);
 bool scripted_kvm_ioctl(unsigned long request, void *arg, int *ret);
 
 /**
- * scripted_kvm_open() - open() of KVM's device
- * @path: what is opened
- *
- * Returns: an fd if it is for us, or -1
- */
-int scripted_kvm_open(const char *path);
-
-/**
  * scripted_host_open() - open() of a file that tells of the host
  * @path: what is opened
  *

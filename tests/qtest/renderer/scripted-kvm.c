@@ -19,8 +19,6 @@
 #define QUIRK_IGNORE_GUEST_PAT (1 << 9)
 /* ... and of before 6.17 for this one; the next are one architecture's */
 #define CAP_ARM_CACHEABLE_PFNMAP 243
-#define ARM_VCPU_INIT 0x4020aeaeul
-#define ARM_PREFERRED_TARGET 0x8020aeaful
 #define ARM_MMFR2 0x603000000013c03aull
 #define ARM_FWB (1ull << 40)
 #define RISCV_SVPBMT 0x8030000007000007ull
@@ -111,8 +109,6 @@ static int check_extension(uintptr_t cap)
     case CAP_ARM_CACHEABLE_PFNMAP:
         return kvm_answer() == SCRIPTED_KVM_FWB_DIC ||
                kvm_answer() == SCRIPTED_KVM_LIAR;
-    case KVM_CAP_ARM_VM_IPA_SIZE:
-        return 40;
     default:
         return 0;
     }
@@ -147,22 +143,6 @@ static int get_register(const struct kvm_one_reg *reg)
     return fail(ENOENT);
 }
 
-/* Anything with an fd stands in for a VM or a vCPU. */
-static int new_vm(void)
-{
-    if (scripted_shared()->kvm & SCRIPTED_KVM_NO_EL2) {
-        return fail(EINVAL);
-    }
-    scripted_shared()->kvm_vms++;
-    return scripted_buffer_new("scripted-vm", 0, false);
-}
-
-int scripted_kvm_open(const char *path)
-{
-    return active && !strcmp(path, "/dev/kvm")
-           ? scripted_buffer_new("scripted-kvm", 0, false) : -1;
-}
-
 bool scripted_kvm_ioctl(unsigned long request, void *arg, int *ret)
 {
     if (!active) {
@@ -177,14 +157,6 @@ bool scripted_kvm_ioctl(unsigned long request, void *arg, int *ret)
         return true;
     case KVM_GET_ONE_REG:
         *ret = get_register(arg);
-        return true;
-    case KVM_CREATE_VM:
-    case KVM_CREATE_VCPU:
-        *ret = new_vm();
-        return true;
-    case ARM_PREFERRED_TARGET:
-    case ARM_VCPU_INIT:
-        *ret = 0;
         return true;
     default:
         return false;

@@ -115,7 +115,7 @@
 #define SCRIPTED_MAP_FREE       16 /* a buffer, anywhere */
 /* and other calls */
 #define SCRIPTED_MEMFD          32 /* memfd_create() */
-#define SCRIPTED_DUP3           64 /* dup3() of a buffer */
+#define SCRIPTED_FDINFO         64 /* open() of a buffer's fdinfo */
 #define SCRIPTED_EXPORT         128 /* an fd from the renderer */
 
 /* The accelerator pretends to be KVM while a device is realized */
@@ -133,7 +133,6 @@
 #define SCRIPTED_KVM_NO_SVPBMT  12
 #define SCRIPTED_KVM_ANSWER     15
 #define SCRIPTED_KVM_NO_VCPU    16 /* QEMU has none yet */
-#define SCRIPTED_KVM_NO_EL2     32 /* nor can there be one */
 
 /* What the host pretends to be, in uname(), /proc and /sys */
 #define SCRIPTED_CPU_AMD        1  /* KVM with nested paging */
@@ -245,7 +244,6 @@ struct scripted_shared {
     uint64_t cleanups;
     uint64_t kvm_enables;   /* of the right quirk */
     uint64_t dontneeds;     /* madvise(): ranges whose contents may go */
-    uint64_t kvm_vms;       /* made beside the guest's */
 
     /* What the watcher was told, and sees */
     uint64_t address;       /* guest-physical, from the test */

@@ -277,28 +277,31 @@ int scripted_text_open(const char *text)
 static int do_open(const char *path, int flags, mode_t mode)
 {
     static const char fdinfo[] = "/proc/self/fdinfo/";
-    int fd = scripted_host_open(path);
+    int of, fd = scripted_host_open(path);
 
     if (fd < 0 && errno) {
         return fd;
     }
-    if (fd < 0) {
-        fd = scripted_kvm_open(path);
+    if (fd >= 0) {
+        return fd;
     }
-    if (fd < 0) {
-        fd = syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+    of = strncmp(path, fdinfo, sizeof(fdinfo) - 1)
+         ? 0 : atoi(path + sizeof(fdinfo) - 1);
+    if (find_fd(of) && scripted_is_to_fail(SCRIPTED_FDINFO)) {
+        errno = EMFILE;
+        return -1;
     }
+    fd = syscall(SYS_openat, AT_FDCWD, path, flags, mode);
     if (fd >= 0 && fd < SCRIPTED_FDS) {
-        tells_of[fd] = strncmp(path, fdinfo, sizeof(fdinfo) - 1)
-                       ? 0 : atoi(path + sizeof(fdinfo) - 1);
+        tells_of[fd] = of;
     }
     return fd;
 }
 
 /* Reads the real file too: the kernel's share of the cost */
-static ssize_t do_pread(int fd, void *buf, size_t len, off_t offset)
+static ssize_t do_read(int fd, void *buf, size_t len)
 {
-    ssize_t ret = syscall(SYS_pread64, fd, buf, len, offset);
+    ssize_t ret = syscall(SYS_read, fd, buf, len);
     const struct open_fd *f = fd >= 0 && fd < SCRIPTED_FDS && tells_of[fd]
                               ? find_fd(tells_of[fd]) : NULL;
     unsigned exp = f ? SCRIPTED_EXP(f->blob_id) : 0;
@@ -317,24 +320,18 @@ static ssize_t do_pread(int fd, void *buf, size_t len, off_t offset)
     return ret;
 }
 
-EXPORT ssize_t pread(int fd, void *buf, size_t len, off_t offset)
+EXPORT ssize_t read(int fd, void *buf, size_t len)
 {
-    return do_pread(fd, buf, len, offset);
+    return do_read(fd, buf, len);
 }
 
-EXPORT ssize_t pread64(int fd, void *buf, size_t len, off64_t offset)
+/* What _FORTIFY_SOURCE makes of read() where sanitizers blind the compiler */
+EXPORT ssize_t __read_chk(int fd, void *buf, size_t len, size_t size)
 {
-    return do_pread(fd, buf, len, offset);
-}
-
-/* What _FORTIFY_SOURCE makes of pread() where sanitizers blind the compiler */
-EXPORT long __pread64_chk(int fd, void *buf, size_t len, long offset,
-                          size_t room)
-{
-    if (len > room) {
+    if (len > size) {
         abort();
     }
-    return do_pread(fd, buf, len, offset);
+    return do_read(fd, buf, len);
 }
 
 #define DEFINE_OPEN(name)                               \
@@ -419,20 +416,6 @@ static int dup_fd(int fd, const struct open_fd *f)
         scripted_shared()->dups++;
     }
     return copy;
-}
-
-/* What was at @new is closed; here only buffers that were put there so. */
-EXPORT int dup3(int fd, int new, int flags)
-{
-    const struct open_fd *f = find_fd(fd);
-    int ret = f && scripted_is_to_fail(SCRIPTED_DUP3)
-              ? -1 : syscall(SYS_dup3, fd, new, flags);
-
-    if (ret >= 0 && ret < SCRIPTED_FDS) {
-        fds[ret] = f ? (struct open_fd) { .blob_id = f->blob_id, .open = true }
-                     : (struct open_fd) { };
-    }
-    return ret;
 }
 
 static int do_fcntl(int fd, int cmd, void *arg)
@@ -614,6 +597,7 @@ EXPORT int close(int fd)
     }
     if (fd >= 0 && fd < SCRIPTED_FDS) {
         memfds[fd] = false;
+        tells_of[fd] = 0;
     }
     return syscall(SYS_close, fd);
 }
