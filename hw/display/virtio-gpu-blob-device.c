@@ -41,20 +41,16 @@ static VirtIOGPUBlobAccel probe_accel(void)
 }
 
 /* -accel kvm,honor-guest-pat; a value that cannot be read may be "off". */
-static VirtIOGPUBlobFound probe_honor_guest_pat(void)
+static OnOffAuto probe_honor_guest_pat(void)
 {
     static const char name[] = "honor-guest-pat";
     g_autofree char *value = NULL;
 
     if (!object_property_find(accelerator(), name)) {
-        return VIRTIO_GPU_BLOB_FOUND_UNKNOWN;
+        return ON_OFF_AUTO_AUTO;
     }
     value = object_property_get_str(accelerator(), name, NULL);
-    if (!g_strcmp0(value, "auto")) {
-        return VIRTIO_GPU_BLOB_FOUND_UNKNOWN;
-    }
-    return g_strcmp0(value, "on") ? VIRTIO_GPU_BLOB_FOUND_NO
-                                  : VIRTIO_GPU_BLOB_FOUND_YES;
+    return qapi_enum_parse(&OnOffAuto_lookup, value, ON_OFF_AUTO_OFF, NULL);
 }
 
 static void read_register(CPUState *cpu, run_on_cpu_data data)
@@ -109,7 +105,7 @@ static void look_at_host(const VirtIOGPUGL *gl, VirtIOGPUBlobHost *host)
     g_autofree char *name = g_strdup(object_get_typename(accelerator()));
     VirtIOGPUBlobProbes probes = {
         .accel = probe_accel(),
-        .accel_honours = probe_honor_guest_pat(),
+        .honor_guest_pat = probe_honor_guest_pat(),
     };
 
     /* kvm-accel is KVM's type. */

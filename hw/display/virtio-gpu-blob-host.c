@@ -77,16 +77,12 @@ static char *cpu_vendor(void)
     return g_strndup(line, strcspn(line, "\n"));
 }
 
-static VirtIOGPUBlobFound probe_nested_paging(void)
+static bool probe_nested_paging(void)
 {
     g_autofree char *text = NULL;
 
-    if (!g_file_get_contents("/sys/module/kvm_amd/parameters/npt", &text, NULL,
-                             NULL)) {
-        return VIRTIO_GPU_BLOB_FOUND_UNKNOWN;
-    }
-    return *text == 'Y' || *text == '1' ? VIRTIO_GPU_BLOB_FOUND_YES
-                                        : VIRTIO_GPU_BLOB_FOUND_NO;
+    return g_file_get_contents("/sys/module/kvm_amd/parameters/npt", &text,
+                               NULL, NULL) && (*text == 'Y' || *text == '1');
 }
 
 void virtio_gpu_blob_probe_cpu(VirtIOGPUBlobProbes *probes)
@@ -190,8 +186,7 @@ static bool has_switch(const VirtIOGPUBlobProbes *probes)
  */
 static VirtIOGPUBlobGuestType svm_type(const VirtIOGPUBlobProbes *probes)
 {
-    return has_switch(probes) ||
-           probes->nested_paging == VIRTIO_GPU_BLOB_FOUND_YES
+    return has_switch(probes) || probes->nested_paging
            ? VIRTIO_GPU_BLOB_TYPE_HONOURED
            : VIRTIO_GPU_BLOB_TYPE_NO_NESTED_PAGING;
 }
@@ -206,7 +201,7 @@ static VirtIOGPUBlobGuestType vmx_type(const VirtIOGPUBlobProbes *probes)
         return VIRTIO_GPU_BLOB_TYPE_NO_SWITCH;
     }
     /* honor-guest-pat=on: the accelerator has disabled the quirk. */
-    return probes->accel_honours == VIRTIO_GPU_BLOB_FOUND_YES
+    return probes->honor_guest_pat == ON_OFF_AUTO_ON
            ? VIRTIO_GPU_BLOB_TYPE_HONOURED : VIRTIO_GPU_BLOB_TYPE_SWITCHABLE;
 }
 
@@ -239,7 +234,7 @@ static VirtIOGPUBlobGuestType riscv64_type(const VirtIOGPUBlobProbes *probes)
 
 static VirtIOGPUBlobGuestType kvm_type(const VirtIOGPUBlobProbes *probes)
 {
-    if (probes->accel_honours == VIRTIO_GPU_BLOB_FOUND_NO) {
+    if (probes->honor_guest_pat == ON_OFF_AUTO_OFF) {
         return VIRTIO_GPU_BLOB_TYPE_ACCEL_DECLINED;
     }
     switch (probes->cpu) {

@@ -12,6 +12,8 @@
 #ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_HOST_H
 #define HW_DISPLAY_VIRTIO_GPU_BLOB_HOST_H
 
+#include "qapi/qapi-types-common.h"
+
 /* Linux 6.16, arch/x86/include/uapi/asm/kvm.h: KVM_X86_QUIRK_IGNORE_... */
 #define VIRTIO_GPU_BLOB_QUIRK_IGNORE_GUEST_PAT (1 << 9)
 
@@ -36,20 +38,12 @@ typedef enum VirtIOGPUBlobCPU {
     VIRTIO_GPU_BLOB_CPU__MAX
 } VirtIOGPUBlobCPU;
 
-/* A probe's result */
-typedef enum VirtIOGPUBlobFound {
-    VIRTIO_GPU_BLOB_FOUND_UNKNOWN,
-    VIRTIO_GPU_BLOB_FOUND_NO,
-    VIRTIO_GPU_BLOB_FOUND_YES,
-    VIRTIO_GPU_BLOB_FOUND__MAX
-} VirtIOGPUBlobFound;
-
 /**
  * VirtIOGPUBlobProbes - the rule's input
  * @accel: the accelerator
- * @accel_honours: -accel kvm,honor-guest-pat (QEMU 11); UNKNOWN: not set
+ * @honor_guest_pat: -accel kvm,honor-guest-pat (QEMU 11), AUTO if not set
  * @cpu: the processor
- * @nested_paging: x86 with SVM: KVM uses nested paging
+ * @nested_paging: x86 with SVM: KVM is known to use nested paging
  * @quirks: KVM_CHECK_EXTENSION of KVM_CAP_DISABLE_QUIRKS2, as it returned
  * @cacheable_pfnmap: KVM_CHECK_EXTENSION of
  *                    VIRTIO_GPU_BLOB_CAP_ARM_CACHEABLE_PFNMAP is positive
@@ -58,9 +52,9 @@ typedef enum VirtIOGPUBlobFound {
  */
 typedef struct VirtIOGPUBlobProbes {
     VirtIOGPUBlobAccel accel;
-    VirtIOGPUBlobFound accel_honours;
+    OnOffAuto honor_guest_pat;
     VirtIOGPUBlobCPU cpu;
-    VirtIOGPUBlobFound nested_paging;
+    bool nested_paging;
     int quirks;
     bool cacheable_pfnmap;
     bool reg_known;

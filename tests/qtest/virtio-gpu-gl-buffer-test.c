@@ -62,6 +62,19 @@ static void test_not_sealed(void)
     gpu_finish(gpu);
 }
 
+/* One that gets shorter before it is sealed is not mapped. */
+static void test_shrinks(void)
+{
+    GPU *gpu = gpu_start_plain();
+
+    gpu_create(gpu, 1, SCRIPTED_SHM, 4 * GPU_PAGE);
+    gpu_fail(gpu, SCRIPTED_SHRINK, 0, 1);
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, UNSPEC);
+    g_assert_cmpuint(gpu_refused(gpu, "buffer-too-short"), ==, 1);
+    gpu_unref(gpu, 1);
+    gpu_finish(gpu);
+}
+
 /* A buffer that cannot be sealed any more is mapped as it is. */
 static void test_sealed_otherwise(void)
 {
@@ -175,6 +188,20 @@ static void test_no_fds(void)
     }
     /* None of those by which it is probed is left open. */
     g_assert_cmpuint(gpu_count_fds(gpu, "eventfd"), ==, before);
+    gpu_finish(gpu);
+}
+
+/* The whole system may have none left, whatever QEMU's own limit. */
+static void test_no_fds_in_system(void)
+{
+    GPU *gpu = gpu_start_plain();
+
+    gpu_create(gpu, 1, POINTER, GPU_PAGE);
+    gpu_fail(gpu, SCRIPTED_EVENTFD, 0, 2);
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, NO_MEMORY);
+    g_assert_cmpuint(gpu_refused(gpu, "no-file-descriptor"), ==, 1);
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
+    gpu_unref(gpu, 1);
     gpu_finish(gpu);
 }
 
@@ -293,9 +320,11 @@ int main(int argc, char **argv)
     static const GPUTest tests[] = {
         { "sealed", test_sealed },
         { "not-sealed", test_not_sealed },
+        { "shrinks", test_shrinks },
         { "sealed-otherwise", test_sealed_otherwise },
         { "offset", test_offset },
         { "no-fds", test_no_fds },
+        { "no-fds-in-system", test_no_fds_in_system },
         { "fd-at-second-try", test_fd_at_second_try },
         { "no-fd-to-keep", test_no_fd_to_keep },
         { "no-fd-for-name", test_no_fd_for_name },

@@ -117,6 +117,8 @@
 #define SCRIPTED_MEMFD          32 /* memfd_create() */
 #define SCRIPTED_FDINFO         64 /* open() of a buffer's fdinfo */
 #define SCRIPTED_EXPORT         128 /* an fd from the renderer */
+#define SCRIPTED_EVENTFD        256 /* eventfd() */
+#define SCRIPTED_SHRINK         512 /* a buffer is truncated before its seal */
 
 /* The accelerator pretends to be KVM while a device is realized */
 #define SCRIPTED_KVM_PLAIN      1  /* no quirks can be switched off */

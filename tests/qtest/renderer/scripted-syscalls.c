@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -426,6 +427,9 @@ static int do_fcntl(int fd, int cmd, void *arg)
         errno = EINVAL;
         return -1;
     }
+    if (f && cmd == F_ADD_SEALS && scripted_is_to_fail(SCRIPTED_SHRINK)) {
+        syscall(SYS_ftruncate, fd, 0);
+    }
     if (f && cmd == F_DUPFD_CLOEXEC) {
         return dup_fd(fd, f);
     }
@@ -452,6 +456,12 @@ EXPORT int fcntl64(int fd, int cmd, ...)
     arg = va_arg(ap, void *);
     va_end(ap);
     return do_fcntl(fd, cmd, arg);
+}
+
+EXPORT int eventfd(unsigned count, int flags)
+{
+    return scripted_is_to_fail(SCRIPTED_EVENTFD)
+           ? -1 : syscall(SYS_eventfd2, count, flags);
 }
 
 EXPORT int madvise(void *addr, size_t len, int advice)
