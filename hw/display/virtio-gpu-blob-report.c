@@ -19,6 +19,9 @@
 #define LOG_INTERVAL_MS 5000
 #define LOG_LINES_MAX 10
 
+/* Each entry of blob-maps costs memory in the monitor. */
+#define MAPS_SHOWN 256
+
 bool virtio_gpu_blob_log_has_room(VirtIOGPUBlobLog *log)
 {
     int64_t now = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
@@ -163,7 +166,7 @@ QList *virtio_gpu_blob_list_maps(const VirtIOGPUBlobMappings *mappings)
     int shown = 0;
 
     QTAILQ_FOREACH(m, &mappings->shown, next) {
-        if (shown++ == VIRTIO_GPU_BLOB_MAPS_SHOWN) {
+        if (shown++ == MAPS_SHOWN) {
             break;
         }
         qlist_append(list, map_entry(m));

@@ -12,9 +12,6 @@
 
 #include "virtio-gpu-blob-mapping.h"
 
-/* Each entry of blob-maps costs memory in the monitor. */
-#define VIRTIO_GPU_BLOB_MAPS_SHOWN 256
-
 /* Counters since the device was created */
 typedef struct VirtIOGPUBlobRefusals {
     uint64_t by_reason[VIRTIO_GPU_BLOB_REASON__MAX];
@@ -69,7 +66,7 @@ void virtio_gpu_blob_trace_decision(const VirtIOGPUBlobSubject *subject,
 /**
  * virtio_gpu_blob_list_maps() - the content of blob-maps
  *
- * Returns: the newest VIRTIO_GPU_BLOB_MAPS_SHOWN; the caller owns the list
+ * Returns: the newest 256; the caller owns the list
  */
 QList *virtio_gpu_blob_list_maps(const VirtIOGPUBlobMappings *mappings);
 

@@ -110,7 +110,7 @@ def conditions(code, start, end):
 
 
 # QEMU's standard files are open: 0 is no file descriptor of ours
-FD = re.compile(r'((fd|fds\[\w+\]|info|kept|kvm|vm|vcpu)( = .*)?\)*|dup3\(.*) '
+FD = re.compile(r'((fd|fds\[\w+\]|info|kept)( = .*)?\)*) '
                 r'(<= 0|> 0|< 1|>= 1)\b')
 ROOM = re.compile(r'\bg_new0?\(\w+, 2\)|^\s+char \w+\[\d+\];$|'
                   r'\bsizeof\([^()]*\[1\]\)')
