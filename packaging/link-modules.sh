@@ -3,11 +3,12 @@
 #
 # link-modules.sh SOURCE BUILD OUT MODULE...: the modules as a distribution's
 # emulator can load them.  Our trace events are compiled into our emulator; for
-# another one the gl module brings them, as a group of its own.  STRIP names
-# another strip.
+# another one the gl module brings them, as a group of its own, and what else it
+# lacks (virtio-gpu-blob-stock.c).  STRIP names another strip.
 set -euo pipefail
 
 [ $# -ge 4 ] || { sed -n '4,/^[^#]\|^$/s/^# \?//p' "$0" >&2; exit 1; }
+stock=$(cd "$(dirname "$0")" && pwd)/virtio-gpu-blob-stock.c
 source=$1 build=$2 out=$3
 shift 3
 gl=hw-display-virtio-gpu-gl.so
@@ -25,7 +26,7 @@ grep "^${group}_" "$source/hw/display/trace-events" >drop-in.events
 tracetool h trace-$group.h
 tracetool c trace-$group.c
 
-# As ninja compiles its neighbour and links the module, with one object more
+# As ninja compiles their neighbour and links the module, with two objects more
 object=lib${gl%.so}.a.p/hw_display_virtio-gpu-blob.c.o
 neighbour=$(ninja -t commands "$object" | tail -n 1)
 read -ra words <<<"$neighbour"
@@ -37,9 +38,10 @@ for ((i = 0; i < ${#words[@]}; i++)); do
     *) compile+=("${words[i]}") ;;
     esac
 done
-# in place of ccache: its cache is not worth one small file
+# in place of ccache: its cache is not worth two small files
 [ "${compile[0]}" != ccache ] || compile=("${compile[@]:1}")
 "${compile[@]}" -o trace-$group.o -c trace-$group.c
+"${compile[@]}" -o stock-$group.o -c "$stock"
 
 read -ra words <<<"$(ninja -t commands "$gl" | tail -n 1)"
 link=()
@@ -49,7 +51,7 @@ for ((i = 0; i < ${#words[@]}; i++)); do
         link+=(-o "$out/$gl")
         i=$((i + 1))
         ;;
-    "$object") link+=("$object" trace-$group.o) ;;
+    "$object") link+=("$object" trace-$group.o stock-$group.o) ;;
     *) link+=("${words[i]}") ;;
     esac
 done

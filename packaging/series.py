@@ -77,7 +77,7 @@ def without_absent(text, tree):
 
     text = re.sub(r"^ +'(test-virtio-gpu-blob-[^']+)':\n +\[.*?\],\n", test,
                   text, flags=re.M | re.S)
-    return re.sub(r"^ +'(virtio-gpu-(?:blob|virgl-resource)[^']*)',\n", source,
+    return re.sub(r"^ +'(virtio-gpu-(?:blob|virgl-[a-z]+)[^']*)',\n", source,
                   text, flags=re.M)
 
 

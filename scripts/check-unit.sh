@@ -1,20 +1,23 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# check-unit.sh: run the unit tests that build.sh built, count their TAP lines
+# check-unit.sh: run the unit tests that build.sh built, count their TAP lines;
+# then build them once more with clang, and run those.  The sanitizers' builds
+# are gcc's alone.
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
-passed=0 failed=0
-for test in "$TOP"/tests/unit/test-*.c; do
-    name=$(basename "$test" .c)
-    if [ ! -x "$OURS/tests/unit/$name" ]; then
+passed=0 failed=0 skipped=0 tests=()
+
+# run_test NAME PROGRAM LOG
+run_test()
+{
+    local name=$1 log=$3 status=0 good bad
+    if [ ! -x "$2" ]; then
         say "$name was not built"
         failed=$((failed + 1))
-        continue
+        return
     fi
-    log=$SERIES_DIR/$name.tap
-    status=0
-    in_root "$OURS/tests/unit/$name" --tap >"$log" 2>&1 || status=$?
+    in_root "$2" --tap >"$log" 2>&1 || status=$?
     cat "$log"
     good=$(grep -c '^ *ok ' "$log") || :
     bad=$(grep -c '^ *not ok ' "$log") || :
@@ -24,6 +27,26 @@ for test in "$TOP"/tests/unit/test-*.c; do
     fi
     passed=$((passed + good))
     failed=$((failed + bad))
+}
+
+for test in "$TOP"/tests/unit/test-*.c; do
+    name=$(basename "$test" .c)
+    tests+=("$name")
+    run_test "$name" "$OURS/tests/unit/$name" "$SERIES_DIR/$name.tap"
 done
-echo "$passed passed, $failed failed"
+if [ -z "$VARIANT" ]; then
+    say "the same, built with clang"
+    if ! run "$TOP/scripts/root.sh" need clang; then
+        say "skipped: there is no clang (see above)"
+        skipped=${#tests[@]}
+    elif in_root bash "$TOP/scripts/clang-unit.sh" "$(inside "$OURS")" "$JOBS" "${tests[@]}"; then
+        for name in "${tests[@]}"; do
+            run_test "$name (clang)" "$OURS/clang/$name" "$SERIES_DIR/$name.clang.tap"
+        done
+    else
+        say "clang could not build them (see above)"
+        failed=$((failed + ${#tests[@]}))
+    fi
+fi
+echo "$passed passed, $failed failed$([ "$skipped" = 0 ] || echo ", $skipped skipped")"
 [ "$failed" = 0 ]

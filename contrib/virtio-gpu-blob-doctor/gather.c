@@ -6,7 +6,7 @@
 
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
-#include "hw/display/virtio-gpu-blob-limits.h"
+#include "hw/display/virtio-gpu-blob-vma.h"
 #include "buffer.h"
 #include "child.h"
 #include "emulator.h"
@@ -24,7 +24,7 @@ static void read_limits(DoctorFacts *facts)
     struct rlimit files;
 
     facts->page_size = qemu_real_host_page_size();
-    facts->mappings = virtio_gpu_blob_limits_mappings();
+    facts->mappings = virtio_gpu_blob_vma_max_mappings();
     if (!getrlimit(RLIMIT_NOFILE, &files)) {
         facts->files = files.rlim_cur;
     }

@@ -7,8 +7,7 @@
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
 #include "qemu/units.h"
-#include "hw/display/virtio-gpu-blob-holes.h"
-#include "hw/display/virtio-gpu-blob-limits.h"
+#include "hw/display/virtio-gpu-blob-vma.h"
 #include "report.h"
 
 #include <sys/resource.h>
@@ -469,7 +468,7 @@ static char *size_text(uint64_t size)
 
 static void report_page(GPtrArray *lines, const DoctorFacts *facts)
 {
-    bool align = virtio_gpu_blob_limits_align(facts->page_size);
+    bool align = virtio_gpu_blob_page_needs_alignment(facts->page_size);
 
     add(lines, align ? DOCTOR_LIMITED : DOCTOR_OK, "page",
         g_strdup_printf("pages of %" PRIu64 " KiB%s", facts->page_size / KiB,
@@ -503,7 +502,7 @@ static void report_window(GPtrArray *lines, const DoctorFacts *facts)
 static void report_mappings(GPtrArray *lines, const DoctorFacts *facts)
 {
     uint64_t need = facts->window.fits
-                    ? virtio_gpu_blob_holes_need(facts->window.fits) : 0;
+                    ? virtio_gpu_blob_vma_needs(facts->window.fits) : 0;
     uint64_t blobs = (facts->mappings - MIN(need, facts->mappings)) / 2;
     bool few = blobs < BLOBS_WANTED;
 

@@ -8,30 +8,23 @@
 #include "qapi/error.h"
 #include "qemu/cutils.h"
 #include "qemu/units.h"
-#include "hw/display/virtio-gpu-blob-holes.h"
-#include "hw/display/virtio-gpu-blob-limits.h"
+#include "hw/display/virtio-gpu-blob-vma.h"
 #include "hw/display/virtio-gpu-hostmem.h"
 #include "window.h"
 
 static bool reserve(uint64_t size, Error **errp)
 {
-    VirtIOGPUBlobHoles holes = { .fd = -1 };
-    VirtIOGPUBlobLosses losses = { };
-    bool ok;
+    VirtIOGPUBlobVMA vma;
+    bool ok = virtio_gpu_blob_vma_init(&vma, size, false, true, errp);
 
-    virtio_gpu_blob_losses_init(&losses, NULL, NULL);
-    ok = virtio_gpu_blob_holes_init(&holes, size, false, &losses, errp);
-    if (holes.reserved) {
-        munmap(holes.reserved, holes.reserved_len);
-    }
-    virtio_gpu_blob_holes_destroy(&holes);
+    virtio_gpu_blob_vma_destroy(&vma);
     return ok;
 }
 
 static bool fits(uint64_t size, uint64_t mappings, Error **errp)
 {
     return virtio_gpu_hostmem_check(size, errp) &&
-           virtio_gpu_blob_limits_check(size, true, mappings, errp) &&
+           virtio_gpu_blob_vma_check(size, true, mappings, errp) &&
            reserve(size, errp);
 }
 

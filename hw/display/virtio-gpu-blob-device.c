@@ -14,10 +14,11 @@
 #include "hw/boards.h"
 #include "hw/core/cpu.h"
 #include "hw/qdev-properties.h"
+#include "system/kvm.h"
 #include "trace.h"
-#include "virtio-gpu-blob-device.h"
-#include "virtio-gpu-blob-kvm.h"
-#include "virtio-gpu-blob-limits.h"
+#include "virtio-gpu-blob.h"
+#include "virtio-gpu-blob-internal.h"
+#include "virtio-gpu-virgl-failure.h"
 
 #include <linux/kvm.h>
 
@@ -170,55 +171,43 @@ static void set_map_policy(Object *obj, int value, Error **errp)
     VIRTIO_GPU_GL(obj)->map_policy = value;
 }
 
+/* There is none before the device is realized. */
 static void get_maps(Object *obj, Visitor *v, const char *name,
                      void *opaque, Error **errp)
 {
     const VirtIOGPUBlobs *blobs = VIRTIO_GPU_GL(obj)->blobs;
-    g_autoptr(QList) list = blobs ? virtio_gpu_blob_list_maps(&blobs->mappings)
+    g_autoptr(QList) list = blobs ? virtio_gpu_blob_list_maps(blobs)
                                   : qlist_new();
     QObject *any = QOBJECT(list);
 
     visit_type_any(v, name, &any, errp);
 }
 
-static uint64_t window_size(const VirtIOGPUGL *gl)
-{
-    return gl->blobs && gl->blobs->mappings.window
-           ? gl->parent_obj.parent_obj.conf.hostmem : 0;
-}
-
 static void get_stats(Object *obj, Visitor *v, const char *name,
                       void *opaque, Error **errp)
 {
-    const VirtIOGPUGL *gl = VIRTIO_GPU_GL(obj);
-    const VirtIOGPUBlobs none = { }, *b = gl->blobs ? gl->blobs : &none;
-    g_autoptr(QDict) dict = virtio_gpu_blob_list_stats(&b->mappings,
-                                                       &b->refusals,
-                                                       window_size(gl));
+    const VirtIOGPUBlobs none = { }, *blobs = VIRTIO_GPU_GL(obj)->blobs;
+    g_autoptr(QDict) dict = virtio_gpu_blob_list_stats(blobs ?: &none);
     QObject *any = QOBJECT(dict);
 
+    qdict_put(dict, "failures",
+              virtio_gpu_virgl_failures_list(VIRTIO_GPU_GL(obj)));
     visit_type_any(v, name, &any, errp);
 }
 
 static void get_host(Object *obj, Visitor *v, const char *name,
                      void *opaque, Error **errp)
 {
-    const VirtIOGPUGL *gl = VIRTIO_GPU_GL(obj);
-    const VirtIOGPUBlobs none = { }, *b = gl->blobs ? gl->blobs : &none;
-    g_autoptr(QDict) dict = virtio_gpu_blob_list_host(&b->host, &b->mappings);
+    const VirtIOGPUBlobs none = { }, *blobs = VIRTIO_GPU_GL(obj)->blobs;
+    g_autoptr(QDict) dict = virtio_gpu_blob_list_host(blobs ?: &none);
     QObject *any = QOBJECT(dict);
 
-    qdict_put_int(dict, "window", window_size(gl));
     qdict_put_str(dict, "map-policy",
-                  qapi_enum_lookup(&virtio_gpu_blob_policies, gl->map_policy));
+                  qapi_enum_lookup(&virtio_gpu_blob_policies,
+                                   VIRTIO_GPU_GL(obj)->map_policy));
     qdict_put_bool(dict, "blob-alignment",
                    VIRTIO_GPU_BASE(obj)->conf.blob_alignment != 0);
     visit_type_any(v, name, &any, errp);
-}
-
-static void end_kick(VirtIOGPU *g)
-{
-    virtio_gpu_blob_pending_settle(&VIRTIO_GPU_GL(g)->blobs->pending);
 }
 
 static void describe(ObjectClass *oc, const char *name, const char *text)
@@ -233,7 +222,6 @@ void virtio_gpu_blob_class_init(ObjectClass *oc)
                                        &virtio_gpu_blob_policies,
                                        get_map_policy, set_map_policy);
 
-    VIRTIO_GPU_CLASS(oc)->cmdq_done = end_kick;
     object_property_set_default_str(policy, "safe");
     describe(oc, "map-policy", "source of the cache type of mapped blobs: "
              "safe (exporter, then renderer), strict (exporter or kernel "
@@ -259,32 +247,6 @@ void virtio_gpu_blob_class_init(ObjectClass *oc)
  * From realize to unrealize
  */
 
-/* The renderer still has the buffer. */
-static void read_exporter(VirtIOGPUBlobs *blobs, VirtIOGPUBlobMapping *m)
-{
-    VirtIOGPUBlobBuffer buf;
-
-    virtio_gpu_blob_buffer_open(&buf, &blobs->host, m->resource_id,
-                                virtio_gpu_blob_place_len(&m->place));
-    virtio_gpu_blob_buffer_read_exporter(&buf, NULL);
-    m->exporter = buf.exporter;
-    virtio_gpu_blob_buffer_close(&buf);
-}
-
-static void on_lost(VirtIOGPUBlobMapping *m)
-{
-    VirtIOGPUBlobs *blobs = container_of(m->mappings, VirtIOGPUBlobs,
-                                         mappings);
-
-    if (!virtio_gpu_blob_log_open(&blobs->log)) {
-        return;
-    }
-    if (!m->exporter) {
-        read_exporter(blobs, m);
-    }
-    virtio_gpu_blob_log_lost(m);
-}
-
 static bool check_no_window(const VirtIOGPUGL *gl, Error **errp)
 {
     if (gl->guest_pat == ON_OFF_AUTO_ON ||
@@ -307,8 +269,27 @@ static uint32_t blob_alignment(const VirtIOGPUGL *gl)
     case ON_OFF_AUTO_OFF:
         return 0;
     default:
-        return virtio_gpu_blob_limits_align(page_size) ? page_size : 0;
+        return virtio_gpu_blob_page_needs_alignment(page_size) ? page_size : 0;
     }
+}
+
+static bool new_window(VirtIOGPUBlobs *blobs, Error **errp)
+{
+    VirtIOGPUBase *b = VIRTIO_GPU_BASE(blobs->g);
+    /* vCPUs and other threads may meet gaps: see virtio-gpu-blob-lost.h. */
+    bool direct = blobs->host.x86 &&
+                  (kvm_enabled() ? virtio_gpu_blob_lost_vcpus_retry()
+                                 : probe_accel() == VIRTIO_GPU_BLOB_ACCEL_QEMU);
+
+    blobs->slots_look = kvm_enabled() && !blobs->host.x86;
+    blobs->window = virtio_gpu_blob_window_new(OBJECT(b), &b->hostmem,
+                                               b->conf.hostmem, direct,
+                                               blobs->slots_look, errp);
+    if (!blobs->window) {
+        return false;
+    }
+    blobs->lost.vma = virtio_gpu_blob_window_vma(blobs->window);
+    return true;
 }
 
 static bool open_window(VirtIOGPUGL *gl, Error **errp)
@@ -328,18 +309,13 @@ static bool open_window(VirtIOGPUGL *gl, Error **errp)
     b->conf.blob_alignment = blob_alignment(gl);
     look_at_host(gl, &blobs->host);
     return check_guest_pat(gl, errp) &&
-           (blobs->host.confidential_guest ||
-            virtio_gpu_blob_mappings_open(&blobs->mappings, errp));
+           (blobs->host.confidential_guest || new_window(blobs, errp));
 }
 
 bool virtio_gpu_blob_realize(VirtIOGPUGL *gl, Error **errp)
 {
     gl->blobs = g_new0(VirtIOGPUBlobs, 1);
-    virtio_gpu_blob_mappings_init(&gl->blobs->mappings, VIRTIO_GPU(gl),
-                                  on_lost);
-    gl->blobs->pending.g = VIRTIO_GPU(gl);
-    gl->blobs->pending.mappings = &gl->blobs->mappings;
-    virtio_gpu_blob_vcpus_init(&gl->blobs->vcpus, &gl->blobs->mappings);
+    virtio_gpu_blob_init(gl->blobs, VIRTIO_GPU(gl));
     if (!open_window(gl, errp)) {
         virtio_gpu_blob_unrealize(gl);
         return false;
@@ -347,20 +323,10 @@ bool virtio_gpu_blob_realize(VirtIOGPUGL *gl, Error **errp)
     return true;
 }
 
+/* Before the guest runs only: the device cannot be unplugged. */
 void virtio_gpu_blob_unrealize(VirtIOGPUGL *gl)
 {
-    virtio_gpu_blob_vcpus_destroy(&gl->blobs->vcpus);
-    virtio_gpu_blob_mappings_destroy(&gl->blobs->mappings);
+    virtio_gpu_blob_destroy(gl->blobs);
     g_free(gl->blobs);
     gl->blobs = NULL;
-}
-
-bool virtio_gpu_blob_draining(const VirtIOGPUGL *gl)
-{
-    return virtio_gpu_blob_mappings_draining(&gl->blobs->mappings);
-}
-
-void virtio_gpu_blob_trim(VirtIOGPUGL *gl)
-{
-    virtio_gpu_blob_mappings_trim(&gl->blobs->mappings);
 }

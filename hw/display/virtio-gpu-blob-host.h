@@ -137,6 +137,16 @@ bool virtio_gpu_blob_driver_has_vram(const char *driver, VirtIOGPUBlobCPU cpu);
  */
 bool virtio_gpu_blob_probe_vram(const VirtIOGPUBlobProbes *probes);
 
+/*
+ * Guests with pages of 4 KiB align blobs to these by themselves, and drivers
+ * are known that accept VIRTIO_GPU_F_BLOB_ALIGNMENT and do not align (Mesa's
+ * Venus), so the feature is offered where the host's page is larger.
+ */
+static inline bool virtio_gpu_blob_page_needs_alignment(uint64_t page_size)
+{
+    return page_size > 4096;
+}
+
 /**
  * virtio_gpu_blob_guest_type() - the rule
  *

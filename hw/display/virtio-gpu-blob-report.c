@@ -12,7 +12,7 @@
 #include "qemu/log.h"
 #include "qemu/timer.h"
 #include "trace.h"
-#include "virtio-gpu-blob-report.h"
+#include "virtio-gpu-blob-internal.h"
 
 #include <sys/resource.h>
 
@@ -71,20 +71,19 @@ static char *refusal_line(const VirtIOGPUBlobSubject *s,
                            reason_name(reason), why);
 }
 
-void virtio_gpu_blob_report_refusal(const VirtIOGPUBlobSubject *s,
-                                    VirtIOGPUBlobReason reason,
-                                    VirtIOGPUBlobRefusals *refusals,
-                                    VirtIOGPUBlobLog *log)
+void virtio_gpu_blob_report_refusal(VirtIOGPUBlobs *blobs,
+                                    const VirtIOGPUBlobSubject *s,
+                                    VirtIOGPUBlobReason reason)
 {
     bool guests = virtio_gpu_blob_reason_is_guests(reason);
     g_autofree char *line = NULL;
 
     trace_virtio_gpu_blob_refused(s->resource_id, s->ctx_id,
                                   reason_name(reason));
-    refusals->by_reason[reason]++;
-    refusals->last_ms = g_get_real_time() / 1000;
+    blobs->refusals.by_reason[reason]++;
+    blobs->refusals.last_ms = g_get_real_time() / 1000;
     if (guests ? !qemu_loglevel_mask(LOG_GUEST_ERROR)
-               : !virtio_gpu_blob_log_open(log)) {
+               : !virtio_gpu_blob_log_open(&blobs->log)) {
         return;
     }
     line = refusal_line(s, reason);
@@ -109,13 +108,24 @@ void virtio_gpu_blob_log_lost(const VirtIOGPUBlobMapping *m)
     warn_report("virtio-gpu: blob resource %" PRIu32 " (context %" PRIu32
                 ", %" PRIu64 " bytes, offset 0x%" PRIx64 ", backing %s, "
                 "exporter \"%s\"): its backing memory was revoked; the guest "
-                "now sees anonymous memory; usually the GPU's driver evicted "
+                "now sees zero-filled memory; usually the GPU's driver evicted "
                 "or purged it, the GPU is gone, or its file was truncated",
                 m->resource_id, m->ctx_id,
-                virtio_gpu_blob_place_len(&m->place),
-                virtio_gpu_blob_place_offset(&m->place),
+                (uint64_t)virtio_gpu_blob_place_len(&m->place),
+                m->place.node.start,
                 virtio_gpu_blob_backing_name(m->backing),
                 m->exporter ?: "-");
+}
+
+void virtio_gpu_blob_log_unmap_failed(const VirtIOGPUBlobMapping *m)
+{
+    warn_report("virtio-gpu: blob resource %" PRIu32 " (context %" PRIu32
+                ", %" PRIu64 " bytes, offset 0x%" PRIx64 ") could not be "
+                "unmapped, as the host has no memory or mappings left; this "
+                "is tried again; raise vm.max_map_count if it repeats",
+                m->resource_id, m->ctx_id,
+                (uint64_t)virtio_gpu_blob_place_len(&m->place),
+                m->place.node.start);
 }
 
 void virtio_gpu_blob_trace_decision(const VirtIOGPUBlobSubject *s,
@@ -143,29 +153,29 @@ static QDict *map_entry(const VirtIOGPUBlobMapping *m)
 
     qdict_put_int(entry, "resource", m->resource_id);
     qdict_put_int(entry, "context", m->ctx_id);
-    qdict_put_int(entry, "offset", virtio_gpu_blob_place_offset(&m->place));
+    qdict_put_int(entry, "offset", m->place.node.start);
     qdict_put_int(entry, "size", virtio_gpu_blob_place_len(&m->place));
     qdict_put_str(entry, "backing", virtio_gpu_blob_backing_name(m->backing));
     qdict_put_str(entry, "exporter", m->exporter ?: "");
     qdict_put_str(entry, "exporter-answer",
                   virtio_gpu_blob_answer_name(m->answer));
-    qdict_put_str(entry, "renderer", virtio_gpu_blob_type_name(m->renderer));
+    qdict_put_str(entry, "renderer", virtio_gpu_blob_type_name(m->renderer_type));
     qdict_put_str(entry, "map-type",
                   virtio_gpu_blob_type_name(m->verdict.map_info));
     qdict_put_str(entry, "voucher",
                   virtio_gpu_blob_voucher_name(m->verdict.voucher));
     qdict_put_str(entry, "path", m->region ? "region" : "window");
-    qdict_put_bool(entry, "lost", qatomic_read(&m->place.lost));
+    qdict_put_bool(entry, "lost", qatomic_read(&m->pages.lost));
     return entry;
 }
 
-QList *virtio_gpu_blob_list_maps(const VirtIOGPUBlobMappings *mappings)
+QList *virtio_gpu_blob_list_maps(const VirtIOGPUBlobs *blobs)
 {
     const VirtIOGPUBlobMapping *m;
     QList *list = qlist_new();
     int shown = 0;
 
-    QTAILQ_FOREACH(m, &mappings->shown, next) {
+    QTAILQ_FOREACH(m, &blobs->mapped, next) {
         if (shown++ == MAPS_SHOWN) {
             break;
         }
@@ -183,58 +193,62 @@ static uint64_t refused_for_room(const VirtIOGPUBlobRefusals *refusals)
            refusals->by_reason[VIRTIO_GPU_BLOB_NO_MEMORY_SLOT];
 }
 
-QDict *virtio_gpu_blob_list_stats(const VirtIOGPUBlobMappings *mappings,
-                                  const VirtIOGPUBlobRefusals *refusals,
-                                  uint64_t window_size)
+QDict *virtio_gpu_blob_list_stats(const VirtIOGPUBlobs *blobs)
 {
-    VirtIOGPUBlobRoom room = virtio_gpu_blob_mappings_room(mappings,
-                                                           window_size);
+    const VirtIOGPUBlobRefusals *refusals = &blobs->refusals;
     QDict *dict = qdict_new(), *refused = qdict_new();
+    VirtIOGPUBlobUsage usage = { };
     int i;
 
+    if (blobs->window) {
+        usage = virtio_gpu_blob_vma_usage(
+            virtio_gpu_blob_window_vma(blobs->window));
+    }
     for (i = VIRTIO_GPU_BLOB_OK + 1; i < VIRTIO_GPU_BLOB_REASON__MAX; i++) {
         qdict_put_int(refused, reason_name(i), refusals->by_reason[i]);
     }
-    qdict_put_int(dict, "maps", mappings->maps);
-    qdict_put_int(dict, "unmaps", mappings->unmaps);
-    qdict_put_int(dict, "live",
-                  virtio_gpu_blob_mappings_live(mappings));
-    qdict_put_int(dict, "high-water", mappings->high_water);
-    qdict_put_int(dict, "lost", qatomic_read(&mappings->losses.count));
-    qdict_put_int(dict, "last-map-ms", mappings->last_map_ms);
+    qdict_put_int(dict, "maps", blobs->maps);
+    qdict_put_int(dict, "unmaps", blobs->unmaps);
+    qdict_put_int(dict, "unmap-failures", blobs->unmap_failures);
+    qdict_put_int(dict, "live", blobs->maps - blobs->unmaps);
+    qdict_put_int(dict, "high-water", blobs->high_water);
+    qdict_put_int(dict, "lost", qatomic_read(&blobs->lost.count));
+    qdict_put_int(dict, "last-map-ms", blobs->last_map_ms);
     qdict_put_int(dict, "last-refusal-ms", refusals->last_ms);
-    qdict_put_int(dict, "mapped-bytes", room.mapped);
-    qdict_put_int(dict, "largest-hole", room.largest_hole);
+    qdict_put_int(dict, "mapped-bytes", usage.mapped);
+    qdict_put_int(dict, "largest-hole", usage.largest_hole);
     qdict_put_int(dict, "refused-for-room", refused_for_room(refusals));
     qdict_put(dict, "refused", refused);
     return dict;
 }
 
-static void add_limits(QDict *dict, const VirtIOGPUBlobMappings *mappings)
+static void add_window(QDict *dict, VirtIOGPUBlobWindow *window)
 {
-    struct rlimit files;
-    uint64_t max;
+    const VirtIOGPUBlobVMA *vma;
 
-    if (mappings->window) {
-        qdict_put_int(dict, "mappings",
-                      virtio_gpu_blob_window_mappings(mappings->window, &max));
-        qdict_put_int(dict, "mappings-limit", max);
+    if (window) {
+        vma = virtio_gpu_blob_window_vma(window);
+        qdict_put_int(dict, "mappings", virtio_gpu_blob_vma_mappings(vma));
+        qdict_put_int(dict, "mappings-limit", vma->max);
         qdict_put_int(dict, "regions-limit", VIRTIO_GPU_BLOB_REGIONS_MAX);
+        qdict_put_bool(dict, "direct", vma->direct);
     }
-    if (!getrlimit(RLIMIT_NOFILE, &files)) {
-        qdict_put_int(dict, "files-limit", files.rlim_cur);
-    }
+    qdict_put_int(dict, "window", window ? vma->size : 0);
 }
 
-QDict *virtio_gpu_blob_list_host(const VirtIOGPUBlobHost *host,
-                                 const VirtIOGPUBlobMappings *mappings)
+QDict *virtio_gpu_blob_list_host(const VirtIOGPUBlobs *blobs)
 {
+    const VirtIOGPUBlobHost *host = &blobs->host;
     const VirtIOGPUBlobGuestTypeText *text =
         virtio_gpu_blob_guest_type_text(host->guest_type);
     QDict *dict = qdict_new();
+    struct rlimit files;
 
-    qdict_put_int(dict, "page-size", mappings->page_size);
-    add_limits(dict, mappings);
+    qdict_put_int(dict, "page-size", qemu_real_host_page_size());
+    add_window(dict, blobs->window);
+    if (!getrlimit(RLIMIT_NOFILE, &files)) {
+        qdict_put_int(dict, "files-limit", files.rlim_cur);
+    }
     if (host->accelerator) {
         qdict_put_str(dict, "accelerator", host->accelerator);
         qdict_put_bool(dict, "confidential-guest", host->confidential_guest);

@@ -1,326 +1,425 @@
 /*
- * virtio-gpu blob mappings: the host-visible window
+ * virtio-gpu blob mappings: the RAM region over the host-visible window
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * One RAM region covers the whole window for as long as the device lives.
+ * Buffers are mapped and unmapped below it (virtio-gpu-blob-vma.h), so that
+ * neither the flat view nor a memory slot changes with them.
  */
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
-#include "qemu/rcu.h"
+#include "qemu/atomic.h"
+#include "qemu/error-report.h"
+#include "qemu/timer.h"
 #include "hw/boards.h"
+#include "hw/core/cpu.h"
+#include "system/accel-blocker.h"
 #include "system/kvm.h"
 #include "trace.h"
-#include "virtio-gpu-blob-aside.h"
-#include "virtio-gpu-blob-holes.h"
-#include "virtio-gpu-blob-limits.h"
-#include "virtio-gpu-blob-rdm.h"
-#include "virtio-gpu-blob-window.h"
+#include "virtio-gpu-blob-compat.h"
+#include "virtio-gpu-blob-internal.h"
+
+#if QEMU_VERSION_MAJOR > 10 || QEMU_VERSION_MINOR >= 1
+#include "system/address-spaces.h"
+#include "system/ramblock.h"
+#else
+#include "exec/address-spaces.h"
+#include "exec/ramblock.h"
+#endif
+
+#define TYPE_VIRTIO_GPU_BLOB_WINDOW "virtio-gpu-blob-window"
+OBJECT_DECLARE_SIMPLE_TYPE(VirtIOGPUBlobWindow, VIRTIO_GPU_BLOB_WINDOW)
 
 struct VirtIOGPUBlobWindow {
     Object parent_obj;
 
     MemoryRegion mr;
     MemoryRegion *container;
-    uint64_t mappings_max;
-    VirtIOGPUBlobHoles holes;
-    VirtIOGPUBlobAside aside;
-    VirtIOGPUBlobRDM *rdm;
+    VirtIOGPUBlobVMA vma;
+    VirtIOGPUBlobGapRange gap;  /* registered if vma.direct */
+
+    /* Only where KVM looks at mappings when it makes a memory slot */
+    bool slots_look;
+    MemoryListener before_slots;
+    MemoryListener after_slots;
+    size_t handles;             /* file descriptors kept in places */
+    bool set_aside;             /* the buffers with a handle are out */
+    size_t not_back;            /* could not be mapped again, last time */
+    int64_t ns;                 /* time that it took, last time */
 };
 
-/* What must outlive the region until no reader of a flat view is left */
-typedef struct WindowMemory {
-    struct rcu_head rcu;
-    void *base;
-    size_t size;
-} WindowMemory;
+VirtIOGPUBlobVMA *virtio_gpu_blob_window_vma(VirtIOGPUBlobWindow *w)
+{
+    return &w->vma;
+}
 
 /*
  * Map and unmap
  */
 
-static bool has_mappings(const VirtIOGPUBlobWindow *w)
+static void drop_handle(VirtIOGPUBlobWindow *w, VirtIOGPUBlobPlace *place)
 {
-    return virtio_gpu_blob_holes_mappings(&w->holes) < w->mappings_max;
-}
-
-/* Rather a slow map than one that is refused */
-static bool window_has_mappings(VirtIOGPUBlobWindow *w)
-{
-    if (!has_mappings(w)) {
-        virtio_gpu_blob_holes_tidy(&w->holes);
+    if (place->fd >= 0) {
+        close(place->fd);
+        place->fd = -1;
+        w->handles--;
     }
-    return has_mappings(w);
-}
-
-bool virtio_gpu_blob_window_is_taken(VirtIOGPUBlobWindow *w,
-                                     const VirtIOGPUBlobPlace *place)
-{
-    return interval_tree_iter_first(&w->holes.filled, place->node.start,
-                                    place->node.last);
 }
 
 /*
- * The buffer is there before it is announced.  A dma-buf is not: its pages may
- * move or go, and a device that found them would write to them all the same.
+ * The pages are known to the signal handlers before the buffer is mapped, and
+ * until a hole is.
  */
-static int window_place(VirtIOGPUBlobWindow *w, int fd, bool shm,
-                        VirtIOGPUBlobPlace *place)
+static void begin_map(VirtIOGPUBlobWindow *w, VirtIOGPUBlobMapping *m)
 {
-    int ret;
-
-    if (!shm && !virtio_gpu_blob_aside_keep(&w->aside, place, fd)) {
-        return -EMFILE;
+    virtio_gpu_blob_lost_add(&m->pages, &m->blobs->lost,
+                             virtio_gpu_blob_vma_at(&w->vma, &m->place),
+                             virtio_gpu_blob_place_len(&m->place));
+    if (w->vma.direct) {
+        virtio_gpu_blob_lost_begin_replace(&w->gap);
     }
-    ret = virtio_gpu_blob_holes_fill(&w->holes, fd, shm, place);
-    if (ret) {
-        virtio_gpu_blob_aside_drop(&w->aside, place);
-        return ret;
-    }
-    if (shm && !virtio_gpu_blob_rdm_populate(w->rdm, place)) {
-        virtio_gpu_blob_holes_close(&w->holes, place);
-        return -EBUSY;
-    }
-    return 0;
 }
 
-int virtio_gpu_blob_window_map(VirtIOGPUBlobWindow *w, int fd, bool shm,
-                               VirtIOGPUBlobPlace *place)
+static void forget(VirtIOGPUBlobWindow *w, VirtIOGPUBlobMapping *m)
 {
-    int ret = -EBUSY;
+    virtio_gpu_blob_lost_remove(&m->pages);
+    drop_handle(w, &m->place);
+    ram_block_coordinated_discard_require(false);
+}
 
-    if (!window_has_mappings(w)) {
-        return -ENOMEM;
+static int end_map(VirtIOGPUBlobWindow *w, VirtIOGPUBlobMapping *m, int ret)
+{
+    if (w->vma.direct) {
+        virtio_gpu_blob_lost_end_replace(&w->gap);
     }
-    if (virtio_gpu_blob_rdm_begin(w->rdm, shm)) {
-        ret = window_place(w, fd, shm, place);
+    virtio_gpu_blob_lost_changed();
+    if (ret && !m->place.stale) {
+        forget(w, m);
     }
-    virtio_gpu_blob_rdm_end(w->rdm);
     return ret;
 }
 
-bool virtio_gpu_blob_window_move_in(VirtIOGPUBlobWindow *w, void *apart,
-                                    VirtIOGPUBlobPlace *place)
+int virtio_gpu_blob_window_map(VirtIOGPUBlobWindow *w,
+                               VirtIOGPUBlobMapping *m, int fd)
 {
-    bool done = false;
-
-    if (window_has_mappings(w) && virtio_gpu_blob_rdm_begin(w->rdm, false)) {
-        done = !virtio_gpu_blob_holes_fill_moved(&w->holes, apart, place);
-    } else {
-        munmap(apart, virtio_gpu_blob_place_len(place));
+    /* Refused where a device pins all RAM, and those come only after us. */
+    if (ram_block_coordinated_discard_require(true)) {
+        return -EBUSY;
     }
-    virtio_gpu_blob_rdm_end(w->rdm);
-    return done;
+    if (w->slots_look && m->backing == VIRTIO_GPU_BLOB_BACKING_DMABUF) {
+        m->place.fd = qemu_dup(fd);
+        if (m->place.fd < 0) {
+            ram_block_coordinated_discard_require(false);
+            return -EMFILE;
+        }
+        w->handles++;
+    }
+    begin_map(w, m);
+    return end_map(w, m, virtio_gpu_blob_vma_map(&w->vma, &m->place, fd));
 }
 
-/* It is announced that the buffer goes before it does. */
+int virtio_gpu_blob_window_move(VirtIOGPUBlobWindow *w,
+                                VirtIOGPUBlobMapping *m, void *from)
+{
+    if (ram_block_coordinated_discard_require(true)) {
+        return -EBUSY;
+    }
+    begin_map(w, m);
+    return end_map(w, m, virtio_gpu_blob_vma_move(&w->vma, &m->place, from));
+}
+
 bool virtio_gpu_blob_window_unmap(VirtIOGPUBlobWindow *w,
-                                  VirtIOGPUBlobPlace *place, bool final)
+                                  VirtIOGPUBlobMapping *m)
 {
-    bool announced = place->announced;
-
-    virtio_gpu_blob_rdm_discard(w->rdm, place);
-    if (final) {
-        virtio_gpu_blob_holes_close(&w->holes, place);
-    } else if (!virtio_gpu_blob_holes_leave(&w->holes, place)) {
-        if (announced) {
-            virtio_gpu_blob_rdm_populate(w->rdm, place);
-        }
+    if (!virtio_gpu_blob_vma_unmap(&w->vma, &m->place)) {
         return false;
     }
-    virtio_gpu_blob_aside_drop(&w->aside, place);
-    virtio_gpu_blob_rdm_end(w->rdm);
+    virtio_gpu_blob_lost_changed();
+    forget(w, m);
     return true;
-}
-
-unsigned virtio_gpu_blob_window_run(const VirtIOGPUBlobWindow *w,
-                                    VirtIOGPUBlobPlace *const *places,
-                                    unsigned n)
-{
-    return virtio_gpu_blob_holes_run(&w->holes, places, n);
-}
-
-static void announce_again(VirtIOGPUBlobWindow *w,
-                           VirtIOGPUBlobPlace *const *places,
-                           const bool *announced, unsigned n)
-{
-    unsigned i;
-
-    for (i = 0; i < n; i++) {
-        if (announced[i]) {
-            virtio_gpu_blob_rdm_populate(w->rdm, places[i]);
-        }
-    }
-}
-
-bool virtio_gpu_blob_window_unmap_run(VirtIOGPUBlobWindow *w,
-                                      VirtIOGPUBlobPlace *const *places,
-                                      unsigned n)
-{
-    g_autofree bool *announced = g_new(bool, n);
-    unsigned i;
-
-    for (i = 0; i < n; i++) {
-        announced[i] = places[i]->announced;
-        virtio_gpu_blob_rdm_discard(w->rdm, places[i]);
-    }
-    if (!virtio_gpu_blob_holes_leave_run(&w->holes, places, n)) {
-        announce_again(w, places, announced, n);
-        return false;
-    }
-    for (i = 0; i < n; i++) {
-        virtio_gpu_blob_aside_drop(&w->aside, places[i]);
-    }
-    virtio_gpu_blob_rdm_end(w->rdm);
-    return true;
-}
-
-bool virtio_gpu_blob_window_replace(VirtIOGPUBlobWindow *w, int fd, bool shm,
-                                    VirtIOGPUBlobPlace *old,
-                                    VirtIOGPUBlobPlace *place)
-{
-    if (virtio_gpu_blob_rdm_is_watched(w->rdm) ||
-        (!shm && !virtio_gpu_blob_aside_keep(&w->aside, place, fd))) {
-        return false;
-    }
-    if (virtio_gpu_blob_holes_replace(&w->holes, fd, shm, old, place)) {
-        virtio_gpu_blob_aside_drop(&w->aside, place);
-        return false;
-    }
-    virtio_gpu_blob_aside_drop(&w->aside, old);
-    /* Nobody hears of it, but who comes later will be told. */
-    virtio_gpu_blob_rdm_discard(w->rdm, old);
-    if (shm) {
-        virtio_gpu_blob_rdm_populate(w->rdm, place);
-    }
-    return true;
-}
-
-/*
- * Buffers that lose their pages
- */
-
-void virtio_gpu_blob_window_look(VirtIOGPUBlobWindow *w,
-                                 const VirtIOGPUBlobPlace *place)
-{
-    virtio_gpu_blob_look(w->holes.base + virtio_gpu_blob_place_offset(place),
-                         virtio_gpu_blob_place_len(place));
-}
-
-void virtio_gpu_blob_window_touch(VirtIOGPUBlobWindow *w,
-                                  VirtIOGPUBlobPlace *place, bool write)
-{
-    virtio_gpu_blob_touch(w->holes.base + virtio_gpu_blob_place_offset(place),
-                          virtio_gpu_blob_place_len(place), write,
-                          &place->lost);
 }
 
 void virtio_gpu_blob_window_lost(VirtIOGPUBlobWindow *w,
-                                 VirtIOGPUBlobPlace *place)
+                                 VirtIOGPUBlobMapping *m)
 {
-    virtio_gpu_blob_aside_drop(&w->aside, place);
-    virtio_gpu_blob_rdm_discard(w->rdm, place);
-}
-
-bool virtio_gpu_blob_window_cover(VirtIOGPUBlobWindow *w, void *at,
-                                  uint64_t len)
-{
-    return virtio_gpu_blob_holes_show(&w->holes, at, len);
-}
-
-uint64_t virtio_gpu_blob_window_mappings(const VirtIOGPUBlobWindow *w,
-                                         uint64_t *max)
-{
-    *max = w->mappings_max;
-    return virtio_gpu_blob_holes_mappings(&w->holes);
-}
-
-void virtio_gpu_blob_window_trim(VirtIOGPUBlobWindow *w)
-{
-    virtio_gpu_blob_holes_trim(&w->holes);
+    drop_handle(w, &m->place);
 }
 
 /*
- * Life
+ * Those who pin RAM
+ */
+
+/* QEMU 10.1 let the callback of replay_discarded() fail. */
+#if QEMU_VERSION_MAJOR > 10 || QEMU_VERSION_MINOR >= 1
+typedef ReplayRamDiscardState ReplayPopulated;
+typedef ReplayRamDiscardState ReplayDiscarded;
+typedef int ReplayResult;
+#else
+typedef ReplayRamPopulate ReplayPopulated;
+typedef ReplayRamDiscard ReplayDiscarded;
+typedef void ReplayResult;
+#endif
+
+static uint64_t get_min_granularity(const RamDiscardManager *rdm,
+                                    const MemoryRegion *mr)
+{
+    return qemu_real_host_page_size();
+}
+
+static bool is_populated(const RamDiscardManager *rdm,
+                         const MemoryRegionSection *section)
+{
+    return false;
+}
+
+static int replay_populated(const RamDiscardManager *rdm,
+                            MemoryRegionSection *section, ReplayPopulated fn,
+                            void *opaque)
+{
+    return 0;
+}
+
+static ReplayResult replay_discarded(const RamDiscardManager *rdm,
+                                     MemoryRegionSection *section,
+                                     ReplayDiscarded fn, void *opaque)
+{
+    return fn(section, opaque);
+}
+
+/* A listener would never be notified, so none is recorded. */
+static void register_listener(RamDiscardManager *rdm, RamDiscardListener *rdl,
+                              MemoryRegionSection *section)
+{
+}
+
+static void unregister_listener(RamDiscardManager *rdm,
+                                RamDiscardListener *rdl)
+{
+}
+
+void virtio_gpu_blob_discard_class_init(ObjectClass *oc)
+{
+    RamDiscardManagerClass *rdmc = RAM_DISCARD_MANAGER_CLASS(oc);
+
+    rdmc->get_min_granularity = get_min_granularity;
+    rdmc->is_populated = is_populated;
+    rdmc->replay_populated = replay_populated;
+    rdmc->replay_discarded = replay_discarded;
+    rdmc->register_listener = register_listener;
+    rdmc->unregister_listener = unregister_listener;
+}
+
+void virtio_gpu_blob_hide_ram(MemoryRegion *mr)
+{
+    mr->ram_block->flags |= RAM_PROTECTED;
+    memory_region_set_ram_discard_manager(mr, RAM_DISCARD_MANAGER(mr->owner));
+}
+
+/*
+ * Memory slots
+ *
+ * KVM makes the slot over the window again when the guest moves the BAR or
+ * switches memory decoding on, and when QEMU adds a region to the window.  On
+ * arm64 it refuses a slot over VM_PFNMAP, as dma-bufs have it, from Linux 6.17
+ * on (kvm_arch_prepare_memory_region()), and QEMU then aborts; on riscv64 it
+ * maps physical memory of others before 6.18.  So there dma-bufs are taken out
+ * of the window before KVM sees the change, and mapped again after it, by a
+ * file descriptor that is kept for each.  No vCPU runs meanwhile: what it
+ * wrote would be lost.  Other threads of QEMU may see a hole.
+ */
+
+/*
+ * A vCPU that was kicked needs the BQL before it enters the guest again, and
+ * the BQL is held until the guest's memory is complete.  KVM's own listener
+ * waits for vCPUs in the same way, but only while it makes the slots, and
+ * accel_ioctl_inhibit_begin() does not nest.
+ */
+static void stop_vcpus(void)
+{
+    CPUState *cpu;
+
+    accel_ioctl_inhibit_begin();
+    CPU_FOREACH(cpu) {
+        if (cpu->created) {
+            qemu_cpu_kick(cpu);
+        }
+    }
+    accel_ioctl_inhibit_end();
+}
+
+static VirtIOGPUBlobMapping *mapping_of(IntervalTreeNode *node)
+{
+    return container_of(node, VirtIOGPUBlobMapping, place.node);
+}
+
+static void set_aside(VirtIOGPUBlobWindow *w, VirtIOGPUBlobMapping *m)
+{
+    if (!virtio_gpu_blob_vma_set_aside(&w->vma, &m->place)) {
+        error_report("virtio-gpu: no memory to take blob resource %" PRIu32
+                     " out of the window while KVM makes a memory slot",
+                     m->resource_id);
+    }
+}
+
+/* The driver may refuse to map the buffer again: a hole stays there. */
+static void put_back(VirtIOGPUBlobWindow *w, VirtIOGPUBlobMapping *m)
+{
+    if (virtio_gpu_blob_vma_put_back(&w->vma, &m->place)) {
+        drop_handle(w, &m->place);
+        virtio_gpu_blob_lost_mark(&m->pages);
+        w->not_back++;
+    }
+}
+
+static void move_all(VirtIOGPUBlobWindow *w, bool out)
+{
+    int64_t start = get_clock();
+    IntervalTreeNode *node;
+
+    for (node = interval_tree_iter_first(&w->vma.places, 0, UINT64_MAX); node;
+         node = interval_tree_iter_next(node, 0, UINT64_MAX)) {
+        VirtIOGPUBlobMapping *m = mapping_of(node);
+
+        if (m->place.fd < 0 || qatomic_read(&m->pages.lost)) {
+            continue;
+        }
+        if (out) {
+            set_aside(w, m);
+        } else {
+            put_back(w, m);
+        }
+    }
+    w->ns += get_clock() - start;
+}
+
+/* Before KVM is told of the window */
+static void before_slots(MemoryListener *listener,
+                         MemoryRegionSection *section)
+{
+    VirtIOGPUBlobWindow *w = container_of(listener, VirtIOGPUBlobWindow,
+                                          before_slots);
+
+    if (section->mr != &w->mr || !w->handles || w->set_aside) {
+        return;
+    }
+    w->set_aside = true;
+    w->not_back = w->ns = 0;
+    stop_vcpus();
+    move_all(w, true);
+}
+
+/* After KVM has made its slots, with the guest's memory complete */
+static void after_slots(MemoryListener *listener)
+{
+    VirtIOGPUBlobWindow *w = container_of(listener, VirtIOGPUBlobWindow,
+                                          after_slots);
+
+    if (!w->set_aside) {
+        return;
+    }
+    move_all(w, false);
+    w->set_aside = false;
+    trace_virtio_gpu_blob_aside(w->handles, w->not_back, w->ns);
+}
+
+static void listen_to_slots(VirtIOGPUBlobWindow *w)
+{
+    w->slots_look = true;
+    w->before_slots = (MemoryListener) {
+        .name = "virtio-gpu-blob-before",
+        .priority = MEMORY_LISTENER_PRIORITY_MIN,
+        .region_add = before_slots,
+    };
+    w->after_slots = (MemoryListener) {
+        .name = "virtio-gpu-blob-after",
+        .priority = MEMORY_LISTENER_PRIORITY_ACCEL + 1,
+        .commit = after_slots,
+    };
+    memory_listener_register(&w->before_slots, &address_space_memory);
+    memory_listener_register(&w->after_slots, &address_space_memory);
+}
+
+/*
+ * Realize and unrealize
  */
 
 VirtIOGPUBlobWindow *virtio_gpu_blob_window_new(Object *owner,
                                                 MemoryRegion *container,
-                                                uint64_t size,
-                                                VirtIOGPUBlobLosses *losses,
-                                                Error **errp)
+                                                uint64_t size, bool direct,
+                                                bool slots_look, Error **errp)
 {
-    Object *obj = object_new(TYPE_VIRTIO_GPU_BLOB_WINDOW);
-    VirtIOGPUBlobWindow *w = VIRTIO_GPU_BLOB_WINDOW(obj);
-    bool slots = kvm_enabled();
+    bool dump = machine_dump_guest_core(current_machine);
+    VirtIOGPUBlobWindow *w;
+    Object *obj;
 
-    w->mappings_max = virtio_gpu_blob_limits_mappings();
-    if (!virtio_gpu_blob_limits_check(size, slots, w->mappings_max, errp) ||
-        !virtio_gpu_blob_holes_init(&w->holes, size,
-                                    machine_dump_guest_core(current_machine),
-                                    losses, errp)) {
+    if (!virtio_gpu_blob_vma_check(size, kvm_enabled(),
+                                   virtio_gpu_blob_vma_max_mappings(), errp)) {
+        return NULL;
+    }
+    obj = object_new(TYPE_VIRTIO_GPU_BLOB_WINDOW);
+    w = VIRTIO_GPU_BLOB_WINDOW(obj);
+    if (!virtio_gpu_blob_vma_init(&w->vma, size, dump, direct, errp)) {
         object_unref(obj);
         return NULL;
     }
-    w->rdm = virtio_gpu_blob_rdm_new(size, &w->holes.filled);
+    if (w->vma.direct) {
+        virtio_gpu_blob_lost_add_window(&w->gap, w->vma.base, size);
+    }
     object_property_add_child(owner, "blob-window", obj);
     object_unref(obj);
 
     memory_region_init_ram_ptr(&w->mr, obj, "virtio-gpu-blob-window", size,
-                               w->holes.base);
-    /* A new RAM block is madvise()d; holes merge only if all are alike. */
-    virtio_gpu_blob_holes_renew(&w->holes);
-    virtio_gpu_blob_rdm_attach(w->rdm, &w->mr);
+                               w->vma.base);
+    /* QEMU has set flags of the whole range by madvise(). */
+    virtio_gpu_blob_vma_map_all_holes(&w->vma);
+    virtio_gpu_blob_hide_ram(&w->mr);
     w->container = container;
-    if (slots) {
-        virtio_gpu_blob_aside_init(&w->aside, &w->mr, &w->holes);
+    if (slots_look) {
+        listen_to_slots(w);
     }
     memory_region_add_subregion(container, 0, &w->mr);
-    trace_virtio_gpu_blob_window(size, w->holes.period);
+    trace_virtio_gpu_blob_window(size, w->vma.hole_len);
     return w;
 }
 
 void virtio_gpu_blob_window_delete(VirtIOGPUBlobWindow *w)
 {
     memory_region_del_subregion(w->container, &w->mr);
-    virtio_gpu_blob_aside_destroy(&w->aside);
-    virtio_gpu_blob_rdm_detach(&w->mr);
+    if (w->slots_look) {
+        memory_listener_unregister(&w->before_slots);
+        memory_listener_unregister(&w->after_slots);
+    }
+    memory_region_set_ram_discard_manager(&w->mr, NULL);
     object_unparent(OBJECT(w));
-}
-
-static void window_free_memory(WindowMemory *memory)
-{
-    munmap(memory->base, memory->size);
-    g_free(memory);
-}
-
-static void window_init(Object *obj)
-{
-    VirtIOGPUBlobWindow *w = VIRTIO_GPU_BLOB_WINDOW(obj);
-
-    w->holes.fd = -1;
 }
 
 static void window_finalize(Object *obj)
 {
     VirtIOGPUBlobWindow *w = VIRTIO_GPU_BLOB_WINDOW(obj);
 
-    if (w->holes.reserved) {
-        WindowMemory *memory = g_new0(WindowMemory, 1);
-
-        memory->base = w->holes.reserved;
-        memory->size = w->holes.reserved_len;
-        call_rcu(memory, window_free_memory, rcu);
+    if (w->vma.direct) {
+        virtio_gpu_blob_lost_remove_window(&w->gap);
     }
-    virtio_gpu_blob_holes_destroy(&w->holes);
-    object_unref(w->rdm);
+    virtio_gpu_blob_vma_destroy(&w->vma);
+}
+
+static void window_class_init(ObjectClass *oc, VirtIOGPUBlobClassData data)
+{
+    virtio_gpu_blob_discard_class_init(oc);
 }
 
 static const TypeInfo window_info = {
     .name = TYPE_VIRTIO_GPU_BLOB_WINDOW,
     .parent = TYPE_OBJECT,
     .instance_size = sizeof(VirtIOGPUBlobWindow),
-    .instance_init = window_init,
     .instance_finalize = window_finalize,
+    .class_init = window_class_init,
+    .interfaces = (InterfaceInfo[]) {
+        { TYPE_RAM_DISCARD_MANAGER },
+        { }
+    },
 };
 
 static void window_register_types(void)

@@ -6,29 +6,95 @@
 
 #include "qemu/osdep.h"
 #include "qemu/iov.h"
+#include "hw/virtio/virtio.h"
 #include "hw/virtio/virtio-gpu-bswap.h"
 #include "hw/virtio/virtio-gpu-map-info.h"
 #include "trace.h"
 #include "virtio-gpu-blob.h"
-#include "virtio-gpu-blob-buffer.h"
-#include "virtio-gpu-blob-decision.h"
-#include "virtio-gpu-blob-device.h"
-#include "virtio-gpu-blob-mapping.h"
-#include "virtio-gpu-blob-report.h"
+#include "virtio-gpu-blob-internal.h"
+#include "virtio-gpu-virgl-failure.h"
 
-/* A RESOURCE_MAP_BLOB command on its way */
+#include <virglrenderer.h>
+
+/* A RESOURCE_MAP_BLOB command while it is processed */
 typedef struct MapRequest {
-    VirtIOGPU *g;
     VirtIOGPUBlobs *blobs;
     struct virtio_gpu_virgl_resource *res;
-    struct virtio_gpu_virgl_resource *old; /* whose place it takes, or NULL */
     VirtIOGPUBlobBuffer buf;
     VirtIOGPUBlobSubject subject;
     VirtIOGPUBlobVerdict verdict;
+    int err; /* of the system call that failed */
 } MapRequest;
 
+static MemoryRegion *container_of_blobs(const VirtIOGPUBlobs *blobs)
+{
+    return &blobs->g->parent_obj.hostmem;
+}
+
 /*
- * Map
+ * The record of a mapping
+ */
+
+/* The guest does not see the mapping any more. */
+static void unrecord(VirtIOGPUBlobMapping *m)
+{
+    QTAILQ_REMOVE(&m->blobs->mapped, m, next);
+    m->blobs->unmaps++;
+    trace_virtio_gpu_blob_unmap(m->resource_id, m->place.node.start,
+                                virtio_gpu_blob_place_len(&m->place));
+}
+
+static void set_stale(VirtIOGPUBlobMapping *m)
+{
+    m->state = VIRTIO_GPU_BLOB_STALE;
+    QTAILQ_INSERT_TAIL(&m->blobs->stale, m, next);
+    m->blobs->unmap_failures++;
+    if (virtio_gpu_blob_log_open(&m->blobs->log)) {
+        virtio_gpu_blob_log_unmap_failed(m);
+    }
+}
+
+static void detach_from_resource(VirtIOGPUBlobMapping *m)
+{
+    if (m->res) {
+        m->res->blob.mapping = NULL;
+        m->res = NULL;
+    }
+}
+
+static void record(VirtIOGPUBlobMapping *m)
+{
+    VirtIOGPUBlobs *blobs = m->blobs;
+
+    QTAILQ_INSERT_HEAD(&blobs->mapped, m, next);
+    m->res->blob.mapping = m;
+    blobs->maps++;
+    blobs->high_water = MAX(blobs->high_water, blobs->maps - blobs->unmaps);
+    blobs->last_map_ms = g_get_real_time() / 1000;
+    trace_virtio_gpu_blob_map(m->resource_id, m->place.node.start,
+                              virtio_gpu_blob_place_len(&m->place),
+                              m->verdict.map_info,
+                              m->region ? "region" : "window");
+}
+
+/*
+ * Unmaps for which there was no memory.  The guest was told that they are
+ * done, and may use the place again.
+ */
+static void retry_stale(VirtIOGPUBlobs *blobs)
+{
+    VirtIOGPUBlobMapping *m, *next;
+
+    QTAILQ_FOREACH_SAFE(m, &blobs->stale, next, next) {
+        if (virtio_gpu_blob_window_unmap(blobs->window, m)) {
+            QTAILQ_REMOVE(&blobs->stale, m, next);
+            g_free(m);
+        }
+    }
+}
+
+/*
+ * Map: parse, find, check, ask, decide, place
  */
 
 static VirtIOGPUBlobReason parse(MapRequest *req,
@@ -54,55 +120,57 @@ static VirtIOGPUBlobReason find(MapRequest *req)
 {
     VirtIOGPUBlobSubject *subject = &req->subject;
 
-    req->res = virtio_gpu_virgl_find_resource(req->g, subject->resource_id);
+    req->res = virtio_gpu_virgl_find_resource(req->blobs->g,
+                                              subject->resource_id);
     if (!req->res) {
         return VIRTIO_GPU_BLOB_UNKNOWN_RESOURCE;
     }
+    req->res->blob.map_asked = true;
     subject->ctx_id = req->res->blob.ctx_id;
     subject->size = req->res->base.blob_size;
     return VIRTIO_GPU_BLOB_OK;
 }
 
-/* Unmappings that wait come before, unless this takes the place of one. */
-static VirtIOGPUBlobReason settle(MapRequest *req)
+static bool is_leaving(const struct virtio_gpu_virgl_resource *res)
 {
-    VirtIOGPUBlobPending *pending = &req->blobs->pending;
-    VirtIOGPUBlobPlace place =
-        virtio_gpu_blob_mappings_place(&req->blobs->mappings,
-                                       req->subject.offset, req->subject.size);
+    return res->blob.mapping &&
+           res->blob.mapping->state == VIRTIO_GPU_BLOB_LEAVING;
+}
 
-    req->old = virtio_gpu_blob_pending_at(pending, req->res, &place);
-    if (req->old) {
-        return VIRTIO_GPU_BLOB_OK;
-    }
-    virtio_gpu_blob_pending_settle(pending);
-    return find(req);
+static VirtIOGPUBlobPlace place_of(const MapRequest *req)
+{
+    return virtio_gpu_blob_place(req->subject.offset,
+                                 ROUND_UP(req->subject.size,
+                                          qemu_real_host_page_size()));
 }
 
 static VirtIOGPUBlobReason check(MapRequest *req)
 {
-    VirtIOGPUBlobMappings *mappings = &req->blobs->mappings;
+    VirtIOGPUBlobs *blobs = req->blobs;
     VirtIOGPUBlobRequest request = {
         .mappable = req->res->blob.flags & VIRTIO_GPU_BLOB_FLAG_USE_MAPPABLE,
         .mapped = req->res->blob.mapping,
         .size = req->subject.size,
         .offset = req->subject.offset,
-        .window_size = req->g->parent_obj.conf.hostmem,
-        .page_size = mappings->page_size,
+        .window_size = blobs->g->parent_obj.conf.hostmem,
+        .page_size = qemu_real_host_page_size(),
     };
     VirtIOGPUBlobReason reason = virtio_gpu_blob_check_request(&request);
+    VirtIOGPUBlobPlace place, *there;
 
-    if (!reason && !req->old &&
-        virtio_gpu_blob_mappings_are_at(mappings, request.offset,
-                                        request.size)) {
-        reason = VIRTIO_GPU_BLOB_OVERLAP;
+    if (reason || !blobs->window) {
+        return reason;
     }
-    return reason;
-}
-
-static bool is_traced(void)
-{
-    return trace_event_get_state_backends(TRACE_VIRTIO_GPU_BLOB_DECISION);
+    retry_stale(blobs);
+    place = place_of(req);
+    there = virtio_gpu_blob_vma_find(virtio_gpu_blob_window_vma(blobs->window),
+                                     place.node.start, place.node.last);
+    if (!there) {
+        return VIRTIO_GPU_BLOB_OK;
+    }
+    /* The guest was told that a stale one is unmapped. */
+    return there->stale ? VIRTIO_GPU_BLOB_TOO_MANY_MAPPINGS
+                        : VIRTIO_GPU_BLOB_OVERLAP;
 }
 
 static bool read_exporter(MapRequest *req)
@@ -127,8 +195,8 @@ static void ask(MapRequest *req)
 }
 
 /*
- * For those who read it: people are told the name even where it did not
- * matter.  It is no fact then, as nothing may depend on who reads.
+ * For messages the name is read even if the decision does not need it, and is
+ * no fact then: a verdict must not depend on what is logged.
  */
 static void name_exporter(MapRequest *req)
 {
@@ -141,7 +209,7 @@ static VirtIOGPUBlobReason decide(MapRequest *req)
 {
     req->verdict = virtio_gpu_blob_decide(&req->buf.facts,
                                           req->subject.policy);
-    if (is_traced()) {
+    if (trace_event_get_state_backends(TRACE_VIRTIO_GPU_BLOB_DECISION)) {
         name_exporter(req);
         virtio_gpu_blob_trace_decision(&req->subject, &req->verdict);
     }
@@ -152,33 +220,114 @@ static VirtIOGPUBlobReason decide(MapRequest *req)
     return req->verdict.reason;
 }
 
-/* If it cannot, what is there goes as at the end of the kick. */
-static VirtIOGPUBlobReason replace(MapRequest *req)
+static VirtIOGPUBlobReason reason_of(MapRequest *req, int ret)
 {
-    VirtIOGPUBlobPending *pending = &req->blobs->pending;
-
-    if (virtio_gpu_blob_mapping_replace(req->old, req->res, &req->buf,
-                                        &req->verdict)) {
-        virtio_gpu_blob_pending_replaced(pending, req->old);
+    req->err = -ret;
+    switch (req->err) {
+    case 0:
         return VIRTIO_GPU_BLOB_OK;
+    case ENOSPC:
+        return VIRTIO_GPU_BLOB_TOO_MANY_MAPPINGS;
+    case EMFILE:
+        return VIRTIO_GPU_BLOB_NO_FILE_DESCRIPTOR;
+    default:
+        return VIRTIO_GPU_BLOB_MAP_FAILED;
     }
-    virtio_gpu_blob_pending_settle(pending);
-    req->old = NULL;
-    return check(req);
+}
+
+static VirtIOGPUBlobReason place_region(VirtIOGPUBlobMapping *m, void *host)
+{
+    VirtIOGPUBlobReason reason =
+        virtio_gpu_blob_region_map(m, container_of_blobs(m->blobs), host);
+
+    if (reason && m->renderer) {
+        virgl_renderer_resource_unmap(m->resource_id);
+    } else if (reason) {
+        munmap(host, virtio_gpu_blob_place_len(&m->place));
+    }
+    return reason;
+}
+
+static VirtIOGPUBlobReason place_fd(MapRequest *req, VirtIOGPUBlobMapping *m)
+{
+    void *host;
+    int ret;
+
+    if (!virtio_gpu_blob_buffer_seal(&req->buf)) {
+        return VIRTIO_GPU_BLOB_BUFFER_TOO_SHORT;
+    }
+    ret = virtio_gpu_blob_window_map(req->blobs->window, m, req->buf.fd);
+    if (ret != -EBUSY) {
+        return reason_of(req, ret);
+    }
+    host = mmap(NULL, virtio_gpu_blob_place_len(&m->place),
+                PROT_READ | PROT_WRITE, MAP_SHARED, req->buf.fd, 0);
+    return host == MAP_FAILED ? reason_of(req, -errno) : place_region(m, host);
+}
+
+static VirtIOGPUBlobReason place_renderer(MapRequest *req,
+                                          VirtIOGPUBlobMapping *m)
+{
+    size_t len = virtio_gpu_blob_place_len(&m->place);
+    VirtIOGPUBlobReason reason;
+    void *host;
+    bool ours;
+    int ret;
+
+    reason = virtio_gpu_blob_renderer_map(m->resource_id, req->subject.size,
+                                          len, req->blobs->slots_look, &host,
+                                          &ours, &req->err);
+    if (reason) {
+        return reason;
+    }
+    if (ours) {
+        ret = virtio_gpu_blob_window_move(req->blobs->window, m, host);
+        if (!ret) {
+            return VIRTIO_GPU_BLOB_OK;
+        }
+        if (m->place.stale) {
+            munmap(host, len);
+            return reason_of(req, ret);
+        }
+    }
+    m->renderer = !ours;
+    return place_region(m, host);
 }
 
 static VirtIOGPUBlobReason place(MapRequest *req)
 {
-    if (req->old) {
-        VirtIOGPUBlobReason reason = replace(req);
+    const VirtIOGPUBlobFacts *facts = &req->buf.facts;
+    VirtIOGPUBlobMapping *m = g_new(VirtIOGPUBlobMapping, 1);
+    VirtIOGPUBlobReason reason;
 
-        if (reason || req->res->blob.mapping) {
-            return reason;
-        }
+    *m = (VirtIOGPUBlobMapping) {
+        .blobs = req->blobs,
+        .state = VIRTIO_GPU_BLOB_MAPPED,
+        .place = place_of(req),
+        .pages.file = facts->backing != VIRTIO_GPU_BLOB_BACKING_DMABUF,
+        .pages.write_touch = facts->backing == VIRTIO_GPU_BLOB_BACKING_DMABUF &&
+                    req->verdict.map_info == VIRTIO_GPU_MAP_CACHE_CACHED,
+        .res = req->res,
+        .resource_id = req->subject.resource_id,
+        .ctx_id = req->subject.ctx_id,
+        .backing = facts->backing,
+        .answer = facts->answer,
+        .renderer_type = facts->renderer,
+        .verdict = req->verdict,
+        .exporter = facts->exporter,
+    };
+    reason = req->buf.fd >= 0 &&
+             facts->backing != VIRTIO_GPU_BLOB_BACKING_OPAQUE
+             ? place_fd(req, m) : place_renderer(req, m);
+    if (!reason) {
+        record(m);
+    } else if (m->place.stale) {
+        m->res = NULL;
+        set_stale(m);
+    } else {
+        g_free(m);
     }
-    return virtio_gpu_blob_mapping_place(&req->blobs->mappings, req->res,
-                                         req->subject.offset, &req->buf,
-                                         &req->verdict);
+    return reason;
 }
 
 static VirtIOGPUBlobReason ask_and_place(MapRequest *req)
@@ -197,44 +346,65 @@ static VirtIOGPUBlobReason ask_and_place(MapRequest *req)
     return reason;
 }
 
-static VirtIOGPUBlobReason map(MapRequest *req,
-                               const struct virtio_gpu_ctrl_command *cmd)
+/*
+ * A guest that ignores the refusal unmaps the blob later.  What follows from a
+ * resource that the host could not create is not an error of the guest.
+ */
+static void refuse(MapRequest *req, struct virtio_gpu_ctrl_command *cmd,
+                   VirtIOGPUBlobReason reason)
 {
-    VirtIOGPUBlobReason reason = parse(req, cmd);
+    /* It was not looked for if the reply has no space. */
+    struct virtio_gpu_virgl_resource *res =
+        virtio_gpu_virgl_find_resource(req->blobs->g,
+                                       req->subject.resource_id);
 
-    if (!reason) {
-        reason = find(req);
+    if (res) {
+        res->blob.map_refused = !res->blob.mapping;
     }
-    if (!reason) {
-        reason = settle(req);
+    if (reason != VIRTIO_GPU_BLOB_UNKNOWN_RESOURCE ||
+        !virtio_gpu_virgl_follows_map(req->blobs->g, cmd,
+                                      req->subject.resource_id)) {
+        virtio_gpu_blob_report_refusal(req->blobs, &req->subject, reason);
     }
-    if (!reason) {
-        reason = check(req);
-    }
-    return reason ? reason : ask_and_place(req);
+    cmd->reported = true;
+    cmd->error = req->err == ENOMEM ? VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY
+                                    : virtio_gpu_blob_reason_error(reason);
 }
 
-void virtio_gpu_blob_cmd_map(VirtIOGPU *g, struct virtio_gpu_ctrl_command *cmd)
+void virtio_gpu_blob_cmd_map(VirtIOGPU *g, struct virtio_gpu_ctrl_command *cmd,
+                             bool *suspended)
 {
     VirtIOGPUBlobs *blobs = VIRTIO_GPU_GL(g)->blobs;
     struct virtio_gpu_resp_map_info resp = {
         .hdr.type = VIRTIO_GPU_SHM_MAP_INFO,
     };
     MapRequest req = {
-        .g = g,
         .blobs = blobs,
         .subject.policy = VIRTIO_GPU_GL(g)->map_policy,
         .subject.host = &blobs->host,
         .subject.buf = &req.buf,
     };
-    VirtIOGPUBlobReason reason = map(&req, cmd);
+    VirtIOGPUBlobReason reason = parse(&req, cmd);
 
-    if (reason) {
-        virtio_gpu_blob_report_refusal(&req.subject, reason, &blobs->refusals,
-                                       &blobs->log);
-        cmd->error = virtio_gpu_blob_reason_error(reason);
+    virtio_gpu_virgl_prepare(g);
+    if (!reason) {
+        reason = find(&req);
+    }
+    if (!reason && is_leaving(req.res)) {
+        *suspended = true;
         return;
     }
+    if (!reason) {
+        reason = check(&req);
+    }
+    if (!reason) {
+        reason = ask_and_place(&req);
+    }
+    if (reason) {
+        refuse(&req, cmd, reason);
+        return;
+    }
+    req.res->blob.map_refused = false;
     resp.map_info = cpu_to_le32(req.verdict.map_info);
     virtio_gpu_ctrl_response(g, cmd, &resp.hdr, sizeof(resp));
 }
@@ -243,71 +413,34 @@ void virtio_gpu_blob_cmd_map(VirtIOGPU *g, struct virtio_gpu_ctrl_command *cmd)
  * Unmap
  */
 
-/* UNMAP_BLOB and RESOURCE_UNREF look the same */
-static struct virtio_gpu_virgl_resource *
-resource_of(VirtIOGPU *g, const struct virtio_gpu_ctrl_command *cmd)
+static void unmap_region(VirtIOGPUBlobMapping *m)
 {
-    struct virtio_gpu_resource_unmap_blob ublob;
-
-    if (iov_to_buf(cmd->elem.out_sg, cmd->elem.out_num, 0,
-                   &ublob, sizeof(ublob)) != sizeof(ublob)) {
-        return NULL;
+    m->state = VIRTIO_GPU_BLOB_LEAVING;
+    QTAILQ_INSERT_TAIL(&m->blobs->leaving, m, next);
+    if (!m->renderer) {
+        detach_from_resource(m);
     }
-    virtio_gpu_unmap_blob_bswap(&ublob);
-    return virtio_gpu_virgl_find_resource(g, ublob.resource_id);
+    virtio_gpu_blob_region_unmap(m, container_of_blobs(m->blobs));
 }
 
-static bool hold(VirtIOGPU *g, struct virtio_gpu_ctrl_command *cmd)
+static void unmap(VirtIOGPUBlobMapping *m)
 {
-    struct virtio_gpu_virgl_resource *res = resource_of(g, cmd);
-
-    cmd->held = res &&
-        virtio_gpu_blob_pending_hold(&VIRTIO_GPU_GL(g)->blobs->pending, cmd,
-                                     res);
-    return cmd->held;
-}
-
-/*
- * A guest that gives up a buffer detaches it from its context, unmaps it and
- * lets go of it, and does the same with the next.
- */
-bool virtio_gpu_blob_hold(VirtIOGPU *g, struct virtio_gpu_ctrl_command *cmd)
-{
-    switch (cmd->cmd_hdr.type) {
-    case VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB:
-    case VIRTIO_GPU_CMD_RESOURCE_UNREF:
-        if (hold(g, cmd)) {
-            return true;
-        }
-        break;
-    case VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB:
-    case VIRTIO_GPU_CMD_CTX_DETACH_RESOURCE:
-        return false;
+    virtio_gpu_blob_tell_lost(m->blobs);
+    unrecord(m);
+    if (m->region) {
+        unmap_region(m);
+        return;
     }
-    virtio_gpu_blob_pending_settle(&VIRTIO_GPU_GL(g)->blobs->pending);
-    return false;
-}
-
-uint32_t virtio_gpu_blob_unmap(struct virtio_gpu_virgl_resource *res,
-                               bool *suspended)
-{
-    VirtIOGPUBlobReason reason;
-
-    if (!res->blob.mapping) {
-        return 0;
+    detach_from_resource(m);
+    if (virtio_gpu_blob_window_unmap(m->blobs->window, m)) {
+        g_free(m);
+    } else {
+        set_stale(m);
     }
-    reason = virtio_gpu_blob_mapping_end(res, suspended);
-    return reason ? virtio_gpu_blob_reason_error(reason) : 0;
-}
-
-bool virtio_gpu_blob_abandon(struct virtio_gpu_virgl_resource *res)
-{
-    return !res->blob.mapping || virtio_gpu_blob_mapping_abandon(res);
 }
 
 void virtio_gpu_blob_cmd_unmap(VirtIOGPU *g,
-                               struct virtio_gpu_ctrl_command *cmd,
-                               bool *suspended)
+                               struct virtio_gpu_ctrl_command *cmd)
 {
     struct virtio_gpu_resource_unmap_blob ublob;
     struct virtio_gpu_virgl_resource *res;
@@ -320,12 +453,215 @@ void virtio_gpu_blob_cmd_unmap(VirtIOGPU *g,
     virtio_gpu_unmap_blob_bswap(&ublob);
     res = virtio_gpu_virgl_find_resource(g, ublob.resource_id);
     if (!res) {
-        cmd->error = VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID;
+        if (!virtio_gpu_virgl_follows_unmap(g, cmd, ublob.resource_id)) {
+            cmd->error = VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID;
+        }
         return;
     }
-    if (!res->blob.mapping) {
-        cmd->error = VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER;
+    if (!res->blob.mapping || is_leaving(res)) {
+        /* Guests that ignore a refusal unmap what was never mapped. */
+        if (!res->blob.map_refused) {
+            cmd->error = VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER;
+        }
+        res->blob.map_refused = false;
         return;
     }
-    cmd->error = virtio_gpu_blob_unmap(res, suspended);
+    retry_stale(VIRTIO_GPU_GL(g)->blobs);
+    unmap(res->blob.mapping);
+}
+
+/*
+ * A backing that lies in the region would keep a reference to it for good, so
+ * it is detached first.
+ */
+bool virtio_gpu_blob_end(struct virtio_gpu_virgl_resource *res)
+{
+    VirtIOGPUBlobMapping *m = res->blob.mapping;
+
+    if (m && m->state == VIRTIO_GPU_BLOB_MAPPED) {
+        unmap(m);
+    }
+    m = res->blob.mapping;
+    if (!m) {
+        return true;
+    }
+    virtio_gpu_virgl_detach_backing(m->blobs->g, m->resource_id);
+    m->release = true;
+    detach_from_resource(m);
+    return false;
+}
+
+/* All three commands that create a resource begin with its id. */
+bool virtio_gpu_blob_must_wait(VirtIOGPU *g,
+                               const struct virtio_gpu_ctrl_command *cmd)
+{
+    VirtIOGPUBlobs *blobs = VIRTIO_GPU_GL(g)->blobs;
+    struct virtio_gpu_resource_unref create;
+    VirtIOGPUBlobMapping *m;
+
+    if (QTAILQ_EMPTY(&blobs->leaving) ||
+        (cmd->cmd_hdr.type != VIRTIO_GPU_CMD_RESOURCE_CREATE_2D &&
+         cmd->cmd_hdr.type != VIRTIO_GPU_CMD_RESOURCE_CREATE_3D &&
+         cmd->cmd_hdr.type != VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB) ||
+        iov_to_buf(cmd->elem.out_sg, cmd->elem.out_num, 0, &create,
+                   sizeof(create)) != sizeof(create)) {
+        return false;
+    }
+    QTAILQ_FOREACH(m, &blobs->leaving, next) {
+        if (m->release && m->resource_id == le32_to_cpu(create.resource_id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * Regions that are not referred to any more
+ */
+
+void virtio_gpu_blob_region_unused(VirtIOGPUBlobMapping *m)
+{
+    VirtIOGPUBlobs *blobs = m->blobs;
+
+    QSLIST_INSERT_HEAD_ATOMIC(&blobs->ended, m, next_ended);
+    qemu_bh_schedule(blobs->ended_bh);
+}
+
+static void free_ended(VirtIOGPUBlobMapping *m)
+{
+    VirtIOGPU *g = m->blobs->g;
+
+    virtio_gpu_blob_lost_remove(&m->pages);
+    virtio_gpu_blob_region_free(m);
+    if (m->renderer) {
+        virgl_renderer_force_ctx_0();
+        virgl_renderer_resource_unmap(m->resource_id);
+    } else {
+        munmap((void *)(uintptr_t)m->pages.range.start,
+               virtio_gpu_blob_place_len(&m->place));
+    }
+    if (m->release) {
+        virtio_gpu_virgl_release(g, m->resource_id);
+    }
+    detach_from_resource(m);
+    QTAILQ_REMOVE(&m->blobs->leaving, m, next);
+    g_free(m);
+}
+
+/* Commands may wait for this, and so may the renderer's reset. */
+static void free_all_ended(void *opaque)
+{
+    VirtIOGPUBlobs *blobs = opaque;
+    QSLIST_HEAD(, VirtIOGPUBlobMapping) ended;
+    VirtIOGPUBlobMapping *m;
+
+    QSLIST_MOVE_ATOMIC(&ended, &blobs->ended);
+    while ((m = QSLIST_FIRST(&ended))) {
+        QSLIST_REMOVE_HEAD(&ended, next_ended);
+        free_ended(m);
+    }
+    VIRTIO_GPU_GET_CLASS(blobs->g)->handle_ctrl(VIRTIO_DEVICE(blobs->g),
+                                                blobs->g->ctrl_vq);
+}
+
+bool virtio_gpu_blob_draining(const VirtIOGPUGL *gl)
+{
+    VirtIOGPUBlobMapping *m;
+
+    QTAILQ_FOREACH(m, &gl->blobs->leaving, next) {
+        if (m->renderer) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * Buffers that lost their pages
+ */
+
+/* The renderer still has the buffer. */
+static void read_exporter_of(VirtIOGPUBlobMapping *m)
+{
+    VirtIOGPUBlobBuffer buf;
+
+    virtio_gpu_blob_buffer_open(&buf, &m->blobs->host, m->resource_id,
+                                virtio_gpu_blob_place_len(&m->place));
+    virtio_gpu_blob_buffer_read_exporter(&buf, NULL);
+    m->exporter = buf.exporter;
+    virtio_gpu_blob_buffer_close(&buf);
+}
+
+static void tell(VirtIOGPUBlobMapping *m)
+{
+    VirtIOGPUBlobs *blobs = m->blobs;
+
+    if (!m->region) {
+        virtio_gpu_blob_window_lost(blobs->window, m);
+    }
+    trace_virtio_gpu_blob_lost(m->resource_id, m->place.node.start,
+                               virtio_gpu_blob_place_len(&m->place));
+    if (!virtio_gpu_blob_log_open(&blobs->log)) {
+        return;
+    }
+    if (!m->exporter) {
+        read_exporter_of(m);
+    }
+    virtio_gpu_blob_log_lost(m);
+}
+
+void virtio_gpu_blob_tell_lost(VirtIOGPUBlobs *blobs)
+{
+    VirtIOGPUBlobPages *pages;
+
+    while ((pages = virtio_gpu_blob_lost_next(&blobs->lost))) {
+        VirtIOGPUBlobMapping *m = container_of(pages, VirtIOGPUBlobMapping,
+                                               pages);
+
+        if (m->state == VIRTIO_GPU_BLOB_MAPPED) {
+            tell(m);
+        }
+    }
+}
+
+static void tell_lost_bh(void *opaque)
+{
+    virtio_gpu_blob_tell_lost(opaque);
+}
+
+/*
+ * The device
+ */
+
+/* After a reset; there are no mappings. */
+void virtio_gpu_blob_trim(VirtIOGPUGL *gl)
+{
+    VirtIOGPUBlobs *blobs = gl->blobs;
+
+    if (blobs->window) {
+        retry_stale(blobs);
+        virtio_gpu_blob_vma_trim(virtio_gpu_blob_window_vma(blobs->window));
+    }
+}
+
+void virtio_gpu_blob_init(VirtIOGPUBlobs *blobs, VirtIOGPU *g)
+{
+    blobs->g = g;
+    QTAILQ_INIT(&blobs->mapped);
+    QTAILQ_INIT(&blobs->stale);
+    QTAILQ_INIT(&blobs->leaving);
+    QSLIST_INIT(&blobs->ended);
+    blobs->ended_bh = virtio_bh_io_new_guarded(DEVICE(g), free_all_ended,
+                                               blobs);
+    QTAILQ_INIT(&blobs->lost.untold);
+    blobs->lost.bh = virtio_bh_io_new_guarded(DEVICE(g), tell_lost_bh, blobs);
+}
+
+void virtio_gpu_blob_destroy(VirtIOGPUBlobs *blobs)
+{
+    if (blobs->window) {
+        virtio_gpu_blob_window_delete(blobs->window);
+    }
+    qemu_bh_delete(blobs->lost.bh);
+    qemu_bh_delete(blobs->ended_bh);
 }

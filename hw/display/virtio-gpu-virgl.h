@@ -18,12 +18,16 @@
  * VirtIOGPUBlob - what a resource needs to be mapped as a blob
  * @ctx_id: the context that created it
  * @flags: VIRTIO_GPU_BLOB_FLAG_*, 0 for other resources
- * @mapping: where it is mapped (virtio-gpu-blob-mapping.h), or NULL
+ * @map_asked: the guest has asked for a mapping, which was made or refused
+ * @map_refused: the last one was refused, and no RESOURCE_UNMAP_BLOB came since
+ * @mapping: where it is mapped (virtio-gpu-blob-internal.h), or NULL
  * @named: its buffer, once the exporter's name was asked for
  */
 typedef struct VirtIOGPUBlob {
     uint32_t ctx_id;
     uint32_t flags;
+    bool map_asked;
+    bool map_refused;
     struct VirtIOGPUBlobMapping *mapping;
     VirtIOGPUBlobNamed named;
 } VirtIOGPUBlob;

@@ -46,15 +46,15 @@ void must_ioctl(int drm, unsigned long request, void *arg, const char *what)
     }
 }
 
-int open_context(uint32_t capset)
+int open_context_with_rings(uint32_t capset, uint32_t rings)
 {
-    struct drm_virtgpu_context_set_param param = {
-        .param = VIRTGPU_CONTEXT_PARAM_CAPSET_ID,
-        .value = capset,
+    struct drm_virtgpu_context_set_param params[] = {
+        { VIRTGPU_CONTEXT_PARAM_CAPSET_ID, capset },
+        { VIRTGPU_CONTEXT_PARAM_NUM_RINGS, rings },
     };
     struct drm_virtgpu_context_init init = {
-        .num_params = 1,
-        .ctx_set_params = (uintptr_t)&param,
+        .num_params = rings ? 2 : 1,
+        .ctx_set_params = (uintptr_t)params,
     };
     int drm = open(DEVICE, O_RDWR | O_CLOEXEC);
 
@@ -65,6 +65,11 @@ int open_context(uint32_t capset)
                capset == CAPSET_VENUS ? "a context for Venus (capset 4)"
                                       : "a context for virgl (capset 2)");
     return drm;
+}
+
+int open_context(uint32_t capset)
+{
+    return open_context_with_rings(capset, 0);
 }
 
 struct blob create_blob(int drm, size_t size, uint64_t blob_id,

@@ -29,6 +29,8 @@ void must_ioctl(int drm, unsigned long request, void *arg, const char *what);
 
 /* Open the device with a context of its own for this capset */
 int open_context(uint32_t capset);
+/* The same, whose commands can be fenced in this many rings */
+int open_context_with_rings(uint32_t capset, uint32_t rings);
 
 /* Create a host blob; cmd, of cmd_size bytes, makes the object blob_id names */
 struct blob create_blob(int drm, size_t size, uint64_t blob_id,

@@ -7,6 +7,8 @@
  *                     the host does not let it be mapped; while a blob is
  *                     mapped, "STEP name ..." lines, each answered by a line on
  *                     stdin from who looks into the buffer on the host
+ * virtgpu-blob useless  as all, after a program that submits commands to a
+ *                     context that it has made useless
  * virtgpu-blob virgl  the buffers of the host's OpenGL only
  * virtgpu-blob buffers ID...  as all, for the buffers with these numbers
  * virtgpu-blob bench  "BENCH key=value..." lines: cost of a blob's life
@@ -17,7 +19,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
+
+#include <drm/drm.h>
+#include <drm/virtgpu_drm.h>
 
 #include "cache-type.h"
 #include "drm-blob.h"
@@ -264,11 +272,65 @@ static void bench(void)
     free(b);
 }
 
+/*
+ * A program without privileges makes its own context useless, and goes on to
+ * submit fenced commands to it.  It ends, and others find the device as it was.
+ */
+static void submit_to_useless(void)
+{
+    const uint32_t nonsense[4] = { 0 };
+    int drm = open_context_with_rings(CAPSET_VENUS, 1);
+    int i;
+
+    if (setuid(65534)) {
+        fail("setuid");
+    }
+    for (i = 0; i < 2000; i++) {
+        struct drm_virtgpu_execbuffer exec = {
+            .flags = VIRTGPU_EXECBUF_RING_IDX | VIRTGPU_EXECBUF_FENCE_FD_OUT,
+            .size = sizeof(nonsense),
+            .command = (uintptr_t)nonsense,
+            .fence_fd = -1,
+        };
+
+        must_ioctl(drm, DRM_IOCTL_VIRTGPU_EXECBUFFER, &exec, "EXECBUFFER");
+        close(exec.fence_fd);
+    }
+    exit(0);
+}
+
+static void demo_useless(void)
+{
+    pid_t pid = fork();
+    int i, status;
+
+    if (pid < 0) {
+        fail("fork");
+    }
+    if (!pid) {
+        submit_to_useless();
+    }
+    for (i = 0; i < 200; i++) {
+        if (waitpid(pid, &status, WNOHANG) == pid) {
+            if (status) {
+                fail("a program with a useless context");
+            }
+            return;
+        }
+        usleep(100 * 1000);
+    }
+    errno = ETIMEDOUT;
+    fail("a program with a useless context");
+}
+
 int main(int argc, char **argv)
 {
     const char *mode = argc > 1 ? argv[1] : "";
 
-    if (!strcmp(mode, "all")) {
+    if (!strcmp(mode, "all") || !strcmp(mode, "useless")) {
+        if (!strcmp(mode, "useless")) {
+            demo_useless();
+        }
         demo_all_venus();
         demo_all_virgl();
     } else if (!strcmp(mode, "virgl")) {
@@ -278,7 +340,7 @@ int main(int argc, char **argv)
     } else if (!strcmp(mode, "bench")) {
         bench();
     } else {
-        fprintf(stderr, "usage: %s all|virgl|buffers ID...|bench\n", argv[0]);
+        fprintf(stderr, "usage: %s all|useless|virgl|buffers ID...|bench\n", argv[0]);
         return 2;
     }
     printf("DONE\n");

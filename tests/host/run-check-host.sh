@@ -349,7 +349,7 @@ step_guests()
 # that test is short here, as the host is emulated
 step_gap()
 {
-    local long=/virtio-gpu-blob/mmap/no-gap
+    local long=/virtio-gpu-blob/vma/gap
     if ! suite_kernel bookworm; then
         skip gap "no kernel of bookworm could be had: $(tail -n 1 "$CACHE/kernel-bookworm.log" 2>/dev/null)"
         return
@@ -360,8 +360,8 @@ step_gap()
         "0 passed, 1 failed" >/run/out/result.log
     exit
 }
-holes=$(quote "$OUR_DIR/tests/unit/test-virtio-gpu-blob-holes")
-{ \$holes --tap -s $long; \$holes --tap -m slow -p $long; } >/run/t/gap.log 2>&1
+vma=$(quote "$OUR_DIR/tests/unit/test-virtio-gpu-blob-vma")
+{ \$vma --tap -s $long; \$vma --tap -m slow -p $long; } >/run/t/gap.log 2>&1
 awk '
     /not ok|ERROR/ { print }
     /^ *ok / { good++ }
@@ -543,7 +543,7 @@ main()
 {
     "$TOP/scripts/root.sh" need host
     # qtest is a module that is not built by itself
-    "$TOP/scripts/build.sh" accel-qtest-x86_64.so tests/unit/test-virtio-gpu-blob-holes
+    "$TOP/scripts/build.sh" accel-qtest-x86_64.so tests/unit/test-virtio-gpu-blob-vma
     lock "$OUT.lock" "make check-host"
 
     for step in "${STEPS[@]}"; do

@@ -96,7 +96,7 @@ static void map_blobs(GPU *gpu)
 {
     g_assert_cmphex(gpu_create(gpu, 1, BUFFER, GPU_PAGE), ==, OK);
     g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
-    g_assert_cmphex(gpu_create(gpu, 2, POINTER, GPU_PAGE), ==, OK);
+    g_assert_cmphex(gpu_create(gpu, 2, DRIVERS, GPU_PAGE), ==, OK);
     g_assert_cmphex(gpu_map(gpu, 2, GPU_PAGE, NULL), ==, GRANTED);
 }
 

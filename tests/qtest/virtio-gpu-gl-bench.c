@@ -48,7 +48,7 @@ static const Case cases[] = {
     { "shm", SCRIPTED_SHM | SCRIPTED_WORD_CACHED, .apart = true },
     { "answers-next", BUFFER },
     { "shm-next", SCRIPTED_SHM | SCRIPTED_WORD_CACHED },
-    { "pointer", POINTER, .apart = true },
+    { "pointer", DRIVERS, .apart = true },
 };
 
 /* Of a command, on the clock and of QEMU's processor time */
@@ -180,23 +180,6 @@ static unsigned put_map_next(GPU *gpu, uint32_t id)
     return gpu_put_map(gpu, id, (32000ull + id - FIRST) * GPU_PAGE);
 }
 
-/* One goes, and in the same kick another takes its place. */
-static unsigned put_exchange(GPU *gpu, uint32_t i)
-{
-    uint32_t id = FIRST + i / 2 + (i % 2 ? GPU_BATCH / 2 : 0);
-
-    return i % 2 ? gpu_put_map(gpu, id, (32000ull + i / 2) * GPU_PAGE)
-                 : gpu_put_unmap(gpu, id);
-}
-
-static unsigned put_exchange_back(GPU *gpu, uint32_t i)
-{
-    uint32_t id = FIRST + i / 2 + (i % 2 ? 0 : GPU_BATCH / 2);
-
-    return i % 2 ? gpu_put_map(gpu, id, (32000ull + i / 2) * GPU_PAGE)
-                 : gpu_put_unmap(gpu, id);
-}
-
 /* The renderer is told, and does nothing. */
 static unsigned put_empty(GPU *gpu, uint32_t id)
 {
@@ -259,30 +242,6 @@ static void run_case(GPU *gpu, const char *name, unsigned live,
     print(name, live, c->name, "unmap", unmap);
 }
 
-/* Two commands for each blob */
-static Cost of_both(Cost cost)
-{
-    return (Cost) { .us = cost.us * 2, .used = cost.used * 2 };
-}
-
-static void run_exchange(GPU *gpu, const char *name, unsigned live,
-                         unsigned repetitions, const Case *c)
-{
-    g_autofree Series *s = g_new0(Series, 1);
-    unsigned i;
-
-    create(gpu, c);
-    for (i = 0; i < GPU_BATCH / 2; i++) {
-        gpu_take(gpu, put_map_next(gpu, FIRST + i));
-    }
-    for (i = 0; i < repetitions; i++) {
-        add(s, of_both(run_batch(gpu, i % 2 ? put_exchange_back
-                                            : put_exchange, 0)));
-    }
-    run_batch(gpu, gpu_put_unref, FIRST);
-    print(name, live, c->name, "exchange", s);
-}
-
 static void run_empty(GPU *gpu, const char *name, unsigned live,
                       unsigned repetitions)
 {
@@ -309,9 +268,8 @@ static const Case *find_case(const char *name)
 }
 
 /*
- * The floor: what the kernel takes for a query, a mapping and a hole.  A
- * dma-buf is mapped elsewhere and moved in, as no kernel is known whose
- * drivers leave what was there when they fail.
+ * The floor: what the kernel takes for a mapping and a hole, and for the query
+ * of a dma-buf.
  */
 
 static void check(bool good)
@@ -325,16 +283,6 @@ static void map_at(void *at, int fd, uint64_t offset)
 {
     check(mmap(at, GPU_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
                fd, offset) != MAP_FAILED);
-}
-
-static void move_to(void *at, int fd)
-{
-    void *apart = mmap(NULL, GPU_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-                       0);
-
-    check(apart != MAP_FAILED);
-    check(mremap(apart, GPU_PAGE, GPU_PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
-                 at) != MAP_FAILED);
 }
 
 typedef struct Floor {
@@ -369,7 +317,7 @@ static double own_us(void)
     return ts.tv_sec * 1e6 + ts.tv_nsec / 1e3;
 }
 
-static Cost floor_us(const Floor *f, bool moved)
+static Cost floor_us(const Floor *f, bool dmabuf)
 {
     Cost cost = { .us = now_us(), .used = own_us() };
     uint64_t query[2] = { 1, 0 };
@@ -378,12 +326,10 @@ static Cost floor_us(const Floor *f, bool moved)
     for (i = 0; i < GPU_BATCH; i++) {
         size_t at = (32000ull + i * 2) * GPU_PAGE;
 
-        if (moved) {
+        if (dmabuf) {
             ioctl(f->buffer, 0xc0106202u, query);
-            move_to(f->base + at, f->buffer);
-        } else {
-            map_at(f->base + at, f->buffer, 0);
         }
+        map_at(f->base + at, f->buffer, 0);
         map_at(f->base + at, f->hole, at);
     }
     cost.us = (now_us() - cost.us) / GPU_BATCH;
@@ -393,17 +339,17 @@ static Cost floor_us(const Floor *f, bool moved)
 
 static void run_floor(unsigned live, unsigned repetitions)
 {
-    g_autofree Series *moved = g_new0(Series, 1);
-    g_autofree Series *mapped = g_new0(Series, 1);
+    g_autofree Series *answers = g_new0(Series, 1);
+    g_autofree Series *shm = g_new0(Series, 1);
     Floor f = floor_new(live);
     unsigned n;
 
     for (n = 0; n < repetitions; n++) {
-        add(moved, floor_us(&f, true));
-        add(mapped, floor_us(&f, false));
+        add(answers, floor_us(&f, true));
+        add(shm, floor_us(&f, false));
     }
-    print("floor", live, "answers", "map+unmap", moved);
-    print("floor", live, "shm", "map+unmap", mapped);
+    print("floor", live, "answers", "map+unmap", answers);
+    print("floor", live, "shm", "map+unmap", shm);
 }
 
 int main(int argc, char **argv)
@@ -434,9 +380,6 @@ int main(int argc, char **argv)
     run_empty(gpu, argv[1], live, repetitions);
     for (i = 4; i < argc; i++) {
         run_case(gpu, argv[1], live, repetitions, find_case(argv[i]));
-        if (!find_case(argv[i])->apart) {
-            run_exchange(gpu, argv[1], live, repetitions, find_case(argv[i]));
-        }
     }
     gpu_stop(gpu);
     return 0;

@@ -222,11 +222,12 @@ static void test_fd_at_second_try(void)
     gpu_finish(gpu);
 }
 
-/* Under KVM a handle is kept: not half of it is mapped where there is none. */
+/* Where an fd is kept, nothing is mapped without one. */
 static void test_no_fd_to_keep(void)
 {
     GPU *gpu = gpu_start(&(GPUConfig) {
         .hostmem = WINDOW, .kvm = SCRIPTED_KVM_PLAIN,
+        .cpu = SCRIPTED_CPU_ARM64,
     });
     struct rlimit old;
     unsigned unmap, map;
@@ -238,7 +239,7 @@ static void test_no_fd_to_keep(void)
     g_assert_cmpuint(gpu_refused(gpu, "no-file-descriptor"), ==, 1);
     g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
 
-    /* Who comes in another's place has to wait for the other's handle. */
+    /* The one that goes leaves its fd for the one that comes. */
     gpu_create(gpu, 2, BUFFER, GPU_PAGE);
     old = leave_fds(gpu, 1);
     unmap = gpu_put_unmap(gpu, 1);

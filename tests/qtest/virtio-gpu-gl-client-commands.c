@@ -216,6 +216,11 @@ unsigned gpu_put_pointer(GPU *gpu, uint32_t id)
     return gpu_put_create(gpu, id, POINTER, GPU_PAGE);
 }
 
+unsigned gpu_put_drivers(GPU *gpu, uint32_t id)
+{
+    return gpu_put_create(gpu, id, DRIVERS, GPU_PAGE);
+}
+
 unsigned gpu_put_map_next(GPU *gpu, uint32_t id)
 {
     return gpu_put_map(gpu, id, id * GPU_PAGE);

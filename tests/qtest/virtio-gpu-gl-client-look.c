@@ -7,6 +7,7 @@
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
 #include "qobject/qdict.h"
+#include "qobject/qlist.h"
 #include "qobject/qnum.h"
 #include "virtio-gpu-gl-client-internal.h"
 
@@ -208,6 +209,18 @@ uint64_t gpu_refused(GPU *gpu, const char *reason)
     return get_stat(gpu, "refused", reason);
 }
 
+void gpu_check_path(GPU *gpu, const char *path)
+{
+    QList *maps = qobject_to(QList, gpu_property(gpu, "blob-maps"));
+    const QListEntry *e;
+
+    QLIST_FOREACH_ENTRY(maps, e) {
+        g_assert_cmpstr(qdict_get_str(qobject_to(QDict, qlist_entry_obj(e)),
+                                      "path"), ==, path);
+    }
+    qobject_unref(maps);
+}
+
 void gpu_wait_live(GPU *gpu, unsigned n)
 {
     while (gpu_stat(gpu, "live") > n) {
@@ -215,12 +228,14 @@ void gpu_wait_live(GPU *gpu, unsigned n)
     }
 }
 
-/* What goes by RCU takes its time. */
-static void wait_for_maps(GPU *gpu)
+/* A region goes when RCU's readers are done, and its resource with it. */
+static void wait_for_regions(GPU *gpu)
 {
+    const struct scripted_shared *s = gpu->shared;
     unsigned i;
 
-    for (i = 0; i < 500 && gpu_count_maps(gpu, SCRIPTED_BUFFER_NAME); i++) {
+    for (i = 0; i < 500 && (gpu_count_maps(gpu, SCRIPTED_BUFFER_NAME) ||
+                            s->maps != s->unmaps || s->live); i++) {
         g_usleep(10000);
     }
 }
@@ -230,7 +245,8 @@ void gpu_check_nothing_left(GPU *gpu)
     const struct scripted_shared *s = gpu->shared;
 
     gpu_settle(gpu);
-    wait_for_maps(gpu);
+    wait_for_regions(gpu);
+    gpu_settle(gpu);
     g_assert_cmpuint(s->exports + s->dups, ==, s->closes);
     g_assert_cmpuint(s->maps, ==, s->unmaps);
     g_assert_cmpuint(s->live, ==, 0);

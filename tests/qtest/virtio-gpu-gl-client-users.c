@@ -122,7 +122,10 @@ void gpu_users_go(GPU *gpu, unsigned pages)
     Orders *o = orders(gpu);
 
     g_assert_cmphex(gpu_window(gpu), <, UINT32_MAX);
-    qatomic_set(&o->pages, pages);
+    /* One that is not through uses the number to the end. */
+    if (pages) {
+        qatomic_set(&o->pages, pages);
+    }
     qatomic_set(&o->window, pages ? gpu_window(gpu) : 0);
 }
 

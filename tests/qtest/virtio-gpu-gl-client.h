@@ -43,11 +43,13 @@
 
 /*
  * Buffers that are granted: one that goes into the window, one that does so
- * in a QEMU that knows of no exporter, too, and one without an fd
+ * in a QEMU that knows of no exporter, too; and without an fd, one that goes
+ * into the window and one that has a region of its own
  */
 #define CACHED_BUF (SCRIPTED_DMABUF | SCRIPTED_CACHED)
 #define BUFFER (CACHED_BUF | SCRIPTED_WORD_CACHED)
 #define POINTER (SCRIPTED_NONE | SCRIPTED_WORD_CACHED)
+#define DRIVERS (POINTER | SCRIPTED_MEM_DRIVER)
 
 /**
  * GPUConfig - how to start QEMU
@@ -255,6 +257,8 @@ uint64_t gpu_stat(GPU *gpu, const char *name);
 uint64_t gpu_refused(GPU *gpu, const char *reason);
 /* Any property of the device */
 QObject *gpu_property(GPU *gpu, const char *name);
+/* All that is mapped is in the "window", or has a "region" */
+void gpu_check_path(GPU *gpu, const char *path);
 /* Waits until no more than @n are mapped */
 void gpu_wait_live(GPU *gpu, unsigned n);
 /* No resource, mapping or fd of a buffer is left, and no misuse was seen */
@@ -267,9 +271,10 @@ void gpu_batch(GPU *gpu, GPUBatch put, uint32_t first, unsigned n,
                uint32_t *replies);
 /* Replies of a type */
 unsigned gpu_count(const uint32_t *replies, unsigned n, uint32_t type);
-/* Blobs of a page: BUFFER, all of one, or POINTER */
+/* Blobs of a page: BUFFER, all of one, POINTER, or DRIVERS */
 unsigned gpu_put_shared(GPU *gpu, uint32_t id);
 unsigned gpu_put_pointer(GPU *gpu, uint32_t id);
+unsigned gpu_put_drivers(GPU *gpu, uint32_t id);
 /* Mapped at the page of their id, or with a page between them */
 unsigned gpu_put_map_next(GPU *gpu, uint32_t id);
 unsigned gpu_put_map_apart(GPU *gpu, uint32_t id);

@@ -62,6 +62,7 @@ static void check_edge(GPU *gpu, uint32_t id, const Edge *e)
                     e->reason ? BAD : GRANTED);
     if (e->reason) {
         g_assert_cmpuint(gpu_refused(gpu, e->reason), ==, before + 1);
+        g_assert_cmphex(gpu_unmap(gpu, id), ==, OK);
         g_assert_cmphex(gpu_unmap(gpu, id), ==, BAD);
     } else {
         g_assert_cmphex(gpu_read(gpu, e->offset), ==, scripted_stamp(id, 0));
@@ -87,7 +88,7 @@ static void test_overlap(void)
 
     gpu_create(gpu, 1, CACHED_BUF, 4 * GPU_PAGE);
     gpu_create(gpu, 2, CACHED_BUF, 4 * GPU_PAGE);
-    gpu_create(gpu, 3, POINTER, 4 * GPU_PAGE);
+    gpu_create(gpu, 3, DRIVERS, 4 * GPU_PAGE);
     g_assert_cmphex(gpu_map(gpu, 1, 8 * GPU_PAGE, NULL), ==, GRANTED);
     g_assert_cmphex(gpu_map(gpu, 2, 8 * GPU_PAGE, NULL), ==, BAD);
     g_assert_cmphex(gpu_map(gpu, 2, 5 * GPU_PAGE, NULL), ==, BAD);
@@ -167,6 +168,7 @@ static void test_order(void)
     /* A 2D resource is no blob. */
     g_assert_cmphex(gpu_create_2d(gpu, 6), ==, OK);
     g_assert_cmphex(gpu_map(gpu, 6, 0, NULL), ==, BAD);
+    g_assert_cmphex(gpu_unmap(gpu, 6), ==, OK);
     g_assert_cmphex(gpu_unmap(gpu, 6), ==, BAD);
     gpu_unref(gpu, 6);
     gpu_finish(gpu);
@@ -256,6 +258,14 @@ static void test_reply(void)
     g_assert_cmphex(le32_to_cpu(reply->map_info), ==, VIRTIO_GPU_MAP_CACHE_WC);
     g_assert_cmphex(reply->padding, ==, 0);
     gpu_free(gpu, slot);
+    g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
+
+    /* Without space for the reply, the map is refused as any other. */
+    c.in_len = sizeof(*reply) - 1;
+    cmd.hdr.flags = 0;
+    g_assert_cmphex(gpu_take(gpu, gpu_put(gpu, &c)), ==, BAD);
+    g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
+    g_assert_cmphex(gpu_unmap(gpu, 1), ==, BAD);
     gpu_unref(gpu, 1);
     gpu_finish(gpu);
 }
@@ -268,6 +278,7 @@ static void test_no_window(void)
     g_assert_cmphex(gpu_create(gpu, 1, CACHED_BUF, GPU_PAGE), ==, OK);
     g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, BAD);
     g_assert_cmpuint(gpu_refused(gpu, "no-window"), ==, 1);
+    g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
     g_assert_cmphex(gpu_unmap(gpu, 1), ==, BAD);
     gpu_unref(gpu, 1);
     gpu_reset(gpu);

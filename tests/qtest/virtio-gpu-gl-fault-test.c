@@ -59,7 +59,7 @@ static void test_reset_while_mapped(void)
     unsigned i;
 
     for (i = 0; i < 2; i++) {
-        const uint64_t blob_id = i ? POINTER : BUFFER;
+        const uint64_t blob_id = i ? DRIVERS : BUFFER;
 
         g_assert_cmphex(gpu_create(gpu, 1, blob_id, GPU_PAGE), ==, OK);
         g_assert_cmphex(gpu_map(gpu, 1, GPU_PAGE, NULL), ==, GRANTED);
@@ -151,13 +151,17 @@ static void test_overlap(void)
 /* The renderer may map more than the blob has: none of the guest's business */
 static void test_renderers_size(void)
 {
+    static const uint64_t ids[] = { POINTER, DRIVERS };
     GPU *gpu = gpu_start_plain();
+    size_t i;
 
-    gpu_create(gpu, 1, POINTER | SCRIPTED_PTR_TWICE, GPU_PAGE);
-    g_assert_cmphex(gpu_map(gpu, 1, GPU_PAGE, NULL), ==, GRANTED);
-    g_assert_cmphex(gpu_read(gpu, GPU_PAGE), ==, scripted_stamp(1, 0));
-    g_assert_cmphex(gpu_read(gpu, 2 * GPU_PAGE), !=, scripted_stamp(1, 1));
-    gpu_unref(gpu, 1);
+    for (i = 0; i < G_N_ELEMENTS(ids); i++) {
+        gpu_create(gpu, 1, ids[i] | SCRIPTED_PTR_TWICE, GPU_PAGE);
+        g_assert_cmphex(gpu_map(gpu, 1, GPU_PAGE, NULL), ==, GRANTED);
+        g_assert_cmphex(gpu_read(gpu, GPU_PAGE), ==, scripted_stamp(1, 0));
+        g_assert_cmphex(gpu_read(gpu, 2 * GPU_PAGE), !=, scripted_stamp(1, 1));
+        gpu_unref(gpu, 1);
+    }
     stop(gpu);
 }
 
@@ -230,7 +234,7 @@ static void test_fenced(void)
 {
     GPU *gpu = gpu_start_plain();
 
-    gpu_create(gpu, 1, POINTER, GPU_PAGE);
+    gpu_create(gpu, 1, DRIVERS, GPU_PAGE);
     g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
     g_assert_cmphex(run_fenced(gpu, VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB, 1),
                     ==, OK);
@@ -238,7 +242,7 @@ static void test_fenced(void)
     g_assert_cmphex(run_fenced(gpu, VIRTIO_GPU_CMD_RESOURCE_UNREF, 1),
                     ==, OK);
     g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, BAD_ID);
-    g_assert_cmphex(gpu_create(gpu, 1, POINTER, GPU_PAGE), ==, OK);
+    g_assert_cmphex(gpu_create(gpu, 1, DRIVERS, GPU_PAGE), ==, OK);
     gpu_unref(gpu, 1);
     stop(gpu);
 }

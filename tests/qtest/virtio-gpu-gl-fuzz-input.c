@@ -325,6 +325,7 @@ static void put_create_good(Fuzz *f)
         CACHED_BUF, BUFFER, POINTER, SCRIPTED_SHM,
         SCRIPTED_DMABUF | SCRIPTED_WC, SCRIPTED_OPAQUE | SCRIPTED_WORD_CACHED,
         CACHED_BUF | SCRIPTED_ONE_BUFFER, SCRIPTED_SHM | SCRIPTED_SEALED,
+        DRIVERS,
     };
     struct virtio_gpu_resource_create_blob *c = new_command(
         f, VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, sizeof(*c));
@@ -558,6 +559,12 @@ static void put_cursor(Fuzz *f)
 /* That of a machine takes longer than all else of an input. */
 static void reset(Fuzz *f, uint8_t how)
 {
+    /* The renderer may fail to start with the next command. */
+    if (how / 8 == 31) {
+        f->gpu->shared->refuse = SCRIPTED_REFUSE_START;
+    } else {
+        f->gpu->shared->refuse &= ~SCRIPTED_REFUSE_START;
+    }
     if (how % 8 == 7 && !f->machine_reset) {
         f->machine_reset = true;
         f->host->reset_machine(f->gpu);
@@ -613,10 +620,11 @@ static void give_order(Fuzz *f)
     switch (b % 4) {
     case 0:
         s->hold_fences = b / 4 % 2;
+        s->dead_context = b / 8 == 31;
         break;
     case 1:
-        /* None that leaves a gap where the one at realization did not */
-        s->kernel = b / 4 % 2 ? SCRIPTED_KERNEL_NEXT : SCRIPTED_KERNEL_NOW;
+        s->refuse = b / 8; /* all but the start */
+        s->kernel = b / 4 % (SCRIPTED_KERNEL_NEXT + 1);
         break;
     default:
         gpu_fail(f->gpu, 1 << b / 4 % 7, byte(f) % 4,
@@ -712,6 +720,8 @@ static void finish(Fuzz *f)
     unsigned i;
 
     s->hold_fences = 0;
+    s->dead_context = 0;
+    s->refuse = 0;
     s->fail.count = 0;
     s->kernel = 0;
     f->torn = 0;

@@ -25,7 +25,8 @@ typedef struct Kind {
 static const Kind kinds[] = {
     { "shm", LOOSE_SHM, "window" },
     { "dmabuf", BUFFER, "window" },
-    { "pointer", POINTER, "region" },
+    { "pointer", POINTER, "window" },
+    { "driver's", DRIVERS, "region" },
 };
 
 static void map_new(GPU *gpu, uint32_t id, uint64_t blob_id, uint64_t offset)
@@ -86,7 +87,7 @@ static void test_access(void)
         g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
         /* A renderer's own memory may be new by then. */
         g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==,
-                        kinds[i].blob_id == POINTER ? GRANTED : UNSPEC);
+                        SCRIPTED_BACKING(kinds[i].blob_id) ? UNSPEC : GRANTED);
         g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
         /* The place is free, and shows what comes next. */
         map_new(gpu, 3, kinds[i].blob_id, 16 * GPU_PAGE);
@@ -232,65 +233,6 @@ static void test_dma(void)
     gpu_finish(gpu);
 }
 
-/* Whoever was told of it is told that it is gone. */
-static void test_listener(void)
-{
-    GPU *gpu = gpu_start_plain();
-    struct scripted_shared *shared = gpu_shared(gpu);
-
-    gpu_watch(gpu, SCRIPTED_WATCH_ON, 0);
-    map_new(gpu, 1, LOOSE_SHM, 0);
-    g_assert_cmpuint(shared->watched, ==, PAGES * GPU_PAGE);
-    gpu_buffer_truncate(gpu, 1, 0);
-    gpu_write(gpu, 0, 1);
-    gpu_settle(gpu);
-    g_assert_cmpuint(shared->watched, ==, 0);
-    gpu_watch(gpu, SCRIPTED_WATCH_ASK, 0);
-    g_assert_cmpuint(shared->is_populated, ==, 0);
-    g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
-    g_assert_cmpuint(shared->discards, ==, 1);
-    gpu_watch(gpu, SCRIPTED_WATCH_OFF, 0);
-    gpu_unref(gpu, 1);
-    gpu_finish(gpu);
-}
-
-static void wait_for_lost(GPU *gpu, uint64_t n)
-{
-    int64_t end = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;
-
-    while (gpu_stat(gpu, "lost") < n && g_get_monotonic_time() < end) {
-        g_usleep(50 * 1000);
-    }
-    g_assert_cmpuint(gpu_stat(gpu, "lost"), ==, n);
-}
-
-/* Under KVM mappings are looked at in turn, whichever of them go meanwhile */
-static void test_looked_at(void)
-{
-    const unsigned n = 2100;
-    g_autofree uint32_t *replies = g_new(uint32_t, n);
-    GPU *gpu = gpu_start(&(GPUConfig) {
-        .hostmem = WINDOW, .kvm = SCRIPTED_KVM_PLAIN,
-    });
-
-    /* More than are looked at at once are between them. */
-    map_new(gpu, 3000, BUFFER, 3000 * GPU_PAGE);
-    gpu_batch(gpu, gpu_put_shared, 1, n, replies);
-    gpu_batch(gpu, gpu_put_map_next, 1, n, replies);
-    g_assert_cmpuint(gpu_count(replies, n, GRANTED), ==, n);
-    map_new(gpu, 3001, BUFFER, 4000 * GPU_PAGE);
-    gpu_buffer_truncate(gpu, 3000, 0);
-    gpu_buffer_truncate(gpu, 3001, 0);
-    wait_for_lost(gpu, 2);
-
-    gpu_batch(gpu, gpu_put_unmap, 1, n - 1, replies);
-    map_new(gpu, 3002, BUFFER, 5000 * GPU_PAGE);
-    gpu_buffer_truncate(gpu, 3002, 0);
-    wait_for_lost(gpu, 3);
-    gpu_reset(gpu);
-    gpu_finish(gpu);
-}
-
 static unsigned count_lines(const char *path, const char *what)
 {
     g_autofree char *text = NULL;
@@ -361,8 +303,6 @@ int main(int argc, char **argv)
         { "counted", test_counted },
         { "monitor", test_monitor },
         { "dma", test_dma },
-        { "listener", test_listener },
-        { "looked-at", test_looked_at },
         { "log", test_log },
     };
 

@@ -43,19 +43,19 @@ static void test_fenced(void)
 
     check_fenced(gpu, CACHED_BUF, VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB);
     check_fenced(gpu, CACHED_BUF, VIRTIO_GPU_CMD_RESOURCE_UNREF);
-    check_fenced(gpu, POINTER, VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB);
-    check_fenced(gpu, POINTER, VIRTIO_GPU_CMD_RESOURCE_UNREF);
+    check_fenced(gpu, DRIVERS, VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB);
+    check_fenced(gpu, DRIVERS, VIRTIO_GPU_CMD_RESOURCE_UNREF);
     gpu_finish(gpu);
 }
 
-/* A busy queue: what comes behind an unmap waits for it, in order. */
+/* A busy queue: a map of the same resource waits for its unmap, in order. */
 static void test_busy_queue(void)
 {
     unsigned unmap[8], map[8], i;
     GPU *gpu = gpu_start_plain();
 
     for (i = 0; i < 8; i++) {
-        gpu_create(gpu, i + 1, POINTER, GPU_PAGE);
+        gpu_create(gpu, i + 1, DRIVERS, GPU_PAGE);
         g_assert_cmphex(gpu_map(gpu, i + 1, i * GPU_PAGE, NULL), ==, GRANTED);
     }
     for (i = 0; i < 8; i++) {
@@ -76,12 +76,12 @@ static void test_busy_queue(void)
     gpu_finish(gpu);
 }
 
-static void fill(GPU *gpu, bool pointers)
+static void fill(GPU *gpu, bool regions)
 {
     uint32_t id;
 
     for (id = 1; id <= 16; id++) {
-        uint64_t blob_id = id % 4 == 0 && pointers ? POINTER :
+        uint64_t blob_id = id % 4 == 0 ? (regions ? DRIVERS : POINTER) :
                            id % 4 == 1 ? SCRIPTED_SHM : CACHED_BUF;
 
         g_assert_cmphex(gpu_create(gpu, id, blob_id, GPU_PAGE), ==, OK);

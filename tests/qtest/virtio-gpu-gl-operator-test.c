@@ -171,7 +171,7 @@ static void test_too_many_mappings(void)
 static void test_no_address_space(void)
 {
     static const struct scripted_fail fails[] = {
-        { SCRIPTED_MAP_RESERVE, 0, 1, ENOMEM },
+        { SCRIPTED_MAP_RESERVE, 0, 17, ENOMEM }, /* 16 low addresses */
         { SCRIPTED_MAP_OTHER, 0, 1, ENOMEM },
         { SCRIPTED_MAP_OTHER, 1, 1, ENOMEM },
         { SCRIPTED_MAP_RESERVE, 1, 1, ENOMEM },
@@ -289,7 +289,7 @@ static void test_exporter_named(void)
         const char *reason;
     } refusals[] = {
         { CACHED_BUF | SCRIPTED_MMAP_EINVAL, "map-failed" },
-        { CACHED_BUF | SCRIPTED_MMAP_ENOMEM, "too-many-mappings" },
+        { CACHED_BUF | SCRIPTED_MMAP_ENOMEM, "map-failed" },
         { CACHED_BUF | SCRIPTED_HALF, "buffer-too-short" },
         { SCRIPTED_DMABUF | SCRIPTED_INCOHERENT, "exporter-incoherent" },
         { SCRIPTED_DMABUF, "nobody-vouches" },
@@ -439,7 +439,8 @@ static void test_host(void)
     g_assert_cmpint(qdict_get_int(host, "mappings"), >, 0);
     g_assert_cmpint(qdict_get_int(host, "mappings"), <,
                     qdict_get_int(host, "mappings-limit"));
-    g_assert_cmpint(qdict_get_int(host, "regions-limit"), ==, 256);
+    g_assert_cmpint(qdict_get_int(host, "regions-limit"), ==, 1536);
+    g_assert_false(qdict_get_bool(host, "direct"));
     g_assert_cmpint(qdict_get_int(host, "files-limit"), >, 0);
     qobject_unref(host);
     gpu_finish(gpu);
@@ -491,7 +492,11 @@ static void test_room(void)
     g_assert_cmpuint(gpu_stat(gpu, "refused-for-room"), ==, 1);
     gpu_map(gpu, 6, 1, NULL);
     g_assert_cmpuint(gpu_stat(gpu, "refused-for-room"), ==, 1);
+    /* A driver without memory is no matter of the window's size. */
     gpu_create(gpu, 7, CACHED_BUF | SCRIPTED_MMAP_ENOMEM, page);
+    gpu_map(gpu, 7, WINDOW / 8, NULL);
+    g_assert_cmpuint(gpu_stat(gpu, "refused-for-room"), ==, 1);
+    gpu_fail(gpu, SCRIPTED_MAP_RESERVE, 0, 1);
     gpu_map(gpu, 7, WINDOW / 8, NULL);
     g_assert_cmpuint(gpu_stat(gpu, "refused-for-room"), ==, 2);
     gpu_reset(gpu);

@@ -47,7 +47,7 @@ static void map_two(GPU *gpu)
 {
     g_assert_cmphex(gpu_create(gpu, 1, BUFFER, GPU_PAGE), ==, OK);
     g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
-    g_assert_cmphex(gpu_create(gpu, 2, POINTER, GPU_PAGE), ==, OK);
+    g_assert_cmphex(gpu_create(gpu, 2, DRIVERS, GPU_PAGE), ==, OK);
     g_assert_cmphex(gpu_map(gpu, 2, GPU_PAGE, NULL), ==, GRANTED);
 }
 
@@ -145,7 +145,7 @@ static void test_last_kick(void)
         gpu_watch(gpu, SCRIPTED_WATCH_VCPU_RESET, 0);
         gpu_put_create(gpu, 1, CACHED_BUF, GPU_PAGE);
         gpu_put_map(gpu, 1, 0);
-        gpu_put_create(gpu, 2, POINTER, GPU_PAGE);
+        gpu_put_create(gpu, 2, DRIVERS, GPU_PAGE);
         gpu_put_map(gpu, 2, GPU_PAGE);
         gpu_release(gpu);
         gpu_settle(gpu);

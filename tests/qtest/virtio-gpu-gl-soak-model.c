@@ -47,6 +47,8 @@ static Answer model_create(Model *m, const Op *op)
             .exists = true, .guest = guest, .mappable = guest || op->mappable,
             .type = op->type, .size = guest ? GPU_PAGE : op->size,
         };
+    } else {
+        *b = (Blob) { .failed = true };
     }
     return (Answer) { reply };
 }
@@ -56,6 +58,8 @@ static Answer model_map(Model *m, const Op *op)
     Blob *b = &m->blobs[op->id];
     uint32_t map_info;
 
+    /* Unless it turns out well */
+    b->map_refused = !b->mapped;
     if (!b->exists) {
         return (Answer) { BAD_ID };
     }
@@ -70,6 +74,7 @@ static Answer model_map(Model *m, const Op *op)
         return (Answer) { UNSPEC };
     }
     b->mapped = true;
+    b->map_refused = false;
     b->first = op->offset / GPU_PAGE;
     set_owner(m, b, op->id);
     return (Answer) { GRANTED, map_info };
@@ -79,11 +84,14 @@ static Answer model_unmap(Model *m, const Op *op)
 {
     Blob *b = &m->blobs[op->id];
 
+    if (!b->mapped && op->kind == UNMAP) {
+        bool refused = b->map_refused && (b->exists || b->failed);
+
+        b->map_refused = false;
+        return (Answer) { refused ? OK : b->exists ? BAD : BAD_ID };
+    }
     if (!b->exists) {
         return (Answer) { BAD_ID };
-    }
-    if (!b->mapped && op->kind == UNMAP) {
-        return (Answer) { BAD };
     }
     if (b->mapped) {
         set_owner(m, b, 0);
@@ -124,6 +132,9 @@ Answer soak_model_run(Model *m, const Op *op)
     case UNMAP:
     case UNREF:
         return model_unmap(m, op);
+    case MAP_SHORT_REPLY:
+        m->blobs[op->id].map_refused = !m->blobs[op->id].mapped;
+        return (Answer) { BAD };
     default:
         return (Answer) { BAD };
     }

@@ -14,7 +14,9 @@ static const BlobType blob_types[] = {
       3, 20, true },
     { "udmabuf", SCRIPTED_DMABUF | SCRIPTED_EXP_UDMABUF, OK, 1, 10, true },
     { "shm", SCRIPTED_SHM | SCRIPTED_WORD_WC, OK, 1, 40 },
-    { "no fd", SCRIPTED_NONE | SCRIPTED_WORD_UNCACHED, OK, 2, 1 },
+    { "no fd", SCRIPTED_NONE | SCRIPTED_WORD_UNCACHED, OK, 2, 5 },
+    { "a driver's, no fd", SCRIPTED_NONE | SCRIPTED_WORD_UNCACHED |
+      SCRIPTED_MEM_DRIVER, OK, 2, 1 },
     { "incoherent", SCRIPTED_DMABUF | SCRIPTED_INCOHERENT |
       SCRIPTED_WORD_CACHED, OK, 0, 10 },
     { "short", SCRIPTED_SHM | SCRIPTED_HALF, OK, 0, 10 },

@@ -53,9 +53,11 @@ typedef struct BlobType {
 
 typedef struct Blob {
     bool exists;
+    bool failed; /* the host could not create it */
     bool guest;
     bool mappable;
     bool mapped;
+    bool map_refused; /* and not unmapped since */
     bool vanished;
     unsigned type;
     uint64_t size;

@@ -22,7 +22,7 @@
 #define FAILING (BUFFER | SCRIPTED_MMAP_ENODEV)
 
 static const uint64_t kinds[] = {
-    BUFFER, BUFFER, LOOSE_SHM, LOOSE_SHM, POINTER, FAILING,
+    BUFFER, BUFFER, LOOSE_SHM, LOOSE_SHM, POINTER, DRIVERS, FAILING,
 };
 
 typedef struct Play {
@@ -67,7 +67,7 @@ static void take(Play *p, unsigned page)
 
 static void lose(Play *p, unsigned page)
 {
-    if (p->kind[page] != POINTER && !p->lost[page]) {
+    if (p->kind[page] != DRIVERS && !p->lost[page]) {
         gpu_buffer_truncate(p->gpu, p->id[page], 0);
         p->lost[page] = true;
     }
@@ -216,6 +216,58 @@ static void test_all_at_once(void)
     g_rand_free(p.rand);
 }
 
+/* Even pages fail to be mapped; on odd ones there is a buffer. */
+static unsigned put_failing_map(GPU *gpu, uint32_t i)
+{
+    return gpu_put_map(gpu, GPU_USERS_PAGES, i * 2 % PAGES * GPU_PAGE);
+}
+
+/*
+ * Each map that fails in the driver leaves a gap for a moment.  vCPUs and
+ * threads meet it unharmed, and what other threads map does not land there.
+ */
+static void test_failing_maps(void)
+{
+    const unsigned n = g_test_slow() ? 1000000 : 100000;
+    g_autofree uint32_t *replies = g_new(uint32_t, n);
+    GPU *gpu = gpu_start(&(GPUConfig) {
+        .hostmem = WINDOW, .users = VCPUS, .kernel = SCRIPTED_KERNEL_OLD,
+        .log = "/dev/null",
+    });
+    struct scripted_shared *shared = gpu_shared(gpu);
+    uint32_t page;
+
+    for (page = 1; page < PAGES; page += 2) {
+        gpu_create(gpu, page + 1, BUFFER, GPU_PAGE);
+        g_assert_cmphex(gpu_map(gpu, page + 1, page * GPU_PAGE, NULL), ==,
+                        GRANTED);
+    }
+    g_assert_cmphex(gpu_create(gpu, GPU_USERS_PAGES, FAILING, GPU_PAGE), ==,
+                    OK);
+    shared->use_pages = PAGES;
+    gpu_watch(gpu, SCRIPTED_WATCH_USE, 0);
+    gpu_users_go(gpu, PAGES);
+    gpu_batch(gpu, put_failing_map, 0, n, replies);
+    g_assert_cmpuint(gpu_count(replies, n, UNSPEC), ==, n);
+    g_test_message("turns: %u by vCPUs, %" PRIu64 " by threads; %" PRIu64
+                   " pages mapped", gpu_users_turns(gpu),
+                   qatomic_read(&shared->use_turns),
+                   qatomic_read(&shared->use_mapped));
+    g_assert_cmpuint(gpu_users_turns(gpu), >, 0);
+    g_assert_cmpuint(qatomic_read(&shared->use_turns), >, 0);
+    g_assert_cmpuint(qatomic_read(&shared->use_mapped), >, 0);
+    end_threads(gpu);
+    g_assert_true(gpu_users_agree(gpu));
+    g_assert_cmpuint(shared->use_foreign, ==, 0);
+    g_assert_cmpuint(shared->use_landed, ==, 0);
+    for (page = 1; page < PAGES; page += 2) {
+        g_assert_cmphex(gpu_read(gpu, page * GPU_PAGE), ==,
+                        scripted_stamp(page + 1, 0));
+    }
+    gpu_reset(gpu);
+    gpu_finish(gpu);
+}
+
 /*
  * A vCPU knows the regions of devices by their numbers in the memory map, and
  * these change when a buffer without an fd, which is one, goes.
@@ -229,7 +281,7 @@ static void test_regions_go(void)
     for (i = 0; i < (g_test_slow() ? 100 : 4); i++) {
         uint32_t turns;
 
-        gpu_batch(gpu, gpu_put_pointer, 1, GPU_BATCH, replies);
+        gpu_batch(gpu, gpu_put_drivers, 1, GPU_BATCH, replies);
         gpu_batch(gpu, gpu_put_map_apart, 1, GPU_BATCH, replies);
         g_assert_cmphex(replies[GPU_BATCH - 1], ==, GRANTED);
         turns = gpu_vcpu_turns(gpu);
@@ -246,6 +298,7 @@ int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
         { "all-at-once", test_all_at_once },
+        { "failing-maps", test_failing_maps },
         { "regions-go", test_regions_go },
     };
 

@@ -39,13 +39,10 @@ QTEST = re.compile(r'virtio-gpu-gl-[a-z]+-test$')
 MODULE = 'hw-display-virtio-gpu-gl.so'
 # What a file's changes are likely to break
 FIRST = {'host': ['host'], 'report': ['operator'], 'region': ['region'],
-         'rdm': ['rdm'], 'fault': ['lost'],
-         'loss': ['lost'], 'vcpu': ['lost'], 'aside': ['slot'],
-         'device': ['operator', 'host'], 'mapping': ['fault'],
-         'holes': ['window'], 'pending': ['kick'], 'fixed': ['fixed'],
-         'exporter': ['decision', 'buffer'],
-         'limits': ['operator', 'window'], 'window': ['window', 'kick'],
-         'mmap': ['window', 'fixed'], 'buffer': ['buffer', 'decision']}
+         'lost': ['lost'], 'device': ['operator', 'host'],
+         'renderer': ['fixed'], 'exporter': ['decision', 'buffer'],
+         'vma': ['window'], 'window': ['window', 'slot'],
+         'buffer': ['buffer', 'decision']}
 # Seconds: for a test as it is, and with a change at least; and what may have
 # been a command that was not answered in time
 LIMIT = 600

@@ -526,7 +526,7 @@ static const struct {
       "    its cache type is unknown; use a host kernel with "
       "DMA_BUF_IOCTL_INFO, or a less strict map-policy\n"
       "! renderer: a virgl buffer takes a region of its own, of which there "
-      "can be 256\n"
+      "can be 1536\n"
       "    use a renderer that exports its buffers; it has no such limit\n" },
     { "virgl-fails", virgl_fails, DOCTOR_LIMITED,
       "! renderer: virgl fails when being started: Invalid argument\n"

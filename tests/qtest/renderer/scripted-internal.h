@@ -35,13 +35,20 @@ void scripted_fd_open(int fd, uint64_t blob_id);
 int scripted_buffer_new(const char *name, uint64_t size, bool sealable);
 
 /**
- * scripted_map() - mmap(), never made to fail
+ * scripted_map() - mmap() as the renderer, never made to fail
  * @size: bytes
  * @fd: a buffer
+ * @blob_id: SCRIPTED_MEM_* of it counts
  *
  * Returns: its address or MAP_FAILED
  */
-void *scripted_map(uint64_t size, int fd);
+void *scripted_map(uint64_t size, int fd, uint64_t blob_id);
+
+/**
+ * scripted_is_drivers() - is there a mapping of SCRIPTED_MEM_DRIVER?
+ * @at: where it begins
+ */
+bool scripted_is_drivers(const void *at);
 
 /**
  * scripted_map_at() - mmap(MAP_FIXED), never made to fail
@@ -62,6 +69,21 @@ void scripted_close(int fd);
  * scripted_drop_resources() - all resources go, as with a reset
  */
 void scripted_drop_resources(void);
+
+/**
+ * scripted_refuses() - is the renderer to fail at this?
+ * @what: SCRIPTED_REFUSE_*
+ *
+ * Returns: 0, or a negative errno
+ */
+int scripted_refuses(uint32_t what);
+
+/**
+ * scripted_caps_filled() - has a capset been filled since the start?
+ *
+ * Returns: true if so
+ */
+bool scripted_caps_filled(void);
 
 /**
  * scripted_kvm_begin() - from here on the accelerator is KVM, if so ordered

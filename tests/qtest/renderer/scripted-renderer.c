@@ -7,6 +7,7 @@
  */
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,11 +24,96 @@ struct fence {
     bool of_context;
 };
 
+/* Contexts that exist, by id; few tests have more */
+#define CONTEXTS 4096
+
 static struct fence *fences;
+static bool contexts[CONTEXTS];
+static bool caps_filled;
 static struct virgl_renderer_callbacks callbacks;
 static void *cookie;
 /* What the real one draws with by itself, and has current with each command */
 static virgl_renderer_gl_context context;
+
+int scripted_refuses(uint32_t what)
+{
+    uint32_t error = scripted_shared()->refuse_error;
+
+    if (!(scripted_shared()->refuse & what)) {
+        return 0;
+    }
+    return error ? -(int)error : -EINVAL;
+}
+
+bool scripted_caps_filled(void)
+{
+    return caps_filled;
+}
+
+/*
+ * Contexts
+ */
+
+static bool context_exists(uint32_t ctx_id)
+{
+    return ctx_id < CONTEXTS && contexts[ctx_id];
+}
+
+static bool is_dead(uint32_t ctx_id)
+{
+    return ctx_id && ctx_id == scripted_shared()->dead_context;
+}
+
+/* The real one prints it. */
+static int create_context(uint32_t ctx_id, const char *name)
+{
+    int ret = scripted_refuses(SCRIPTED_REFUSE_CONTEXT);
+
+    if (strnlen(name, 64) == 64) {
+        scripted_shared()->faults++;
+        fprintf(stderr, "scripted renderer: context %u: a name without end\n",
+                ctx_id);
+    }
+    if (ret) {
+        return ret;
+    }
+    if (ctx_id < CONTEXTS) {
+        contexts[ctx_id] = true;
+    }
+    return 0;
+}
+
+int virgl_renderer_context_create(uint32_t ctx_id, uint32_t nlen,
+                                  const char *name)
+{
+    return create_context(ctx_id, name);
+}
+
+int virgl_renderer_context_create_with_flags(uint32_t ctx_id, uint32_t flags,
+                                             uint32_t nlen, const char *name)
+{
+    return create_context(ctx_id, name);
+}
+
+/* As with the real one, its fences are done without a word. */
+void virgl_renderer_context_destroy(uint32_t ctx_id)
+{
+    struct fence **link = &fences;
+
+    while (*link) {
+        struct fence *f = *link;
+
+        if (f->of_context && f->ctx_id == ctx_id) {
+            *link = f->next;
+            free(f);
+        } else {
+            link = &f->next;
+        }
+    }
+    if (ctx_id < CONTEXTS) {
+        contexts[ctx_id] = false;
+    }
+}
 
 /*
  * Fences
@@ -48,13 +134,23 @@ static int add_fence(struct fence f)
 
 int virgl_renderer_create_fence(int id, uint32_t ctx_id)
 {
-    return add_fence((struct fence) { .id = id, .ctx_id = ctx_id });
+    int ret = scripted_refuses(SCRIPTED_REFUSE_FENCE);
+
+    /* The real one's errors are positive here. */
+    return ret ? -ret : add_fence((struct fence) {
+        .id = (uint32_t)id, .ctx_id = ctx_id,
+    });
 }
 
 int virgl_renderer_context_create_fence(uint32_t ctx_id, uint32_t flags,
                                         uint32_t ring_idx, uint64_t id)
 {
-    return add_fence((struct fence) {
+    int ret = scripted_refuses(SCRIPTED_REFUSE_CTX_FENCE);
+
+    if (!context_exists(ctx_id) || is_dead(ctx_id)) {
+        ret = -EINVAL;
+    }
+    return ret ? ret : add_fence((struct fence) {
         .id = id, .ctx_id = ctx_id, .ring_idx = ring_idx, .of_context = true,
     });
 }
@@ -71,10 +167,17 @@ static void finish_fence(const struct fence *f)
 
 void virgl_renderer_poll(void)
 {
-    while (fences && !scripted_shared()->hold_fences) {
-        struct fence *f = fences;
+    struct fence **link = &fences;
 
-        fences = f->next;
+    scripted_shared()->polls++;
+    while (*link && !scripted_shared()->hold_fences) {
+        struct fence *f = *link;
+
+        if (f->of_context && is_dead(f->ctx_id)) {
+            link = &f->next;
+            continue;
+        }
+        *link = f->next;
         finish_fence(f);
         free(f);
     }
@@ -137,6 +240,7 @@ static void drop_all(void)
     struct fence *f;
 
     scripted_drop_resources();
+    memset(contexts, 0, sizeof(contexts));
     while ((f = fences)) {
         fences = f->next;
         free(f);
@@ -150,12 +254,18 @@ int virgl_renderer_init(void *c, int flags,
         .major_ver = 3, .minor_ver = 1,
     };
 
+    int ret = scripted_refuses(SCRIPTED_REFUSE_START);
+
+    scripted_shared()->inits++;
+    if (ret) {
+        return ret;
+    }
     cookie = c;
     callbacks = *cbs;
     if (!context) {
         context = callbacks.create_gl_context(cookie, 0, &param);
     }
-    scripted_shared()->inits++;
+    caps_filled = false;
     return 0;
 }
 
@@ -176,10 +286,12 @@ void virgl_renderer_cleanup(void *c)
 void virgl_renderer_get_cap_set(uint32_t set, uint32_t *max_ver,
                                 uint32_t *max_size)
 {
-    /* The first that a device calls */
-    scripted_shared()->armed = 1;
-    scripted_kvm_begin();
-    watch();
+    /* The first that a device calls, and a guest may, too */
+    if (!scripted_shared()->armed) {
+        scripted_shared()->armed = 1;
+        scripted_kvm_begin();
+        watch();
+    }
     *max_ver = set <= 2 ? set : 0;
     *max_size = 160;
 }
@@ -187,6 +299,8 @@ void virgl_renderer_get_cap_set(uint32_t set, uint32_t *max_ver,
 void virgl_renderer_fill_caps(uint32_t set, uint32_t version, void *caps)
 {
     memset(caps, 0, 160);
+    scripted_shared()->fills++;
+    caps_filled = true;
 }
 
 /* Called before each command */
@@ -199,33 +313,6 @@ void virgl_renderer_force_ctx_0(void)
 /*
  * What plays no part
  */
-
-/* The real one prints it. */
-static int check_name(uint32_t ctx_id, const char *name)
-{
-    if (strnlen(name, 64) == 64) {
-        scripted_shared()->faults++;
-        fprintf(stderr, "scripted renderer: context %u: a name without end\n",
-                ctx_id);
-    }
-    return 0;
-}
-
-int virgl_renderer_context_create(uint32_t ctx_id, uint32_t nlen,
-                                  const char *name)
-{
-    return check_name(ctx_id, name);
-}
-
-int virgl_renderer_context_create_with_flags(uint32_t ctx_id, uint32_t flags,
-                                             uint32_t nlen, const char *name)
-{
-    return check_name(ctx_id, name);
-}
-
-void virgl_renderer_context_destroy(uint32_t ctx_id)
-{
-}
 
 void virgl_renderer_ctx_attach_resource(int ctx_id, int id)
 {

@@ -106,11 +106,21 @@
 #define SCRIPTED_SEALED         SCRIPTED_FIELD(27, 1) /* against seals */
 #define SCRIPTED_NO_SEALS       SCRIPTED_FIELD(28, 1) /* no memfd at all */
 #define SCRIPTED_NEW_EXPORT     SCRIPTED_FIELD(29, 1) /* another each time */
+/* OpenGL's: the word is NONE if no capset was filled before it was made */
+#define SCRIPTED_GL             SCRIPTED_FIELD(30, 1)
+
+/* The renderer's own mapping, as mremap() finds it */
+#define SCRIPTED_MEM_SHARED     SCRIPTED_FIELD(40, 0) /* shared memory */
+#define SCRIPTED_MEM_DRIVER     SCRIPTED_FIELD(40, 1) /* a driver's */
+#define SCRIPTED_MEM_PRIVATE    SCRIPTED_FIELD(40, 2)
+#define SCRIPTED_MEM_READ_ONLY  SCRIPTED_FIELD(40, 3)
+#define SCRIPTED_MEM_TWO        SCRIPTED_FIELD(40, 4) /* side by side */
+#define SCRIPTED_MEM(id)        SCRIPTED_GET(id, 40, 7)
 
 /* What can be made to fail, by struct scripted_fail: mmap() of these kinds, */
 #define SCRIPTED_MAP_BUFFER     1  /* a buffer with MAP_FIXED */
 #define SCRIPTED_MAP_OTHER      2  /* something else with MAP_FIXED */
-#define SCRIPTED_MAP_RESERVE    4  /* PROT_NONE, anonymous */
+#define SCRIPTED_MAP_RESERVE    4  /* PROT_NONE, anywhere or at a hint */
 #define SCRIPTED_MAP_STORE      8  /* PROT_NONE with MAP_FIXED */
 #define SCRIPTED_MAP_FREE       16 /* a buffer, anywhere */
 /* and other calls */
@@ -119,6 +129,8 @@
 #define SCRIPTED_EXPORT         128 /* an fd from the renderer */
 #define SCRIPTED_EVENTFD        256 /* eventfd() */
 #define SCRIPTED_SHRINK         512 /* a buffer is truncated before its seal */
+#define SCRIPTED_MOVE           65536 /* mremap() to an address */
+#define SCRIPTED_MAP_AGAIN      131072 /* mremap() with an old size of 0 */
 
 /* The accelerator pretends to be KVM while a device is realized */
 #define SCRIPTED_KVM_PLAIN      1  /* no quirks can be switched off */
@@ -160,22 +172,16 @@ struct scripted_fail {
 };
 
 /*
- * Orders to the watcher, who looks at the window as VFIO does; each is
- * carried out once, at the next command.  The last ones are for the time when
- * a device is realized.
+ * Orders to the watcher, which is in QEMU; each is carried out once, at the
+ * next command.  The last ones are for the time when a device is realized.
  */
-#define SCRIPTED_WATCH_ON       1
-#define SCRIPTED_WATCH_HALF     2  /* on, for the window's second half */
+#define SCRIPTED_WATCH_ON       1  /* listen to the manager, as VFIO does */
 #define SCRIPTED_WATCH_OFF      3
-#define SCRIPTED_WATCH_REFUSE   4  /* from now on, no more can be mapped */
-#define SCRIPTED_WATCH_ALLOW    5
-#define SCRIPTED_WATCH_PIN      6  /* like one who needs all memory pinned */
+#define SCRIPTED_WATCH_PIN      6  /* like a driver that pins all memory */
 #define SCRIPTED_WATCH_UNPIN    7
 #define SCRIPTED_WATCH_ASK      8  /* ask the manager all that it can answer */
 #define SCRIPTED_WATCH_HOLD     9  /* refer to the region at address */
 #define SCRIPTED_WATCH_RELEASE  10 /* at once, not with a command */
-#define SCRIPTED_WATCH_LAST     11 /* a second watcher, who refuses */
-#define SCRIPTED_WATCH_LAST_OFF 12
 #define SCRIPTED_WATCH_CONFIDENTIAL 13
 #define SCRIPTED_WATCH_VCPU_RESET 14 /* from a vCPU, when told to release */
 #define SCRIPTED_WATCH_SLOTS    15 /* like KVM where it looks at mappings */
@@ -191,7 +197,6 @@ struct scripted_fail {
 #define SCRIPTED_KERNEL_NOW     0  /* all of it if it is shared memory's */
 #define SCRIPTED_KERNEL_OLD     1  /* nothing */
 #define SCRIPTED_KERNEL_NEXT    2  /* all of it */
-#define SCRIPTED_KERNEL_BUSY    3  /* another thread's page comes at once */
 
 /* What virgl_renderer_resource_map_fixed() does */
 #define SCRIPTED_FIXED_NONE     0  /* it does not support that */
@@ -203,6 +208,15 @@ struct scripted_fail {
 #define SCRIPTED_FIXED_LAZY     6  /* does nothing, and says that it did */
 #define SCRIPTED_FIXED_READ     7  /* what cannot be written to */
 #define SCRIPTED_FIXED__MAX     8
+
+/* What the renderer fails at, as long as it is so ordered */
+#define SCRIPTED_REFUSE_FENCE   1  /* virgl_renderer_create_fence() */
+#define SCRIPTED_REFUSE_CTX_FENCE 2 /* the same of a context */
+#define SCRIPTED_REFUSE_CONTEXT 4
+#define SCRIPTED_REFUSE_RESOURCE 8 /* that is not a blob */
+#define SCRIPTED_REFUSE_BLOB    16
+#define SCRIPTED_REFUSE_START   32
+#define SCRIPTED_REFUSE__ALL    63
 
 #define SCRIPTED_FDS 65536
 
@@ -222,6 +236,9 @@ struct scripted_shared {
     uint32_t watch;         /* SCRIPTED_WATCH_* */
     uint32_t kernel;        /* SCRIPTED_KERNEL_* */
     uint32_t map_fixed;     /* SCRIPTED_FIXED_* */
+    uint32_t refuse;        /* SCRIPTED_REFUSE_* */
+    uint32_t refuse_error;  /* with this errno, 0 for EINVAL */
+    uint32_t dead_context;  /* its fences are not done, nor made any more */
 
     /* What happened */
     uint64_t creates;
@@ -238,10 +255,13 @@ struct scripted_shared {
     uint64_t unmaps;
     uint64_t fixed;         /* buffers mapped at an address of the caller's */
     uint64_t holes;         /* anything else, that can be read */
+    uint64_t moves;         /* mremap() to an address */
     uint64_t faults;        /* misuse: see the log on stderr */
     uint64_t resets;
     uint64_t fences;
     uint64_t fences_done;
+    uint64_t polls;
+    uint64_t fills;         /* capsets that were filled in */
     uint64_t inits;
     uint64_t cleanups;
     uint64_t kvm_enables;   /* of the right quirk */
@@ -251,12 +271,13 @@ struct scripted_shared {
     uint64_t address;       /* guest-physical, from the test */
     uint64_t populates;
     uint64_t discards;
-    uint64_t saw;           /* the first word there, when last told */
-    uint64_t watched;       /* bytes */
     uint64_t granularity;
     uint64_t populated;     /* bytes, by replaying */
     uint64_t discarded;
     uint64_t is_populated;  /* the page at address */
+    uint64_t is_protected;  /* its region: as vhost-vdpa asks */
+    uint64_t is_ram_device;
+    uint64_t pin_refused;   /* by what is mapped */
     uint64_t slots;         /* made over the window */
     uint64_t logged;        /* ranges whose dirty pages are logged */
 
@@ -265,6 +286,8 @@ struct scripted_shared {
     uint64_t users;
     uint64_t use_turns;
     uint64_t use_foreign;   /* what did not belong to the page */
+    uint64_t use_mapped;    /* what others have mapped meanwhile */
+    uint64_t use_landed;    /* ... and found in the window, or replaced */
 
     /* A buffer's fd in the renderer, by resource id modulo SCRIPTED_FDS */
     int32_t fd[SCRIPTED_FDS];

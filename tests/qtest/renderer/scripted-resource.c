@@ -23,10 +23,12 @@
 
 struct resource {
     struct resource *next;
+    struct resource *next_drivers;
     uint32_t id;
     uint64_t blob_id;
     uint64_t size;
     uint64_t length; /* of the buffer, whole pages */
+    bool wordless;   /* OpenGL's, made too early */
     int fd;
     void *map;
     struct iovec *iov;
@@ -34,6 +36,7 @@ struct resource {
 };
 
 static struct resource *buckets[BUCKETS];
+static struct resource *drivers; /* those with a mapping of a driver's */
 static int one_buffer = -1;
 
 static void fault(const char *what, uint32_t id)
@@ -79,13 +82,37 @@ static struct resource *add(uint32_t id)
     return res;
 }
 
+bool scripted_is_drivers(const void *at)
+{
+    const struct resource *res = drivers;
+
+    while (res && res->map != at) {
+        res = res->next_drivers;
+    }
+    return res;
+}
+
+static void unmap_buffer(struct resource *res)
+{
+    struct resource **link = &drivers;
+
+    while (*link && *link != res) {
+        link = &(*link)->next_drivers;
+    }
+    if (*link) {
+        *link = res->next_drivers;
+    }
+    munmap(res->map, res->length);
+    res->map = NULL;
+}
+
 static void drop(struct resource **link)
 {
     struct resource *res = *link;
 
     *link = res->next;
     if (res->map) {
-        munmap(res->map, res->length);
+        unmap_buffer(res);
     }
     if (res->fd >= 0 && res->fd != one_buffer) {
         scripted_close(res->fd);
@@ -149,9 +176,10 @@ int virgl_renderer_resource_create_blob(
     const struct virgl_renderer_resource_create_blob_args *args)
 {
     struct resource *res;
+    int ret = scripted_refuses(SCRIPTED_REFUSE_BLOB);
 
-    if (args->blob_id & SCRIPTED_CREATE_FAILS) {
-        return -EINVAL;
+    if (ret || args->blob_id & SCRIPTED_CREATE_FAILS) {
+        return ret ? ret : -EINVAL;
     }
     res = add(args->res_handle);
     res->iov = (struct iovec *)args->iovecs;
@@ -160,6 +188,7 @@ int virgl_renderer_resource_create_blob(
         return 0;
     }
     res->blob_id = args->blob_id;
+    res->wordless = args->blob_id & SCRIPTED_GL && !scripted_caps_filled();
     res->size = args->size;
     res->length = buffer_length(res->blob_id, res->size);
     /* Size 0 and sizes beyond any memory are there to be refused later. */
@@ -174,8 +203,14 @@ int virgl_renderer_resource_create(
     struct virgl_renderer_resource_create_args *args, struct iovec *iov,
     uint32_t num_iovs)
 {
-    struct resource *res = add(args->handle);
+    struct resource *res;
+    int ret = scripted_refuses(SCRIPTED_REFUSE_RESOURCE);
 
+    if (ret) {
+        /* The real one's errors are positive here. */
+        return -ret;
+    }
+    res = add(args->handle);
     res->iov = iov;
     res->num_iovs = num_iovs;
     return 0;
@@ -262,7 +297,7 @@ int virgl_renderer_resource_get_map_info(uint32_t id, uint32_t *map_info)
         SCRIPTED_WORD_ERROR) {
         return -EINVAL;
     }
-    *map_info = words[SCRIPTED_WORD(res->blob_id)];
+    *map_info = res->wordless ? 0 : words[SCRIPTED_WORD(res->blob_id)];
     return 0;
 }
 
@@ -325,12 +360,17 @@ int virgl_renderer_resource_export_blob(uint32_t id, uint32_t *type, int *fd)
 
 static int map_buffer(struct resource *res)
 {
-    void *map = scripted_map(res->length, res->fd);
+    void *map = scripted_map(res->length, res->fd, res->blob_id);
 
     if (map == MAP_FAILED) {
         return -errno;
     }
     res->map = map;
+    if (SCRIPTED_FIELD(40, SCRIPTED_MEM(res->blob_id)) ==
+        SCRIPTED_MEM_DRIVER) {
+        res->next_drivers = drivers;
+        drivers = res;
+    }
     scripted_shared()->maps++;
     return 0;
 }
@@ -406,8 +446,7 @@ int virgl_renderer_resource_unmap(uint32_t id)
         fault("unmap of what is not mapped", id);
         return -EINVAL;
     }
-    munmap(res->map, res->length);
-    res->map = NULL;
+    unmap_buffer(res);
     scripted_shared()->unmaps++;
     return 0;
 }

@@ -47,8 +47,6 @@ struct open_fd {
 };
 
 static struct open_fd fds[SCRIPTED_FDS];
-/* What memfd_create() returned: no socket, which need not be asked then */
-static bool memfds[SCRIPTED_FDS];
 /* The fd that a file of /proc/self/fdinfo tells of, or 0 */
 static int tells_of[SCRIPTED_FDS];
 
@@ -74,23 +72,56 @@ int scripted_buffer_new(const char *name, uint64_t size, bool sealable)
     return fd;
 }
 
-void *scripted_map(uint64_t size, int fd)
+static void *map_renderers(uint64_t size, int prot, int flags, int fd)
 {
-    return (void *)syscall(SYS_mmap, NULL, size, PROT_READ | PROT_WRITE,
-                           MAP_SHARED, fd, 0);
+    return (void *)syscall(SYS_mmap, NULL, size, prot, flags, fd, 0);
+}
+
+static int open_again(int fd, int flags)
+{
+    char path[32];
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return syscall(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC);
+}
+
+/* Those of one open file would be one. */
+static void *map_two(uint64_t size, int fd)
+{
+    uint64_t half = size / 2 / 4096 * 4096;
+    void *map = map_renderers(size, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+    int again = open_again(fd, O_RDWR);
+
+    if (map != MAP_FAILED && again >= 0) {
+        syscall(SYS_mmap, (char *)map + half, size - half,
+                PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, again, half);
+    }
+    syscall(SYS_close, again);
+    return map;
+}
+
+void *scripted_map(uint64_t size, int fd, uint64_t blob_id)
+{
+    switch (SCRIPTED_FIELD(40, SCRIPTED_MEM(blob_id))) {
+    case SCRIPTED_MEM_PRIVATE:
+        return map_renderers(size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd);
+    case SCRIPTED_MEM_READ_ONLY:
+        return map_renderers(size, PROT_READ, MAP_SHARED, fd);
+    case SCRIPTED_MEM_TWO:
+        return map_two(size, fd);
+    default:
+        return map_renderers(size, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+    }
 }
 
 void scripted_map_at(void *at, uint64_t size, int fd, bool write)
 {
-    char path[32];
-
     if (write) {
         syscall(SYS_mmap, at, size, PROT_READ | PROT_WRITE,
                 MAP_SHARED | MAP_FIXED, fd, 0);
         return;
     }
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    fd = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+    fd = open_again(fd, O_RDONLY);
     syscall(SYS_mmap, at, size, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0);
     syscall(SYS_close, fd);
 }
@@ -109,7 +140,7 @@ static struct scripted_shared *map_shared(void)
     if (path) {
         fd = syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC);
         if (fd >= 0) {
-            s = scripted_map(sizeof(*s), fd);
+            s = scripted_map(sizeof(*s), fd, SCRIPTED_MEM_SHARED);
             syscall(SYS_close, fd);
             if (s != MAP_FAILED && s->magic == SCRIPTED_MAGIC) {
                 return s;
@@ -483,25 +514,6 @@ static uint32_t kind_of_map(const struct open_fd *f, int prot, int flags)
     return prot ? 0 : SCRIPTED_MAP_RESERVE;
 }
 
-/* Another thread's page, which nobody else may unmap */
-static void *others_page;
-
-static void *put_others_page(void *addr, size_t len)
-{
-    return (void *)syscall(SYS_mmap, addr, len, PROT_READ | PROT_WRITE,
-                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-}
-
-static void check_others_page(void)
-{
-    unsigned char in_core;
-
-    if (others_page && syscall(SYS_mincore, others_page, 1, &in_core)) {
-        scripted_shared()->faults++;
-        fprintf(stderr, "scripted renderer: another's page was unmapped\n");
-    }
-}
-
 /*
  * An mmap() that fails in the driver: shared memory's is asked before what was
  * there goes, since Linux 6.16; others are not.
@@ -514,21 +526,8 @@ static void *fail_map(void *addr, size_t len, int flags, bool shm, int error)
                                 (kernel == SCRIPTED_KERNEL_NOW && !shm))) {
         syscall(SYS_munmap, addr, len);
     }
-    if ((flags & MAP_FIXED) && kernel == SCRIPTED_KERNEL_BUSY) {
-        others_page = put_others_page(addr, len);
-    }
     errno = error;
     return MAP_FAILED;
-}
-
-static bool is_socket(int fd)
-{
-    struct stat st;
-
-    if (fd < 0 || (fd < SCRIPTED_FDS && memfds[fd])) {
-        return false;
-    }
-    return !fstat(fd, &st) && S_ISSOCK(st.st_mode);
 }
 
 static void *map_buffer(const struct open_fd *f, void *addr, size_t len,
@@ -555,15 +554,10 @@ static void *do_mmap(void *addr, size_t len, int prot, int flags, int fd,
     if (scripted_is_to_fail(kind_of_map(f, prot, flags))) {
         return MAP_FAILED;
     }
-    check_others_page();
     if (f) {
         return map_buffer(f, addr, len, prot, flags, fd, offset);
     }
     scripted_shared()->holes += (flags & MAP_FIXED) && prot;
-    /* The real one would leave a gap, whatever kernel it shall be. */
-    if (is_socket(fd)) {
-        return fail_map(addr, len, flags, false, ENODEV);
-    }
     map = (void *)syscall(SYS_mmap, addr, len, prot, flags, fd, offset);
     return map == MAP_FAILED ? fail_map(addr, len, flags, true, errno) : map;
 }
@@ -580,21 +574,42 @@ EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd,
     return do_mmap(addr, len, prot, flags, fd, offset);
 }
 
+/*
+ * A move that fails may have unmapped what was there, on older kernels.  A
+ * driver's mapping (VM_PFNMAP, VM_DONTEXPAND) can be moved, but neither be
+ * mapped a second time nor grow.
+ */
+EXPORT void *mremap(void *old, size_t old_len, size_t len, int flags, ...)
+{
+    va_list ap;
+    void *at;
+
+    va_start(ap, flags);
+    at = flags & MREMAP_FIXED ? va_arg(ap, void *) : NULL;
+    va_end(ap);
+    if (at && scripted_is_to_fail(SCRIPTED_MOVE)) {
+        return fail_map(at, len, MAP_FIXED, true, errno);
+    }
+    if (!old_len && scripted_is_to_fail(SCRIPTED_MAP_AGAIN)) {
+        return MAP_FAILED;
+    }
+    if ((!old_len || len > old_len) && scripted_is_drivers(old)) {
+        errno = EFAULT;
+        return MAP_FAILED;
+    }
+    scripted_shared()->moves += !!at;
+    return (void *)syscall(SYS_mremap, old, old_len, len, flags, at);
+}
+
 EXPORT int memfd_create(const char *name, unsigned flags)
 {
-    int fd;
-
-    if (strstr(name, "virtio-gpu") || strstr(name, "blob-probe")) {
+    if (strstr(name, "virtio-gpu")) {
         scripted_kvm_end();
         if (scripted_is_to_fail(SCRIPTED_MEMFD)) {
             return -1;
         }
     }
-    fd = syscall(SYS_memfd_create, name, flags);
-    if (fd >= 0 && fd < SCRIPTED_FDS) {
-        memfds[fd] = true;
-    }
-    return fd;
+    return syscall(SYS_memfd_create, name, flags);
 }
 
 EXPORT int close(int fd)
@@ -606,7 +621,6 @@ EXPORT int close(int fd)
         scripted_shared()->closes++;
     }
     if (fd >= 0 && fd < SCRIPTED_FDS) {
-        memfds[fd] = false;
         tells_of[fd] = 0;
     }
     return syscall(SYS_close, fd);

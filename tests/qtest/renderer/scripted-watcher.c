@@ -1,5 +1,5 @@
 /*
- * Scripted renderer: one who looks at guest memory, as VFIO does
+ * Scripted renderer: what looks at guest memory in QEMU
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
@@ -33,71 +33,19 @@ typedef struct Watcher {
     RamDiscardListener rdl;
     MemoryRegionSection section;
     struct scripted_shared *shared;
-    bool refuses;
-    uint64_t n;
-    uint32_t *pages; /* which mapping each page is in, or 0 */
 } Watcher;
 
 #define PAGE 4096
 
-static void complain(Watcher *w, const char *what)
-{
-    w->shared->faults++;
-    fprintf(stderr, "scripted watcher: %s\n", what);
-}
-
-/* Does one mapping go on from the page before this one? */
-static bool is_within(const Watcher *w, uint64_t page)
-{
-    return page > 0 && page < w->n && w->pages[page] &&
-           w->pages[page] == w->pages[page - 1];
-}
-
-static void set_pages(Watcher *w, const MemoryRegionSection *s,
-                      uint32_t mapping)
-{
-    uint64_t first = s->offset_within_region / PAGE;
-    uint64_t end = first + int128_get64(s->size) / PAGE, i;
-
-    if (is_within(w, first) || is_within(w, end)) {
-        complain(w, "a mapping is cut");
-    }
-    for (i = first; i < end; i++) {
-        if (mapping && w->pages[i]) {
-            complain(w, "populated twice");
-        }
-        w->shared->watched += (!!mapping - !!w->pages[i]) * PAGE;
-        w->pages[i] = mapping;
-    }
-}
-
-/* Who is told looks at the memory at that moment. */
-static uint64_t first_word(const MemoryRegionSection *s)
-{
-    return ldq_he_p(memory_region_get_ram_ptr(s->mr) +
-                    s->offset_within_region);
-}
-
 static int notify_populate(RamDiscardListener *rdl, MemoryRegionSection *s)
 {
-    Watcher *w = container_of(rdl, Watcher, rdl);
-
-    if (w->refuses) {
-        return -ENOMEM;
-    }
-    w->shared->saw = first_word(s);
-    w->shared->populates++;
-    set_pages(w, s, w->shared->populates);
+    container_of(rdl, Watcher, rdl)->shared->populates++;
     return 0;
 }
 
 static void notify_discard(RamDiscardListener *rdl, MemoryRegionSection *s)
 {
-    Watcher *w = container_of(rdl, Watcher, rdl);
-
-    w->shared->saw = first_word(s);
-    w->shared->discards++;
-    set_pages(w, s, 0);
+    container_of(rdl, Watcher, rdl)->shared->discards++;
 }
 
 static MemoryRegion *region_at(uint64_t address)
@@ -105,23 +53,17 @@ static MemoryRegion *region_at(uint64_t address)
     return memory_region_find(get_system_memory(), address, 1).mr;
 }
 
-static Watcher *watcher_on(struct scripted_shared *shared, bool half,
-                           bool refuses)
+static Watcher *watcher_on(struct scripted_shared *shared)
 {
     MemoryRegion *mr = region_at(shared->address);
-    uint64_t size = memory_region_size(mr);
     Watcher *w = g_new0(Watcher, 1);
 
     w->shared = shared;
-    w->refuses = refuses;
-    w->n = size / PAGE;
-    w->pages = g_new0(uint32_t, w->n);
     w->section = (MemoryRegionSection) {
         .mr = mr,
-        .offset_within_region = half ? size / 2 : 0,
-        .size = int128_make64(half ? size / 2 : size),
+        .size = int128_make64(memory_region_size(mr)),
     };
-    ram_discard_listener_init(&w->rdl, notify_populate, notify_discard, half);
+    ram_discard_listener_init(&w->rdl, notify_populate, notify_discard, true);
     ram_discard_manager_register_listener(
         memory_region_get_ram_discard_manager(mr), &w->rdl, &w->section);
     return w;
@@ -134,7 +76,6 @@ static void watcher_off(Watcher *w)
     ram_discard_manager_unregister_listener(
         memory_region_get_ram_discard_manager(mr), &w->rdl);
     memory_region_unref(mr);
-    g_free(w->pages);
     g_free(w);
 }
 
@@ -168,6 +109,8 @@ static void ask(struct scripted_shared *shared)
     shared->populated = shared->discarded = 0;
     shared->granularity = ram_discard_manager_get_min_granularity(rdm, mr);
     shared->is_populated = ram_discard_manager_is_populated(rdm, &found);
+    shared->is_protected = memory_region_is_protected(mr);
+    shared->is_ram_device = memory_region_is_ram_device(mr);
     ram_discard_manager_replay_populated(rdm, &all, count_populated, shared);
     ram_discard_manager_replay_discarded(rdm, &all, count_discarded, shared);
     memory_region_unref(mr);
@@ -274,6 +217,12 @@ typedef struct Users {
     struct scripted_shared *shared;
 } Users;
 
+static void end_user(Users *users)
+{
+    memory_region_unref(users->mr);
+    qatomic_dec(&users->shared->users);
+}
+
 static bool belongs(const uint32_t *word, uint32_t page)
 {
     uint32_t id = qatomic_read(&word[1]), first = qatomic_read(&word[0]);
@@ -307,8 +256,35 @@ static void *use(void *opaque)
         /* others want the processor, too */
         g_usleep(20);
     }
-    memory_region_unref(users->mr);
-    qatomic_dec(&users->shared->users);
+    end_user(users);
+    return NULL;
+}
+
+/*
+ * A thread that maps memory wherever the kernel likes.  If that were in a gap
+ * of the window, a hole would be mapped over it.
+ */
+static void *map_elsewhere(void *opaque)
+{
+    g_autofree Users *users = opaque;
+    uint8_t *start = memory_region_get_ram_ptr(users->mr);
+    uint64_t size = memory_region_size(users->mr), turn = 0;
+
+    while (qatomic_read(&users->shared->use_pages)) {
+        uint64_t *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        bool inside = (uint8_t *)page >= start &&
+                      (uint8_t *)page < start + size;
+
+        qatomic_set(page, ++turn);
+        g_usleep(20);
+        if (inside || qatomic_read(page) != turn) {
+            qatomic_inc(&users->shared->use_landed);
+        }
+        munmap(page, PAGE);
+        qatomic_inc(&users->shared->use_mapped);
+    }
+    end_user(users);
     return NULL;
 }
 
@@ -316,14 +292,15 @@ static void start_users(struct scripted_shared *shared)
 {
     unsigned i;
 
-    for (i = 0; i < USERS; i++) {
+    for (i = 0; i < 2 * USERS; i++) {
         Users *users = g_new(Users, 1);
         QemuThread thread;
 
         users->shared = shared;
         users->mr = region_at(shared->address);
         qatomic_inc(&shared->users);
-        qemu_thread_create(&thread, "user", use, users, QEMU_THREAD_DETACHED);
+        qemu_thread_create(&thread, "user", i < USERS ? use : map_elsewhere,
+                           users, QEMU_THREAD_DETACHED);
     }
 }
 
@@ -458,30 +435,20 @@ static bool watch_realize(uint32_t order)
 
 void scripted_watch(struct scripted_shared *shared)
 {
-    static Watcher *first, *last;
+    static Watcher *watcher;
 
     switch (shared->watch) {
     case SCRIPTED_WATCH_ON:
-    case SCRIPTED_WATCH_HALF:
-        first = watcher_on(shared, shared->watch == SCRIPTED_WATCH_HALF,
-                           false);
+        watcher = watcher_on(shared);
         break;
     case SCRIPTED_WATCH_OFF:
-        watcher_off(first);
-        break;
-    case SCRIPTED_WATCH_REFUSE:
-    case SCRIPTED_WATCH_ALLOW:
-        first->refuses = shared->watch == SCRIPTED_WATCH_REFUSE;
-        break;
-    case SCRIPTED_WATCH_LAST:
-        last = watcher_on(shared, false, true);
-        break;
-    case SCRIPTED_WATCH_LAST_OFF:
-        watcher_off(last);
+        watcher_off(watcher);
         break;
     case SCRIPTED_WATCH_PIN:
+        shared->pin_refused = ram_block_discard_disable(true) != 0;
+        break;
     case SCRIPTED_WATCH_UNPIN:
-        ram_block_discard_disable(shared->watch == SCRIPTED_WATCH_PIN);
+        ram_block_discard_disable(false);
         break;
     case SCRIPTED_WATCH_ASK:
         ask(shared);

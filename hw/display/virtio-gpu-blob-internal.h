@@ -1,0 +1,316 @@
+/*
+ * virtio-gpu blob mappings: what the device's own files share
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * All of it belongs to the main loop and needs the BQL, unless a comment says
+ * otherwise: the renderer can be used in no other thread.
+ */
+
+#ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_INTERNAL_H
+#define HW_DISPLAY_VIRTIO_GPU_BLOB_INTERNAL_H
+
+#include "qemu/queue.h"
+#include "virtio-gpu-blob-buffer.h"
+#include "virtio-gpu-blob-host.h"
+#include "virtio-gpu-blob-lost.h"
+#include "virtio-gpu-blob-vma.h"
+#include "virtio-gpu-virgl.h"
+
+typedef struct VirtIOGPUBlobMapping VirtIOGPUBlobMapping;
+typedef struct VirtIOGPUBlobs VirtIOGPUBlobs;
+typedef struct VirtIOGPUBlobRegion VirtIOGPUBlobRegion;
+typedef struct VirtIOGPUBlobWindow VirtIOGPUBlobWindow;
+
+/*
+ * The states of a mapping
+ *
+ *   state     event                                 next
+ *   (none)    MAP_BLOB                              MAPPED
+ *   MAPPED    UNMAP_BLOB, UNREF, reset: in the      freed, or STALE if the
+ *             window                                kernel has no memory
+ *   MAPPED    the same: in a region                 LEAVING
+ *   STALE     the next MAP_BLOB, UNMAP_BLOB, reset  freed, if there is memory
+ *   LEAVING   the last reference to the region is   freed by a bottom half
+ *             gone, in any thread
+ *
+ * A LEAVING mapping of the renderer's own memory stays with its resource, as
+ * the renderer cannot map it again until then.  If the resource goes first,
+ * the mapping keeps the renderer's resource until it is freed (@release).
+ */
+typedef enum VirtIOGPUBlobState {
+    VIRTIO_GPU_BLOB_MAPPED,
+    VIRTIO_GPU_BLOB_STALE,
+    VIRTIO_GPU_BLOB_LEAVING,
+} VirtIOGPUBlobState;
+
+struct VirtIOGPUBlobMapping {
+    VirtIOGPUBlobs *blobs;
+    VirtIOGPUBlobState state;
+    VirtIOGPUBlobPlace place;
+    VirtIOGPUBlobPages pages;
+    VirtIOGPUBlobRegion *region;    /* NULL if it is in the window */
+    struct virtio_gpu_virgl_resource *res; /* NULL once the resource is gone */
+    bool renderer;                  /* shows the renderer's own mapping */
+    bool release;                   /* release the renderer's resource, too */
+    uint32_t resource_id;
+    uint32_t ctx_id;
+    uint8_t backing;                /* VirtIOGPUBlobBacking */
+    uint8_t answer;                 /* VirtIOGPUExporterAnswer */
+    uint8_t renderer_type;          /* that the renderer names, or 0 */
+    VirtIOGPUBlobVerdict verdict;
+    const char *exporter;           /* interned; NULL if it was not read */
+    QTAILQ_ENTRY(VirtIOGPUBlobMapping) next; /* in the list of its state */
+    QSLIST_ENTRY(VirtIOGPUBlobMapping) next_ended;
+};
+
+typedef QTAILQ_HEAD(, VirtIOGPUBlobMapping) VirtIOGPUBlobMappingList;
+
+/* Refusals since the device was created */
+typedef struct VirtIOGPUBlobRefusals {
+    uint64_t by_reason[VIRTIO_GPU_BLOB_REASON__MAX];
+    int64_t last_ms;                /* since the epoch, or 0 */
+} VirtIOGPUBlobRefusals;
+
+/* The rate limit of the log */
+typedef struct VirtIOGPUBlobLog {
+    int64_t start_ms;               /* of the current interval */
+    unsigned lines;                 /* logged in it */
+    uint64_t dropped;               /* not logged in it */
+} VirtIOGPUBlobLog;
+
+/* A RESOURCE_MAP_BLOB command for messages */
+typedef struct VirtIOGPUBlobSubject {
+    uint32_t resource_id;
+    uint32_t ctx_id;                /* 0: none */
+    uint64_t size;
+    uint64_t offset;
+    VirtIOGPUMapPolicy policy;
+    const VirtIOGPUBlobHost *host;
+    const VirtIOGPUBlobBuffer *buf;
+} VirtIOGPUBlobSubject;
+
+/* A device's blobs */
+struct VirtIOGPUBlobs {
+    VirtIOGPU *g;
+    VirtIOGPUBlobHost host;
+    VirtIOGPUBlobWindow *window;    /* NULL if nothing can be mapped */
+    bool slots_look;    /* KVM looks at mappings when it makes a slot */
+    VirtIOGPUBlobLost lost;
+    VirtIOGPUBlobMappingList mapped; /* the newest first */
+    VirtIOGPUBlobMappingList stale;
+    VirtIOGPUBlobMappingList leaving;
+    QSLIST_HEAD(, VirtIOGPUBlobMapping) ended; /* any thread, for ended_bh */
+    QEMUBH *ended_bh;
+    uint64_t maps;                  /* since the device was created */
+    uint64_t unmaps;
+    uint64_t unmap_failures;
+    uint64_t high_water;            /* most mappings at any time */
+    int64_t last_map_ms;            /* since the epoch, or 0 */
+    VirtIOGPUBlobRefusals refusals;
+    VirtIOGPUBlobLog log;
+};
+
+/*
+ * virtio-gpu-blob.c
+ */
+
+void virtio_gpu_blob_init(VirtIOGPUBlobs *blobs, VirtIOGPU *g);
+void virtio_gpu_blob_destroy(VirtIOGPUBlobs *blobs);
+/* Traces and logs each buffer that has lost its pages since the last call */
+void virtio_gpu_blob_tell_lost(VirtIOGPUBlobs *blobs);
+
+/**
+ * virtio_gpu_blob_region_unused() - the last reference to a region is gone
+ * @m: its mapping, LEAVING; unmapped and freed later, in the main loop
+ *
+ * Any thread.
+ */
+void virtio_gpu_blob_region_unused(VirtIOGPUBlobMapping *m);
+
+/*
+ * virtio-gpu-blob-window.c
+ */
+
+/**
+ * virtio_gpu_blob_window_new() - map one RAM region over the whole window
+ * @owner: the device; the window becomes its child
+ * @container: the host-visible region, as large as the window
+ * @size: bytes, a power of two and a multiple of the host's page
+ * @direct: as for virtio_gpu_blob_vma_init()
+ * @slots_look: VirtIOGPUBlobs.slots_look
+ * @errp: set when the address space cannot be had
+ *
+ * Returns: the window, owned by @owner; NULL on error
+ */
+VirtIOGPUBlobWindow *virtio_gpu_blob_window_new(Object *owner,
+                                                MemoryRegion *container,
+                                                uint64_t size, bool direct,
+                                                bool slots_look,
+                                                Error **errp);
+
+/**
+ * virtio_gpu_blob_window_delete() - take the window out of the guest's memory
+ * @w: without mappings; freed once its region is not referred to any more
+ */
+void virtio_gpu_blob_window_delete(VirtIOGPUBlobWindow *w);
+
+/**
+ * virtio_gpu_blob_window_vma() - the window's address space
+ * @w: the window
+ *
+ * Returns: it, with the places of all mappings, those in regions included
+ */
+VirtIOGPUBlobVMA *virtio_gpu_blob_window_vma(VirtIOGPUBlobWindow *w);
+
+/**
+ * virtio_gpu_blob_window_map() - map a buffer in the window
+ * @w: the window
+ * @m: the mapping, its place and kind of buffer set
+ * @fd: the buffer, at least as long as the place but for the last page's
+ *      rest; may be closed afterwards
+ *
+ * Returns: 0, or a negative errno: -ENOSPC at the kernel's limit on mappings,
+ * -EMFILE without file descriptors, -EBUSY when another device needs all RAM
+ * pinned (a region of its own can still show the buffer), any other from
+ * mmap().  If the place is stale afterwards, @m must be kept
+ */
+int virtio_gpu_blob_window_map(VirtIOGPUBlobWindow *w,
+                               VirtIOGPUBlobMapping *m, int fd);
+
+/**
+ * virtio_gpu_blob_window_move() - move a buffer into the window
+ * @w: the window
+ * @m: as for virtio_gpu_blob_window_map()
+ * @from: where it is mapped, as long as the place; still so after a failure
+ *
+ * Returns: as virtio_gpu_blob_window_map()
+ */
+int virtio_gpu_blob_window_move(VirtIOGPUBlobWindow *w,
+                                VirtIOGPUBlobMapping *m, void *from);
+
+/**
+ * virtio_gpu_blob_window_unmap() - map a hole in place of a buffer
+ * @w: the window
+ * @m: mapped in the window, or stale
+ *
+ * Returns: false if the kernel has no memory, with the place stale
+ */
+bool virtio_gpu_blob_window_unmap(VirtIOGPUBlobWindow *w,
+                                  VirtIOGPUBlobMapping *m);
+
+/**
+ * virtio_gpu_blob_window_lost() - a buffer in the window has lost its pages
+ * @w: the window
+ * @m: its mapping; a hole is mapped there
+ */
+void virtio_gpu_blob_window_lost(VirtIOGPUBlobWindow *w,
+                                 VirtIOGPUBlobMapping *m);
+
+/**
+ * virtio_gpu_blob_hide_ram() - keep a region's RAM from those who pin it
+ * @mr: the region, of an object with virtio_gpu_blob_discard_class_init()
+ *
+ * No buffer of a GPU is memory that stays.  VFIO and vhost-vdpa ignore
+ * protected RAM; a virtual IOMMU and dumps ask the region's manager, for which
+ * nothing is ever there.
+ */
+void virtio_gpu_blob_hide_ram(MemoryRegion *mr);
+
+/**
+ * virtio_gpu_blob_discard_class_init() - a manager of RAM that is never there
+ * @oc: a class with the interface TYPE_RAM_DISCARD_MANAGER
+ */
+void virtio_gpu_blob_discard_class_init(ObjectClass *oc);
+
+/*
+ * virtio-gpu-blob-renderer.c
+ */
+
+/**
+ * virtio_gpu_blob_renderer_map() - map a buffer without a file descriptor
+ * @resource_id: known to the renderer, not mapped by it
+ * @size: the blob's size in bytes
+ * @len: the same in whole pages
+ * @slots_look: VirtIOGPUBlobs.slots_look
+ * @host: set to where it is mapped
+ * @ours: set to true if munmap() ends the mapping, to false if
+ *        virgl_renderer_resource_unmap() does
+ * @err: set to the renderer's errno, or 0
+ *
+ * Returns: VIRTIO_GPU_BLOB_OK, or why it is not mapped
+ */
+VirtIOGPUBlobReason virtio_gpu_blob_renderer_map(uint32_t resource_id,
+                                                 uint64_t size, size_t len,
+                                                 bool slots_look, void **host,
+                                                 bool *ours, int *err);
+
+/*
+ * virtio-gpu-blob-region.c: a memory region of its own for what cannot be in
+ * the window.  It takes memory slots and sections of the memory map, so it is
+ * checked before whether these are left.
+ */
+
+/**
+ * virtio_gpu_blob_region_map() - show memory in a region of its own
+ * @m: the mapping, its place and @renderer set
+ * @container: the host-visible region
+ * @host: the memory; unless it is the renderer's, unmapped with the region
+ *
+ * Returns: VIRTIO_GPU_BLOB_OK, or why it is not mapped
+ */
+VirtIOGPUBlobReason virtio_gpu_blob_region_map(VirtIOGPUBlobMapping *m,
+                                               MemoryRegion *container,
+                                               void *host);
+
+/**
+ * virtio_gpu_blob_region_unmap() - take a region out of the guest's memory
+ * @m: its mapping; virtio_gpu_blob_region_unused() is called once the region
+ *     is not referred to any more
+ */
+void virtio_gpu_blob_region_unmap(VirtIOGPUBlobMapping *m,
+                                  MemoryRegion *container);
+
+/**
+ * virtio_gpu_blob_region_free() - finalize a region
+ * @m: its mapping, for which virtio_gpu_blob_region_unused() was called; the
+ *     memory stays mapped
+ */
+void virtio_gpu_blob_region_free(VirtIOGPUBlobMapping *m);
+
+/*
+ * virtio-gpu-blob-report.c: a guest can cause these messages, so their rate is
+ * limited
+ */
+
+/* Whether virtio_gpu_blob_log_open() would allow a line now */
+bool virtio_gpu_blob_log_has_room(VirtIOGPUBlobLog *log);
+/* Whether the caller may log one line now */
+bool virtio_gpu_blob_log_open(VirtIOGPUBlobLog *log);
+
+/**
+ * virtio_gpu_blob_report_refusal() - count, trace and log a refusal
+ *
+ * Errors of the guest's driver are logged with -d guest_errors only.
+ */
+void virtio_gpu_blob_report_refusal(VirtIOGPUBlobs *blobs,
+                                    const VirtIOGPUBlobSubject *subject,
+                                    VirtIOGPUBlobReason reason);
+
+/* One line each; ask virtio_gpu_blob_log_open() first */
+void virtio_gpu_blob_log_assumed(const VirtIOGPUBlobSubject *subject);
+void virtio_gpu_blob_log_lost(const VirtIOGPUBlobMapping *m);
+void virtio_gpu_blob_log_unmap_failed(const VirtIOGPUBlobMapping *m);
+
+void virtio_gpu_blob_trace_decision(const VirtIOGPUBlobSubject *subject,
+                                    const VirtIOGPUBlobVerdict *verdict);
+
+/*
+ * The content of blob-maps (the newest 256),
+ * blob-map-stats and blob-host; the caller owns it
+ */
+QList *virtio_gpu_blob_list_maps(const VirtIOGPUBlobs *blobs);
+QDict *virtio_gpu_blob_list_stats(const VirtIOGPUBlobs *blobs);
+QDict *virtio_gpu_blob_list_host(const VirtIOGPUBlobs *blobs);
+
+#endif /* HW_DISPLAY_VIRTIO_GPU_BLOB_INTERNAL_H */

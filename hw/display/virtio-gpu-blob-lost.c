@@ -1,0 +1,414 @@
+/*
+ * virtio-gpu blob mappings: buffers that lose their pages
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/atomic.h"
+#include "qemu/error-report.h"
+#include "qemu/notify.h"
+#include "qemu/timer.h"
+#include "system/cpus.h"
+#include "system/kvm.h"
+#include "virtio-gpu-blob-lost.h"
+
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/syscall.h>
+
+/*
+ * A page that can be read, but not be written to, raises SIGBUS again at once.
+ * Races with the main loop, and drivers that fail for a moment, do not repeat
+ * so fast.
+ */
+#define RETRIES_MAX 16
+#define RETRIES_PERIOD_NS NANOSECONDS_PER_SECOND
+
+/* Pages of a dma-buf that are accessed to find out whether it is lost */
+#define DMABUF_STEPS 16
+
+/* See the header for what the lock guards. */
+static QemuSpin lock;
+static IntervalTreeRoot buffers;
+static IntervalTreeRoot windows;
+/* Accesses tried again where no buffer is, since one was removed; locked */
+static unsigned strays;
+
+/* Losses, maps and unmaps in the process; qatomic_read(), never 0 */
+static size_t changes = 1;
+
+static bool is_registered;
+static bool kvm_retries;
+
+static IntervalTreeNode *find(IntervalTreeRoot *root, void *addr)
+{
+    return interval_tree_iter_first(root, (uintptr_t)addr, (uintptr_t)addr);
+}
+
+static VirtIOGPUBlobPages *find_buffer(void *addr)
+{
+    IntervalTreeNode *node = find(&buffers, addr);
+
+    return node ? container_of(node, VirtIOGPUBlobPages, range) : NULL;
+}
+
+static void *host_of(const VirtIOGPUBlobPages *pages)
+{
+    return (void *)(uintptr_t)pages->range.start;
+}
+
+static size_t len_of(const VirtIOGPUBlobPages *pages)
+{
+    return pages->range.last - pages->range.start + 1;
+}
+
+/*
+ * Accesses by system calls fail with EFAULT, without a signal.  This one reads
+ * eight bytes, and then refuses an argument.
+ */
+static bool is_readable(void *addr)
+{
+    const int no_such_action = -1;
+
+    return syscall(__NR_rt_sigprocmask, no_such_action,
+                   QEMU_ALIGN_PTR_DOWN(addr, 8), NULL, 8) == 0 ||
+           errno != EFAULT;
+}
+
+/* This one sets no bits in four bytes, and then wakes no thread. */
+static bool is_writable(void *addr)
+{
+    uint32_t futex = 0;
+
+    return syscall(__NR_futex, &futex, FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG,
+                   0, NULL, QEMU_ALIGN_PTR_DOWN(addr, 4),
+                   FUTEX_OP(FUTEX_OP_OR, 0, FUTEX_OP_CMP_EQ, 0)) >= 0 ||
+           errno != EFAULT;
+}
+
+/* The lock is held, in a signal handler or the main loop; a hole is mapped. */
+static void set_lost(VirtIOGPUBlobPages *pages)
+{
+    VirtIOGPUBlobLost *owner = pages->owner;
+
+    qatomic_set(&pages->lost, true);
+    qatomic_set(&owner->count, owner->count + 1);
+    QTAILQ_INSERT_TAIL(&owner->untold, pages, next_untold);
+    virtio_gpu_blob_lost_changed();
+    qemu_bh_schedule(owner->bh);
+}
+
+/* The lock is held, in a signal handler or a vCPU's thread. */
+static bool lose(VirtIOGPUBlobPages *pages)
+{
+    if (pages->lost ||
+        !virtio_gpu_blob_vma_map_hole(pages->owner->vma, host_of(pages),
+                                      len_of(pages))) {
+        return false;
+    }
+    set_lost(pages);
+    return true;
+}
+
+/*
+ * SIGBUS and SIGSEGV
+ */
+
+/* What was there when the access was made may have been replaced since. */
+static bool may_retry(VirtIOGPUBlobPages *pages)
+{
+    int64_t now = get_clock();
+
+    if (!pages) {
+        return strays++ < RETRIES_MAX;
+    }
+    if (now - pages->retry_start > RETRIES_PERIOD_NS) {
+        pages->retry_start = now;
+        pages->retries = 0;
+    }
+    return pages->lost || pages->retries++ < RETRIES_MAX;
+}
+
+static bool on_gone(void *addr)
+{
+    VirtIOGPUBlobPages *pages;
+    bool retry;
+
+    qemu_spin_lock(&lock);
+    pages = find_buffer(addr);
+    retry = (is_readable(addr) && may_retry(pages)) || (pages && lose(pages));
+    qemu_spin_unlock(&lock);
+    return retry;
+}
+
+/* Is there a gap at an address, or only in the window that it is in? */
+static bool is_replacing(void *addr)
+{
+    VirtIOGPUBlobGapRange *range;
+    IntervalTreeNode *node;
+    bool replacing = false;
+
+    qemu_spin_lock(&lock);
+    node = find(&windows, addr);
+    if (node) {
+        range = container_of(node, VirtIOGPUBlobGapRange, range);
+        replacing = qatomic_load_acquire(&range->replacing) &&
+                    !qemu_thread_is_self(&range->replacer);
+    }
+    qemu_spin_unlock(&lock);
+    return replacing;
+}
+
+/* Maps nothing: only the thread that replaces a mapping knows what comes. */
+static bool on_unmapped(void *addr)
+{
+    bool in_window;
+
+    while (is_replacing(addr)) {
+        sched_yield();
+    }
+    qemu_spin_lock(&lock);
+    in_window = find(&windows, addr);
+    qemu_spin_unlock(&lock);
+    return in_window && is_readable(addr);
+}
+
+static MemoryAccessHandler access_handler = {
+    .gone = on_gone,
+    .unmapped = on_unmapped,
+};
+
+/*
+ * KVM's EFAULT, in a vCPU's thread with the BQL
+ */
+
+static void look_at_page(VirtIOGPUBlobPages *pages, void *page)
+{
+    if (is_readable(page) && (!pages->write_touch || is_writable(page))) {
+        return;
+    }
+    qemu_spin_lock(&lock);
+    lose(pages);
+    qemu_spin_unlock(&lock);
+}
+
+/*
+ * Not all pages: that would take long with the BQL held, and fill sparse files.
+ * A file loses its end first, so its last page is looked at, and then at half
+ * the distance to the first one each time: 20 pages of 4 GiB.  A driver takes
+ * a buffer back as a whole, so a few pages of a dma-buf tell.  If one loses
+ * others only, and KVM does not give the address, the loss is not found, and
+ * the VM stops as it does for memory that KVM cannot map.
+ */
+static void look_at_buffer(VirtIOGPUBlobPages *pages)
+{
+    const size_t page = qemu_real_host_page_size();
+    size_t len = len_of(pages), at = len - page, step;
+    uint8_t *host = host_of(pages);
+
+    look_at_page(pages, host + at);
+    if (pages->file) {
+        while (at && !qatomic_read(&pages->lost)) {
+            at = QEMU_ALIGN_DOWN(at / 2, page);
+            look_at_page(pages, host + at);
+        }
+        return;
+    }
+    step = MAX(QEMU_ALIGN_DOWN(len / DMABUF_STEPS, page), page);
+    for (at = 0; at < len && !qatomic_read(&pages->lost); at += step) {
+        look_at_page(pages, host + at);
+    }
+}
+
+/* A look makes pages writable that the kernel had mapped for reading only. */
+static void look(void *host)
+{
+    VirtIOGPUBlobPages *pages;
+    IntervalTreeNode *node;
+
+    if (host) {
+        pages = find_buffer(host);
+        if (pages && !pages->lost) {
+            look_at_page(pages, QEMU_ALIGN_PTR_DOWN(host, 8));
+        }
+        return;
+    }
+    for (node = interval_tree_iter_first(&buffers, 0, UINT64_MAX); node;
+         node = interval_tree_iter_next(node, 0, UINT64_MAX)) {
+        pages = container_of(node, VirtIOGPUBlobPages, range);
+        if (!qatomic_read(&pages->lost)) {
+            look_at_buffer(pages);
+        }
+    }
+}
+
+static bool is_ours(void *host)
+{
+    if (!host) {
+        return !interval_tree_is_empty(&buffers) ||
+               !interval_tree_is_empty(&windows);
+    }
+    return find(&buffers, host) || find(&windows, host);
+}
+
+static void warn(void *host)
+{
+    if (host ? !find(&buffers, host) : interval_tree_is_empty(&buffers)) {
+        return;
+    }
+    warn_report("virtio-gpu: if KVM said \"Bad address\", a blob that is "
+                "mapped may be memory that this kernel's KVM cannot map (see "
+                "the manual, \"Memory that KVM cannot map\")");
+}
+
+/*
+ * A vCPU tries again whenever something has changed since it failed the last
+ * time, a first failure included.  If nothing has, mappings are looked at; the
+ * vCPU tries once more, as that changes page tables, and then gives up.
+ */
+static int on_memory_fault(NotifierWithReturn *notifier, void *data,
+                           Error **errp)
+{
+    KVMMemoryFault *fault = data;
+    size_t now = qatomic_read(&changes);
+
+    if (fault->final) {
+        warn(fault->host);
+        return 0;
+    }
+    if (!is_ours(fault->host)) {
+        return 0;
+    }
+    if (fault->seen != now) {
+        fault->seen = now;
+        fault->looked = false;
+        return 1;
+    }
+    if (!fault->looked) {
+        fault->looked = true;
+        look(fault->host);
+        return 1;
+    }
+    return 0;
+}
+
+static NotifierWithReturn memory_fault_notifier = {
+    .notify = on_memory_fault,
+};
+
+/*
+ * Buffers and windows
+ */
+
+/* For as long as QEMU runs: nothing is found in empty trees. */
+static void register_handlers(void)
+{
+    if (!is_registered) {
+        is_registered = true;
+        qemu_spin_init(&lock);
+        qemu_add_memory_access_handler(&access_handler);
+        kvm_retries = kvm_add_memory_fault_notifier(&memory_fault_notifier);
+    }
+}
+
+bool virtio_gpu_blob_lost_vcpus_retry(void)
+{
+    register_handlers();
+    return kvm_retries;
+}
+
+void virtio_gpu_blob_lost_init(VirtIOGPUBlobLost *lost, VirtIOGPUBlobVMA *vma,
+                               QEMUBH *bh)
+{
+    lost->vma = vma;
+    lost->bh = bh;
+    lost->count = 0;
+    QTAILQ_INIT(&lost->untold);
+}
+
+static void insert(IntervalTreeNode *range, IntervalTreeRoot *root, void *host,
+                   size_t len)
+{
+    range->start = (uintptr_t)host;
+    range->last = range->start + len - 1;
+    register_handlers();
+    qemu_spin_lock(&lock);
+    interval_tree_insert(range, root);
+    qemu_spin_unlock(&lock);
+}
+
+void virtio_gpu_blob_lost_add(VirtIOGPUBlobPages *pages,
+                              VirtIOGPUBlobLost *owner, void *host, size_t len)
+{
+    pages->owner = owner;
+    pages->lost = false;
+    pages->retries = 0;
+    pages->retry_start = 0;
+    memset(&pages->next_untold, 0, sizeof(pages->next_untold));
+    insert(&pages->range, &buffers, host, len);
+}
+
+void virtio_gpu_blob_lost_remove(VirtIOGPUBlobPages *pages)
+{
+    qemu_spin_lock(&lock);
+    interval_tree_remove(&pages->range, &buffers);
+    if (QTAILQ_IN_USE(pages, next_untold)) {
+        QTAILQ_REMOVE(&pages->owner->untold, pages, next_untold);
+    }
+    strays = 0;
+    qemu_spin_unlock(&lock);
+}
+
+VirtIOGPUBlobPages *virtio_gpu_blob_lost_next(VirtIOGPUBlobLost *owner)
+{
+    VirtIOGPUBlobPages *pages;
+
+    qemu_spin_lock(&lock);
+    pages = QTAILQ_FIRST(&owner->untold);
+    if (pages) {
+        QTAILQ_REMOVE(&owner->untold, pages, next_untold);
+    }
+    qemu_spin_unlock(&lock);
+    return pages;
+}
+
+void virtio_gpu_blob_lost_mark(VirtIOGPUBlobPages *pages)
+{
+    qemu_spin_lock(&lock);
+    if (!pages->lost) {
+        set_lost(pages);
+    }
+    qemu_spin_unlock(&lock);
+}
+
+void virtio_gpu_blob_lost_changed(void)
+{
+    qatomic_inc(&changes);
+}
+
+void virtio_gpu_blob_lost_add_window(VirtIOGPUBlobGapRange *range, void *host,
+                                     size_t len)
+{
+    qemu_thread_get_self(&range->replacer);
+    range->replacing = false;
+    insert(&range->range, &windows, host, len);
+}
+
+void virtio_gpu_blob_lost_remove_window(VirtIOGPUBlobGapRange *range)
+{
+    qemu_spin_lock(&lock);
+    interval_tree_remove(&range->range, &windows);
+    qemu_spin_unlock(&lock);
+}
+
+void virtio_gpu_blob_lost_begin_replace(VirtIOGPUBlobGapRange *range)
+{
+    qatomic_store_release(&range->replacing, true);
+}
+
+void virtio_gpu_blob_lost_end_replace(VirtIOGPUBlobGapRange *range)
+{
+    qatomic_store_release(&range->replacing, false);
+    virtio_gpu_blob_lost_changed();
+}

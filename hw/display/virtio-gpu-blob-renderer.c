@@ -1,0 +1,170 @@
+/*
+ * virtio-gpu blob mappings: buffers of which only the renderer has a mapping
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/units.h"
+#include "virtio-gpu-blob-internal.h"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <virglrenderer.h>
+
+/* No mapping can grow to this length */
+#define TOO_LONG ((size_t)1 << 46)
+
+/* For a renderer that maps more than the blob has */
+#define SLACK (64 * MiB)
+
+/*
+ * ORs 0 to the first word: EFAULT without a signal if it cannot be written to.
+ */
+static bool is_writable(void *at)
+{
+    uint32_t none = 0;
+
+    return syscall(__NR_futex, &none, FUTEX_WAKE_OP_PRIVATE, 0, NULL, at,
+                   FUTEX_OP(FUTEX_OP_OR, 0, FUTEX_OP_CMP_EQ, 0)) >= 0;
+}
+
+/*
+ * mremap() in place finds the one mapping that has all of the range before it
+ * finds that there is no address space to grow: ENOMEM.  Where the range is not
+ * within one mapping, or is a driver's (VM_PFNMAP, VM_DONTEXPAND): EFAULT.
+ */
+static bool is_one_mapping(void *at, size_t len)
+{
+    if (mremap(at, len, TOO_LONG, 0) != MAP_FAILED) {
+        mremap(at, TOO_LONG, len, 0);
+        return true;
+    }
+    return errno == ENOMEM;
+}
+
+/*
+ * With an old length of 0, mremap() maps shared memory a second time; the
+ * kernel does not check the length against the first mapping.  The second one
+ * keeps the pages when the renderer unmaps its own.  Private memory: EINVAL.
+ */
+static void *map_again(void *at, size_t len)
+{
+    return is_one_mapping(at, len) ? mremap(at, 0, len, MREMAP_MAYMOVE)
+                                   : MAP_FAILED;
+}
+
+#ifndef HAVE_VIRGL_RESOURCE_MAP_FIXED
+/* virglrenderer 1.3; QEMU may run with a newer one than it was built with. */
+int virgl_renderer_resource_map_fixed(uint32_t res_handle, void *map);
+#endif
+#pragma weak virgl_renderer_resource_map_fixed
+
+/*
+ * The renderer decides how much it maps, so it maps over a reservation first.
+ * That is of a file opened for reading only: mprotect() to PROT_WRITE fails on
+ * any page of it that is left.
+ */
+static void *map_fixed(uint32_t resource_id, size_t len)
+{
+    size_t reserved = len + MAX(len, SLACK);
+    void *at = MAP_FAILED;
+    int fd;
+
+    if (!virgl_renderer_resource_map_fixed) {
+        return MAP_FAILED;
+    }
+    fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        at = mmap(NULL, reserved, PROT_NONE, MAP_SHARED | MAP_NORESERVE, fd,
+                  0);
+        close(fd);
+    }
+    if (at == MAP_FAILED) {
+        return MAP_FAILED;
+    }
+    if (virgl_renderer_resource_map_fixed(resource_id, at) ||
+        !is_writable(at) || !is_writable(at + len - sizeof(uint32_t)) ||
+        mprotect(at, len, PROT_READ | PROT_WRITE)) {
+        munmap(at, reserved);
+        return MAP_FAILED;
+    }
+    munmap(at + len, reserved - len);
+    return at;
+}
+
+/* More pages than the blob's would show other data of the host's. */
+static VirtIOGPUBlobReason check(void *host, uint64_t got, uint64_t size,
+                                 size_t len)
+{
+    if (got < size) {
+        return VIRTIO_GPU_BLOB_BUFFER_TOO_SHORT;
+    }
+    if (!host || !QEMU_PTR_IS_ALIGNED(host, qemu_real_host_page_size()) ||
+        got < len) {
+        return VIRTIO_GPU_BLOB_MAP_FAILED;
+    }
+    return VIRTIO_GPU_BLOB_OK;
+}
+
+/* Whether a driver's pages bear an atomic operation is known for x86 only. */
+static bool may_try_to_write(void *host, size_t len)
+{
+#if defined(HOST_X86_64)
+    return true;
+#else
+    return is_one_mapping(host, len);
+#endif
+}
+
+static VirtIOGPUBlobReason map(uint32_t resource_id, uint64_t size, size_t len,
+                               void **host, int *err)
+{
+    VirtIOGPUBlobReason reason;
+    uint64_t got;
+
+    *err = -virgl_renderer_resource_map(resource_id, host, &got);
+    if (*err) {
+        return VIRTIO_GPU_BLOB_MAP_FAILED;
+    }
+    reason = check(*host, got, size, len);
+    if (!reason && may_try_to_write(*host, len) && !is_writable(*host)) {
+        reason = VIRTIO_GPU_BLOB_BUFFER_NOT_READ_WRITE;
+    }
+    if (reason) {
+        virgl_renderer_resource_unmap(resource_id);
+    }
+    return reason;
+}
+
+VirtIOGPUBlobReason virtio_gpu_blob_renderer_map(uint32_t resource_id,
+                                                 uint64_t size, size_t len,
+                                                 bool slots_look, void **host,
+                                                 bool *ours, int *err)
+{
+    VirtIOGPUBlobReason reason = map(resource_id, size, len, host, err);
+    void *at;
+
+    if (reason) {
+        return reason;
+    }
+    at = map_again(*host, len);
+    *ours = at != MAP_FAILED;
+    if (*ours) {
+        virgl_renderer_resource_unmap(resource_id);
+        *host = at;
+        return VIRTIO_GPU_BLOB_OK;
+    }
+    /* A driver's pages cannot be put back when a memory slot is made. */
+    if (slots_look) {
+        return VIRTIO_GPU_BLOB_OK;
+    }
+    virgl_renderer_resource_unmap(resource_id);
+    at = map_fixed(resource_id, len);
+    *ours = at != MAP_FAILED;
+    if (*ours) {
+        *host = at;
+        return VIRTIO_GPU_BLOB_OK;
+    }
+    return map(resource_id, size, len, host, err);
+}

@@ -1,0 +1,184 @@
+/*
+ * virtio-gpu: the renderer's fences
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/timer.h"
+#include "trace.h"
+#include "virtio-gpu-virgl-failure.h"
+#include "virtio-gpu-virgl-fence.h"
+
+#include <virglrenderer.h>
+
+/*
+ * A context's fence that is not done after a while is followed by another one,
+ * which the renderer refuses if the context is dead.  So commands wait for a
+ * dead context for less than the sum of these.
+ */
+#define CHECK_INTERVAL_MS 1000
+#define CHECK_AGE_MS 500
+
+/* A context's queue of fences, which are done in order */
+typedef struct Ring {
+    struct virtio_gpu_ctrl_command *last; /* with the highest fence id */
+    uint32_t ctx_id;
+    uint8_t idx;
+    bool old; /* one of its fences is not done after a while */
+} Ring;
+
+static bool is_of_ring(const struct virtio_gpu_ctrl_command *cmd)
+{
+#if VIRGL_VERSION_MAJOR >= 1
+    return cmd->cmd_hdr.flags & VIRTIO_GPU_FLAG_INFO_RING_IDX;
+#else
+    return false;
+#endif
+}
+
+static int create_fence(const struct virtio_gpu_ctrl_command *cmd)
+{
+    const struct virtio_gpu_ctrl_hdr *hdr = &cmd->cmd_hdr;
+
+#if VIRGL_VERSION_MAJOR >= 1
+    if (is_of_ring(cmd)) {
+        return virgl_renderer_context_create_fence(
+            hdr->ctx_id, VIRGL_RENDERER_FENCE_FLAG_MERGEABLE, hdr->ring_idx,
+            hdr->fence_id);
+    }
+#endif
+    return virgl_renderer_create_fence(hdr->fence_id, hdr->type);
+}
+
+uint32_t virtio_gpu_virgl_create_fence(VirtIOGPU *g,
+                                       struct virtio_gpu_ctrl_command *cmd)
+{
+    int ret;
+
+    trace_virtio_gpu_fence_ctrl(cmd->cmd_hdr.fence_id, cmd->cmd_hdr.type);
+    ret = create_fence(cmd);
+    if (ret) {
+        return virtio_gpu_virgl_fence_failed(g, cmd, 1, ret);
+    }
+    cmd->fence_ms = qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL);
+    return 0;
+}
+
+/* @cmd is freed. */
+static void answer(VirtIOGPU *g, struct virtio_gpu_ctrl_command *cmd,
+                   uint32_t type)
+{
+    trace_virtio_gpu_fence_resp(cmd->cmd_hdr.fence_id);
+    virtio_gpu_ctrl_response_nodata(g, cmd, type);
+    QTAILQ_REMOVE(&g->fenceq, cmd, next);
+    g_free(cmd);
+    g->inflight--;
+    if (virtio_gpu_stats_enabled(g->parent_obj.conf)) {
+        trace_virtio_gpu_dec_inflight_fences(g->inflight);
+    }
+}
+
+void virtio_gpu_virgl_drop_fences(VirtIOGPU *g, uint32_t ctx_id)
+{
+    struct virtio_gpu_ctrl_command *cmd, *tmp;
+
+    QTAILQ_FOREACH_SAFE(cmd, &g->fenceq, next, tmp) {
+        if (is_of_ring(cmd) && cmd->cmd_hdr.ctx_id == ctx_id) {
+            answer(g, cmd, VIRTIO_GPU_RESP_OK_NODATA);
+        }
+    }
+}
+
+/*
+ * Contexts that are dead
+ */
+
+static bool is_in(const Ring *ring, const struct virtio_gpu_ctrl_command *cmd)
+{
+    return is_of_ring(cmd) && cmd->cmd_hdr.ctx_id == ring->ctx_id &&
+           cmd->cmd_hdr.ring_idx == ring->idx;
+}
+
+static Ring *ring_of(GArray *rings, struct virtio_gpu_ctrl_command *cmd)
+{
+    Ring new = {
+        .last = cmd, .ctx_id = cmd->cmd_hdr.ctx_id,
+        .idx = cmd->cmd_hdr.ring_idx,
+    };
+    guint i;
+
+    for (i = 0; i < rings->len; i++) {
+        Ring *ring = &g_array_index(rings, Ring, i);
+
+        if (is_in(ring, cmd)) {
+            return ring;
+        }
+    }
+    g_array_append_val(rings, new);
+    return &g_array_index(rings, Ring, rings->len - 1);
+}
+
+static GArray *find_rings(VirtIOGPU *g, int64_t now)
+{
+    GArray *rings = g_array_new(false, false, sizeof(Ring));
+    struct virtio_gpu_ctrl_command *cmd;
+
+    QTAILQ_FOREACH(cmd, &g->fenceq, next) {
+        Ring *ring;
+
+        if (!is_of_ring(cmd)) {
+            continue;
+        }
+        ring = ring_of(rings, cmd);
+        ring->old |= now - cmd->fence_ms >= CHECK_AGE_MS;
+        if (cmd->cmd_hdr.fence_id > ring->last->cmd_hdr.fence_id) {
+            ring->last = cmd;
+        }
+    }
+    return rings;
+}
+
+static void fail_ring(VirtIOGPU *g, const Ring *ring, int ret)
+{
+    struct virtio_gpu_ctrl_command *cmd, *tmp;
+    uint32_t type;
+    unsigned n = 0;
+
+    QTAILQ_FOREACH(cmd, &g->fenceq, next) {
+        n += is_in(ring, cmd);
+    }
+    type = virtio_gpu_virgl_fence_failed(g, ring->last, n, ret);
+    QTAILQ_FOREACH_SAFE(cmd, &g->fenceq, next, tmp) {
+        if (is_in(ring, cmd)) {
+            answer(g, cmd, type);
+        }
+    }
+}
+
+/*
+ * The fence that is made here has the highest id in its ring: once it is done,
+ * so are the others, and their commands are answered.  The renderer may do that
+ * before it returns; a ring's commands are looked at again only if it refuses.
+ */
+void virtio_gpu_virgl_check_fences(VirtIOGPU *g)
+{
+    VirtIOGPUGL *gl = VIRTIO_GPU_GL(g);
+    int64_t now = qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL);
+    g_autoptr(GArray) rings = NULL;
+    guint i;
+
+    if (now - gl->fences_checked_ms < CHECK_INTERVAL_MS) {
+        return;
+    }
+    gl->fences_checked_ms = now;
+    rings = find_rings(g, now);
+    for (i = 0; i < rings->len; i++) {
+        const Ring *ring = &g_array_index(rings, Ring, i);
+        int ret = ring->old ? create_fence(ring->last) : 0;
+
+        if (ret) {
+            fail_ring(g, ring, ret);
+        }
+    }
+}

@@ -1,0 +1,824 @@
+/*
+ * qtest for virtio-gpu-gl: a renderer that fails
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Every command is answered, a reset starts anew, the operator is told, and
+ * the guest is not blamed for what the host could not do.
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "standard-headers/linux/pci_regs.h"
+#include "qobject/qdict.h"
+#include "virtio-gpu-gl-client.h"
+
+#define RING_IDX_FLAG (1 << 1) /* VIRTIO_GPU_FLAG_INFO_RING_IDX */
+#define BAD_CONTEXT VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID
+
+/* Virtual time that is let pass */
+#define STEP_NS (100 * 1000 * 1000ll)
+
+/*
+ * Commands
+ */
+
+/* A command whose fields are all 0 but for the resource's id, if it has one */
+typedef struct Command {
+    struct virtio_gpu_ctrl_hdr hdr;
+    uint32_t words[40];
+} Command;
+
+static Command make(uint32_t type, uint32_t ctx_id, uint32_t id)
+{
+    return (Command) {
+        .hdr.type = cpu_to_le32(type),
+        .hdr.ctx_id = cpu_to_le32(ctx_id),
+        .words[0] = cpu_to_le32(id),
+    };
+}
+
+static unsigned put(GPU *gpu, const Command *cmd)
+{
+    return gpu_put(gpu, &(GPUCmd) {
+        .out = cmd, .out_len = sizeof(*cmd), .in_len = 512,
+    });
+}
+
+static uint32_t run(GPU *gpu, uint32_t type, uint32_t ctx_id, uint32_t id)
+{
+    Command cmd = make(type, ctx_id, id);
+
+    return gpu_take(gpu, put(gpu, &cmd));
+}
+
+static uint32_t create_context(GPU *gpu, uint32_t ctx_id)
+{
+    return run(gpu, VIRTIO_GPU_CMD_CTX_CREATE, ctx_id, 0);
+}
+
+static unsigned put_ring(GPU *gpu, uint32_t type, uint32_t ctx_id,
+                         uint64_t fence_id, bool of_context)
+{
+    Command cmd = make(type, ctx_id, 0);
+
+    cmd.hdr.flags = cpu_to_le32(VIRTIO_GPU_FLAG_FENCE |
+                                (of_context ? RING_IDX_FLAG : 0));
+    cmd.hdr.fence_id = cpu_to_le64(fence_id);
+    return put(gpu, &cmd);
+}
+
+static unsigned put_submit(GPU *gpu, uint32_t ctx_id, uint64_t fence_id)
+{
+    return put_ring(gpu, VIRTIO_GPU_CMD_SUBMIT_3D, ctx_id, fence_id, true);
+}
+
+static uint32_t display_info(GPU *gpu)
+{
+    return run(gpu, VIRTIO_GPU_CMD_GET_DISPLAY_INFO, 0, 0);
+}
+
+static void step(GPU *gpu, int64_t ns)
+{
+    for (; ns > 0; ns -= STEP_NS) {
+        qtest_clock_step(gpu_qts(gpu), MIN(ns, STEP_NS));
+    }
+}
+
+/*
+ * The log and the counters
+ */
+
+static char *new_log(void)
+{
+    char *path = NULL;
+    int fd = g_file_open_tmp("virtio-gpu-gl-XXXXXX.log", &path, NULL);
+
+    g_assert_cmpint(fd, >=, 0);
+    close(fd);
+    return path;
+}
+
+static unsigned count_lines(const char *path, const char *what)
+{
+    g_autofree char *text = NULL;
+    const char *next;
+    unsigned n = 0;
+
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    for (next = text; (next = strstr(next, what)); next++) {
+        n++;
+    }
+    return n;
+}
+
+/* Ten lines in five seconds, however long a slow host takes */
+static unsigned lines_max(int64_t start_us)
+{
+    int64_t seconds = (g_get_monotonic_time() - start_us) / G_USEC_PER_SEC;
+
+    return 10 * (seconds / 5 + 2);
+}
+
+static GPU *start_logged(const char *log, const char *args)
+{
+    return gpu_start(&(GPUConfig) {
+        .hostmem = WINDOW, .log = log, .args = args,
+    });
+}
+
+static uint64_t failures(GPU *gpu, const char *what)
+{
+    QDict *stats = qobject_to(QDict, gpu_property(gpu, "blob-map-stats"));
+    QDict *dict = qdict_get_qdict(stats, "failures");
+    uint64_t n;
+
+    g_assert_nonnull(dict);
+    g_assert_true(qdict_haskey(dict, what));
+    n = qdict_get_int(dict, what);
+    qobject_unref(stats);
+    return n;
+}
+
+/*
+ * Fences
+ */
+
+/* All that is answered by its fence, if it has one */
+static const uint32_t fenced[] = {
+    VIRTIO_GPU_CMD_RESOURCE_CREATE_2D, VIRTIO_GPU_CMD_RESOURCE_UNREF,
+    VIRTIO_GPU_CMD_RESOURCE_CREATE_3D, VIRTIO_GPU_CMD_SET_SCANOUT,
+    VIRTIO_GPU_CMD_RESOURCE_FLUSH, VIRTIO_GPU_CMD_TRANSFER_TO_HOST_2D,
+    VIRTIO_GPU_CMD_RESOURCE_DETACH_BACKING, VIRTIO_GPU_CMD_CTX_CREATE,
+    VIRTIO_GPU_CMD_CTX_DESTROY, VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE,
+    VIRTIO_GPU_CMD_CTX_DETACH_RESOURCE, VIRTIO_GPU_CMD_TRANSFER_TO_HOST_3D,
+    VIRTIO_GPU_CMD_TRANSFER_FROM_HOST_3D, VIRTIO_GPU_CMD_SUBMIT_3D,
+    VIRTIO_GPU_CMD_SET_SCANOUT_BLOB,
+};
+
+static void check_refused_fences(GPU *gpu, bool of_context)
+{
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(fenced); i++) {
+        Command cmd = make(fenced[i], 1, 0);
+
+        if (fenced[i] == VIRTIO_GPU_CMD_RESOURCE_CREATE_2D ||
+            fenced[i] == VIRTIO_GPU_CMD_RESOURCE_CREATE_3D ||
+            fenced[i] == VIRTIO_GPU_CMD_RESOURCE_UNREF) {
+            cmd.words[0] = cpu_to_le32(5 + i / 2);
+        }
+        cmd.hdr.flags = cpu_to_le32(VIRTIO_GPU_FLAG_FENCE |
+                                    (of_context ? RING_IDX_FLAG : 0));
+        g_test_message("command 0x%x", fenced[i]);
+        g_assert_cmphex(gpu_take(gpu, put(gpu, &cmd)), >=, UNSPEC);
+    }
+}
+
+/* The error at once, and nothing is polled for any more */
+static void test_refused_fence(void)
+{
+    GPU *gpu = gpu_start_plain();
+    struct scripted_shared *s = gpu_shared(gpu);
+    uint64_t polls;
+
+    g_assert_cmphex(create_context(gpu, 1), ==, OK);
+    s->refuse = SCRIPTED_REFUSE_FENCE | SCRIPTED_REFUSE_CTX_FENCE;
+    check_refused_fences(gpu, false);
+    check_refused_fences(gpu, true);
+    g_assert_cmpuint(failures(gpu, "fence"), >, 0);
+    gpu_settle(gpu);
+    polls = s->polls;
+    step(gpu, STEP_NS);
+    g_assert_cmpuint(s->polls, ==, polls);
+    s->refuse = 0;
+    gpu_reset(gpu);
+    gpu_finish(gpu);
+}
+
+/* A context that does not exist, as any user of the guest can name one */
+static void test_no_context(void)
+{
+    g_autofree char *log = new_log();
+    GPU *gpu = start_logged(log, "-d guest_errors");
+    unsigned slots[GPU_BATCH], done, i;
+
+    for (done = 0; done < 1100; done += GPU_BATCH) {
+        for (i = 0; i < GPU_BATCH; i++) {
+            slots[i] = put_submit(gpu, 77, 0x4d);
+        }
+        gpu_kick(gpu);
+        for (i = 0; i < GPU_BATCH; i++) {
+            g_assert_cmphex(gpu_answer(gpu, slots[i]), ==, BAD_CONTEXT);
+        }
+    }
+    g_assert_cmphex(display_info(gpu), ==, VIRTIO_GPU_RESP_OK_DISPLAY_INFO);
+    g_assert_cmpuint(failures(gpu, "fence"), ==, 0);
+    gpu_finish(gpu);
+    g_assert_cmpuint(count_lines(log, "warning:"), ==, 0);
+    g_assert_cmpuint(count_lines(log, "error 0x1204"), ==, done);
+    unlink(log);
+}
+
+/* What ran a context has died: what waits for it is answered within 3 s. */
+static void test_dead_context(void)
+{
+    g_autofree char *log = new_log();
+    GPU *gpu = start_logged(log, NULL);
+    struct scripted_shared *s = gpu_shared(gpu);
+    unsigned dead[3], other, i;
+
+    g_assert_cmphex(create_context(gpu, 1), ==, OK);
+    g_assert_cmphex(create_context(gpu, 2), ==, OK);
+    s->hold_fences = 1;
+    for (i = 0; i < G_N_ELEMENTS(dead); i++) {
+        dead[i] = put_submit(gpu, 1, 10 + i);
+    }
+    other = put_submit(gpu, 2, 20);
+    gpu_kick(gpu);
+    step(gpu, 20 * STEP_NS);
+    for (i = 0; i < G_N_ELEMENTS(dead); i++) {
+        g_assert_false(gpu_is_done(gpu, dead[i]));
+    }
+    s->dead_context = 1;
+    step(gpu, 30 * STEP_NS);
+    for (i = 0; i < G_N_ELEMENTS(dead); i++) {
+        g_assert_true(gpu_is_done(gpu, dead[i]));
+        g_assert_cmphex(gpu_answer(gpu, dead[i]), ==, UNSPEC);
+    }
+    /* The other one's takes long, and that is all. */
+    g_assert_false(gpu_is_done(gpu, other));
+    s->hold_fences = 0;
+    g_assert_cmphex(gpu_answer(gpu, other), ==, OK);
+    g_assert_cmphex(gpu_take(gpu, put_submit(gpu, 1, 30)), ==, UNSPEC);
+    g_assert_cmphex(gpu_take(gpu, put_submit(gpu, 2, 31)), ==, OK);
+    g_assert_cmpuint(failures(gpu, "fence"), ==, 4);
+    /* What has died is started anew with the device, and not otherwise. */
+    s->dead_context = 0;
+    gpu_reset(gpu);
+    g_assert_cmphex(display_info(gpu), ==, VIRTIO_GPU_RESP_OK_DISPLAY_INFO);
+    g_assert_cmpuint(s->cleanups, ==, 1);
+    g_assert_cmpuint(s->resets, ==, 0);
+    gpu_reset(gpu);
+    g_assert_cmphex(display_info(gpu), ==, VIRTIO_GPU_RESP_OK_DISPLAY_INFO);
+    g_assert_cmpuint(s->cleanups, ==, 1);
+    g_assert_cmpuint(s->resets, ==, 1);
+    gpu_finish(gpu);
+    g_assert_cmpuint(count_lines(log, "context 1"), ==, 1);
+    g_assert_cmpuint(count_lines(log, "context 2"), ==, 0);
+    unlink(log);
+}
+
+/* Fences that take long are asked for again, and not more than that. */
+static void test_slow_fence(void)
+{
+    GPU *gpu = gpu_start_plain();
+    struct scripted_shared *s = gpu_shared(gpu);
+    unsigned slots[32], i;
+
+    g_assert_cmphex(create_context(gpu, 1), ==, OK);
+    s->hold_fences = 1;
+    for (i = 0; i < G_N_ELEMENTS(slots); i++) {
+        slots[i] = put_submit(gpu, 1, i);
+    }
+    gpu_kick(gpu);
+    step(gpu, 100 * STEP_NS);
+    g_assert_cmpuint(s->fences, <=, G_N_ELEMENTS(slots) + 11);
+    s->hold_fences = 0;
+    for (i = 0; i < G_N_ELEMENTS(slots); i++) {
+        g_assert_cmphex(gpu_answer(gpu, slots[i]), ==, OK);
+    }
+    g_assert_cmpuint(failures(gpu, "fence"), ==, 0);
+    gpu_finish(gpu);
+}
+
+/* The renderer says nothing more of the fences of a context that is gone. */
+static void test_destroyed_context(void)
+{
+    GPU *gpu = gpu_start_plain();
+    struct scripted_shared *s = gpu_shared(gpu);
+    unsigned slot, other;
+
+    g_assert_cmphex(create_context(gpu, 1), ==, OK);
+    g_assert_cmphex(create_context(gpu, 2), ==, OK);
+    s->hold_fences = 1;
+    slot = put_submit(gpu, 1, 1);
+    other = put_submit(gpu, 2, 1);
+    gpu_kick(gpu);
+    gpu_settle(gpu);
+    g_assert_cmphex(run(gpu, VIRTIO_GPU_CMD_CTX_DESTROY, 1, 0), ==, OK);
+    g_assert_cmphex(gpu_answer(gpu, slot), ==, OK);
+    g_assert_false(gpu_is_done(gpu, other));
+    s->hold_fences = 0;
+    g_assert_cmphex(gpu_answer(gpu, other), ==, OK);
+    gpu_finish(gpu);
+}
+
+/* Of an id, the renderer keeps 32 bits. */
+static void test_long_fence_id(void)
+{
+    static const uint64_t ids[] = {
+        1, UINT32_MAX, 1ull << 32, (1ull << 32) + 5, UINT64_MAX,
+    };
+    GPU *gpu = gpu_start_plain();
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(ids); i++) {
+        g_assert_cmphex(gpu_take(gpu, put_ring(gpu,
+            VIRTIO_GPU_CMD_RESOURCE_FLUSH, 0, ids[i], false)), ==, OK);
+    }
+    gpu_finish(gpu);
+}
+
+/*
+ * A renderer that does not start
+ */
+
+static void check_answers(GPU *gpu)
+{
+    struct virtio_gpu_resp_capset_info info = { };
+    Command cmd = make(VIRTIO_GPU_CMD_GET_CAPSET_INFO, 0, 0);
+    uint32_t type;
+
+    g_assert_cmphex(display_info(gpu), ==, VIRTIO_GPU_RESP_OK_DISPLAY_INFO);
+    g_assert_cmphex(run(gpu, VIRTIO_GPU_CMD_GET_EDID, 0, 0), ==,
+                    VIRTIO_GPU_RESP_OK_EDID);
+    g_assert_cmphex(gpu_run(gpu, &cmd, sizeof(cmd), &info, sizeof(info)), ==,
+                    VIRTIO_GPU_RESP_OK_CAPSET_INFO);
+    g_assert_cmpuint(info.capset_id, ==, 0);
+    for (type = VIRTIO_GPU_CMD_RESOURCE_CREATE_2D;
+         type <= VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB; type++) {
+        if (type == VIRTIO_GPU_CMD_GET_CAPSET_INFO ||
+            type == VIRTIO_GPU_CMD_GET_EDID) {
+            continue;
+        }
+        g_assert_cmphex(run(gpu, type, 1, 1), ==, UNSPEC);
+        g_assert_cmphex(gpu_take(gpu, put_ring(gpu, type, 1, 1, type & 1)),
+                        ==, UNSPEC);
+        if (type == 0x120) {
+            type = VIRTIO_GPU_CMD_CTX_CREATE - 1;
+        }
+    }
+}
+
+static void test_no_start(void)
+{
+    g_autofree char *log = new_log();
+    GPU *gpu = start_logged(log, "-d guest_errors");
+    struct scripted_shared *s = gpu_shared(gpu);
+    int64_t start_us = g_get_monotonic_time();
+    uint64_t inits = s->inits;
+    unsigned i;
+
+    s->refuse = SCRIPTED_REFUSE_START;
+    s->refuse_error = EIO;
+    for (i = 1; i <= 100; i++) {
+        g_assert_cmphex(display_info(gpu), ==,
+                        VIRTIO_GPU_RESP_OK_DISPLAY_INFO);
+        g_assert_cmpuint(s->inits, ==, inits + i);
+        if (i <= 3) {
+            check_answers(gpu);
+        }
+        g_assert_cmpuint(s->inits, ==, inits + i);
+        gpu_reset(gpu);
+    }
+    g_assert_cmpuint(failures(gpu, "start"), ==, 100);
+    g_assert_cmpuint(count_lines(log, "could not be started"), >=, 1);
+    g_assert_cmpuint(count_lines(log, "could not be started"), <=,
+                     lines_max(start_us));
+    g_assert_cmpuint(count_lines(log, strerror(EIO)), >=, 1);
+    g_assert_cmpuint(count_lines(log, ", error 0x"), ==, 0);
+    s->refuse = 0;
+    g_assert_cmphex(gpu_create(gpu, 1, BUFFER, GPU_PAGE), ==, OK);
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
+    /* One that was started before, and does not start again */
+    gpu_reset(gpu);
+    s->refuse = SCRIPTED_REFUSE_START;
+    check_answers(gpu);
+    gpu_stop(gpu);
+    unlink(log);
+}
+
+/*
+ * Failures are told, and what follows from them is no fault of the guest's
+ */
+
+/* What a driver does with an id, whatever became of it */
+static void use_id(GPU *gpu, uint32_t id)
+{
+    g_assert_cmphex(gpu_map(gpu, id, 0, NULL), ==, BAD_ID);
+    g_assert_cmphex(gpu_unmap(gpu, id), ==, OK);
+    g_assert_cmphex(gpu_unref(gpu, id), ==, BAD_ID);
+}
+
+static void test_failed_blob(void)
+{
+    static const int errors[] = { ENOMEM, EINVAL, EIO, ENOSPC, ENODEV };
+    g_autofree char *log = new_log();
+    GPU *gpu = start_logged(log, "-d guest_errors");
+    struct scripted_shared *s = gpu_shared(gpu);
+    unsigned i;
+
+    g_assert_cmphex(create_context(gpu, 1), ==, OK);
+    for (i = 0; i < G_N_ELEMENTS(errors); i++) {
+        s->refuse = SCRIPTED_REFUSE_BLOB;
+        s->refuse_error = errors[i];
+        g_assert_cmphex(gpu_create(gpu, 10 + i, BUFFER, 8192), ==, UNSPEC);
+        g_assert_cmpuint(count_lines(log, strerror(errors[i])), ==, 1);
+        g_assert_cmpuint(failures(gpu, "blob"), ==, i + 1);
+        use_id(gpu, 10 + i);
+    }
+    g_assert_cmpuint(count_lines(log, "context 1, 8192 bytes"), ==,
+                     G_N_ELEMENTS(errors));
+    g_assert_cmpuint(gpu_refused(gpu, "unknown-resource"), ==, 0);
+    g_assert_cmpuint(count_lines(log, "error 0x"), ==, 0);
+    g_assert_cmpuint(count_lines(log, "does not exist"), ==, 0);
+    /* The id can be used. */
+    s->refuse = 0;
+    g_assert_cmphex(gpu_create(gpu, 10, BUFFER, GPU_PAGE), ==, OK);
+    g_assert_cmphex(gpu_map(gpu, 10, 0, NULL), ==, GRANTED);
+    g_assert_cmphex(gpu_unref(gpu, 10), ==, OK);
+    g_assert_cmphex(gpu_map(gpu, 10, 0, NULL), ==, BAD_ID);
+    g_assert_cmphex(gpu_unmap(gpu, 10), ==, BAD_ID);
+    g_assert_cmpuint(gpu_refused(gpu, "unknown-resource"), ==, 1);
+    gpu_finish(gpu);
+    unlink(log);
+}
+
+/* As many as are remembered; those that are forgotten are the guest's. */
+static void test_remembered(void)
+{
+    GPU *gpu = gpu_start_plain();
+    struct scripted_shared *s = gpu_shared(gpu);
+    uint32_t replies[257];
+    unsigned i;
+
+    g_assert_cmphex(create_context(gpu, 1), ==, OK);
+    s->refuse = SCRIPTED_REFUSE_BLOB;
+    gpu_batch(gpu, gpu_put_shared, 1, 257, replies);
+    g_assert_cmpuint(gpu_count(replies, 257, UNSPEC), ==, 257);
+    for (i = 2; i <= 257; i++) {
+        g_assert_cmphex(gpu_map(gpu, i, 0, NULL), ==, BAD_ID);
+    }
+    g_assert_cmpuint(gpu_refused(gpu, "unknown-resource"), ==, 0);
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, BAD_ID);
+    g_assert_cmpuint(gpu_refused(gpu, "unknown-resource"), ==, 1);
+    /* Nor is anything remembered after a reset. */
+    gpu_reset(gpu);
+    g_assert_cmphex(gpu_map(gpu, 2, 0, NULL), ==, BAD_ID);
+    g_assert_cmpuint(gpu_refused(gpu, "unknown-resource"), ==, 2);
+    s->refuse = 0;
+    gpu_finish(gpu);
+}
+
+static void test_failed_info(void)
+{
+    g_autofree char *log = new_log();
+    GPU *gpu = start_logged(log, "-d guest_errors");
+
+    g_assert_cmphex(create_context(gpu, 1), ==, OK);
+    g_assert_cmphex(gpu_create(gpu, 3, BUFFER | SCRIPTED_INFO_FAILS, GPU_PAGE),
+                    ==, UNSPEC);
+    use_id(gpu, 3);
+    g_assert_cmpuint(failures(gpu, "blob"), ==, 1);
+    gpu_finish(gpu);
+    g_assert_cmpuint(count_lines(log, "resource 3 (context 1, 4096 bytes"),
+                     ==, 1);
+    g_assert_cmpuint(count_lines(log, "error 0x"), ==, 0);
+    unlink(log);
+}
+
+static void test_failed_texture(void)
+{
+    static const uint32_t types[] = {
+        VIRTIO_GPU_CMD_RESOURCE_CREATE_2D, VIRTIO_GPU_CMD_RESOURCE_CREATE_3D,
+    };
+    g_autofree char *log = new_log();
+    GPU *gpu = start_logged(log, "-d guest_errors");
+    struct scripted_shared *s = gpu_shared(gpu);
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(types); i++) {
+        s->refuse = SCRIPTED_REFUSE_RESOURCE;
+        s->refuse_error = ENOMEM;
+        g_assert_cmphex(run(gpu, types[i], 0, 9), ==, UNSPEC);
+        g_assert_cmpuint(failures(gpu, "resource"), ==, i + 1);
+        g_assert_cmphex(gpu_unref(gpu, 9), ==, BAD_ID);
+        s->refuse = 0;
+        g_assert_cmphex(run(gpu, types[i], 0, 9), ==, OK);
+        g_assert_cmphex(gpu_unref(gpu, 9), ==, OK);
+    }
+    gpu_finish(gpu);
+    g_assert_cmpuint(count_lines(log, "resource 9"), ==, 2);
+    g_assert_cmpuint(count_lines(log, strerror(ENOMEM)), ==, 2);
+    g_assert_cmpuint(count_lines(log, "error 0x"), ==, 0);
+    unlink(log);
+}
+
+static void test_failed_context(void)
+{
+    g_autofree char *log = new_log();
+    GPU *gpu = start_logged(log, "-d guest_errors");
+    struct scripted_shared *s = gpu_shared(gpu);
+
+    s->refuse = SCRIPTED_REFUSE_CONTEXT;
+    s->refuse_error = EIO;
+    g_assert_cmphex(create_context(gpu, 4), ==, UNSPEC);
+    g_assert_cmpuint(failures(gpu, "context"), ==, 1);
+    g_assert_cmpuint(count_lines(log, "context 4"), ==, 1);
+    g_assert_cmpuint(count_lines(log, strerror(EIO)), ==, 1);
+    /* What follows from it */
+    g_assert_cmphex(gpu_take(gpu, put_submit(gpu, 4, 1)), ==, BAD_CONTEXT);
+    g_assert_cmpuint(failures(gpu, "fence"), ==, 0);
+    g_assert_cmpuint(failures(gpu, "after-failure"), >=, 1);
+    g_assert_cmpuint(count_lines(log, "error 0x"), ==, 0);
+    gpu_finish(gpu);
+    unlink(log);
+}
+
+/* A display needs a buffer that can be shown. */
+static void test_failed_scanout(void)
+{
+    struct virtio_gpu_set_scanout_blob cmd = {
+        .hdr.type = VIRTIO_GPU_CMD_SET_SCANOUT_BLOB,
+        .r = { .width = 64, .height = 64 },
+        .width = 64,
+        .height = 64,
+        .format = VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM,
+        .strides = { 64 * 4 },
+    };
+    g_autofree char *log = new_log();
+    GPU *gpu = start_logged(log, "-d guest_errors");
+    struct virtio_gpu_ctrl_hdr reply;
+
+    g_assert_cmphex(create_context(gpu, 1), ==, OK);
+    g_assert_cmphex(gpu_create(gpu, 6, SCRIPTED_SHM, 64 * 64 * 4), ==, OK);
+    cmd.resource_id = 6;
+    g_assert_cmphex(gpu_run(gpu, &cmd, sizeof(cmd), &reply, sizeof(reply)),
+                    ==, UNSPEC);
+    g_assert_cmpuint(failures(gpu, "scanout"), ==, 1);
+    g_assert_cmpuint(count_lines(log, "error 0x"), ==, 0);
+    g_assert_cmpuint(count_lines(log, "resource 6 (context 1, 16384 bytes"),
+                     ==, 1);
+    /* One that there is not */
+    cmd.resource_id = 7;
+    g_assert_cmphex(gpu_run(gpu, &cmd, sizeof(cmd), &reply, sizeof(reply)),
+                    ==, BAD_ID);
+    g_assert_cmpuint(failures(gpu, "scanout"), ==, 1);
+    g_assert_cmpuint(count_lines(log, "error 0x"), ==, 1);
+    gpu_unref(gpu, 6);
+    gpu_finish(gpu);
+    unlink(log);
+}
+
+/* However often the guest has the host fail */
+static void test_failures_limited(void)
+{
+    g_autofree char *log = new_log();
+    GPU *gpu = start_logged(log, NULL);
+    int64_t start_us = g_get_monotonic_time();
+    uint32_t replies[200];
+
+    g_assert_cmphex(create_context(gpu, 1), ==, OK);
+    gpu_shared(gpu)->refuse = SCRIPTED_REFUSE_BLOB;
+    gpu_batch(gpu, gpu_put_shared, 1, 200, replies);
+    g_assert_cmpuint(failures(gpu, "blob"), ==, 200);
+    gpu_finish(gpu);
+    g_assert_cmpuint(count_lines(log, "warning:"), <=, lines_max(start_us));
+    unlink(log);
+}
+
+static void test_failures_traced(void)
+{
+    g_autofree char *log = new_log();
+    GPU *gpu = start_logged(log, "-trace virtio_gpu_virgl_*");
+
+    g_assert_cmphex(create_context(gpu, 1), ==, OK);
+    gpu_shared(gpu)->refuse = SCRIPTED_REFUSE_BLOB;
+    gpu_create(gpu, 5, BUFFER, GPU_PAGE);
+    gpu_map(gpu, 5, 0, NULL);
+    gpu_finish(gpu);
+    if (!count_lines(log, "virtio_gpu_virgl_")) {
+        g_test_skip("this QEMU does not trace to its log");
+    } else {
+        g_assert_cmpuint(count_lines(log, "virtio_gpu_virgl_failure"), ==, 1);
+        g_assert_cmpuint(count_lines(log, "virtio_gpu_virgl_after_failure"),
+                         ==, 1);
+    }
+    unlink(log);
+}
+
+/*
+ * What the operator has set, and the guest cannot use
+ */
+
+/* As where it has found no address for it: its register is 0. */
+static void unplace_window(GPU *gpu)
+{
+    unsigned bar;
+
+    for (bar = 0; bar < 6; bar++) {
+        unsigned reg = PCI_BASE_ADDRESS_0 + bar * 4;
+        const uint32_t devfn = 0x80000000u | 0x10 << 11;
+
+        qtest_outl(gpu_qts(gpu), 0xcf8, devfn | reg);
+        if ((qtest_inl(gpu_qts(gpu), 0xcfc) & ~15u) !=
+            (uint32_t)gpu_window(gpu)) {
+            continue;
+        }
+        qtest_outl(gpu_qts(gpu), 0xcf8, devfn | (reg + 4));
+        if (qtest_inl(gpu_qts(gpu), 0xcfc) == gpu_window(gpu) >> 32) {
+            qtest_outl(gpu_qts(gpu), 0xcfc, 0);
+            qtest_outl(gpu_qts(gpu), 0xcf8, devfn | reg);
+            qtest_outl(gpu_qts(gpu), 0xcfc, 0);
+            return;
+        }
+    }
+    g_assert_not_reached();
+}
+
+static void test_window_not_placed(void)
+{
+    g_autofree char *log = new_log();
+    GPU *gpu = start_logged(log, NULL);
+    unsigned i;
+
+    g_assert_cmphex(create_context(gpu, 1), ==, OK);
+    g_assert_cmpuint(count_lines(log, "address space"), ==, 0);
+    unplace_window(gpu);
+    for (i = 2; i < 5; i++) {
+        g_assert_cmphex(create_context(gpu, i), ==, OK);
+    }
+    g_assert_cmpuint(count_lines(log, "address space"), ==, 1);
+    gpu_reset(gpu);
+    g_assert_cmphex(gpu_create(gpu, 1, BUFFER, GPU_PAGE), ==, OK);
+    gpu_map(gpu, 1, 0, NULL);
+    g_assert_cmpuint(count_lines(log, "address space"), ==, 2);
+    gpu_stop(gpu);
+    unlink(log);
+}
+
+static void test_hostmem_without_blob(void)
+{
+    g_autofree char *text = NULL, *more = NULL;
+
+    g_assert_cmpint(gpu_try(&(GPUConfig) {
+        .hostmem = WINDOW, .props = ",blob=off",
+    }, &text), ==, 0);
+    g_assert_nonnull(strstr(text, "blob=on"));
+    g_assert_cmpint(gpu_try(&(GPUConfig) { .hostmem = WINDOW }, &more), ==, 0);
+    g_assert_null(strstr(more, "blob=on"));
+}
+
+/* Linux sends no RESOURCE_MAP_BLOB if its window is full. */
+static void test_window_full(void)
+{
+    g_autofree char *log = new_log();
+    GPU *gpu = start_logged(log, NULL);
+
+    g_assert_cmphex(create_context(gpu, 1), ==, OK);
+    g_assert_cmphex(gpu_create(gpu, 1, BUFFER, WINDOW / 2), ==, OK);
+    g_assert_cmphex(gpu_map(gpu, 1, WINDOW / 4, NULL), ==, GRANTED);
+    /* It would fit, and is not wanted. */
+    g_assert_cmphex(gpu_create(gpu, 2, BUFFER, WINDOW / 4), ==, OK);
+    g_assert_cmphex(gpu_unref(gpu, 2), ==, OK);
+    g_assert_cmpuint(failures(gpu, "window-full"), ==, 0);
+    /* It is not looked at more often than that. */
+    g_usleep(60 * 1000);
+    g_assert_cmphex(gpu_create(gpu, 3, BUFFER, WINDOW / 2), ==, OK);
+    g_assert_cmphex(gpu_unref(gpu, 3), ==, OK);
+    g_assert_cmpuint(failures(gpu, "window-full"), ==, 1);
+    g_assert_cmpuint(count_lines(log, "hostmem"), ==, 1);
+    gpu_unref(gpu, 1);
+    gpu_finish(gpu);
+    unlink(log);
+}
+
+/*
+ * UNMAP_BLOB after a MAP_BLOB that was refused
+ */
+
+static void test_unmap_refused(void)
+{
+    static const struct {
+        uint64_t blob_id;
+        uint32_t flags;
+        uint64_t offset;
+        uint32_t answer;
+    } refusals[] = {
+        { SCRIPTED_DMABUF | SCRIPTED_INCOHERENT, MAPPABLE, 0, UNSPEC },
+        { SCRIPTED_DMABUF, MAPPABLE, 0, UNSPEC },
+        { CACHED_BUF | SCRIPTED_HALF, MAPPABLE, 0, UNSPEC },
+        { CACHED_BUF | SCRIPTED_MMAP_ENOMEM, MAPPABLE, 0, NO_MEMORY },
+        { POINTER | SCRIPTED_PTR_EINVAL, MAPPABLE, 0, UNSPEC },
+        { BUFFER, 0, 0, BAD },
+        { BUFFER, MAPPABLE, 1, BAD },
+        { BUFFER, MAPPABLE, WINDOW, BAD },
+    };
+    g_autofree char *log = new_log();
+    GPU *gpu = start_logged(log, "-d guest_errors");
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(refusals); i++) {
+        g_assert_cmphex(gpu_create_flags(gpu, 1, refusals[i].blob_id, GPU_PAGE,
+                                         refusals[i].flags), ==, OK);
+        g_assert_cmphex(gpu_unmap(gpu, 1), ==, BAD);
+        g_assert_cmphex(gpu_map(gpu, 1, refusals[i].offset, NULL), ==,
+                        refusals[i].answer);
+        g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
+        g_assert_cmphex(gpu_unmap(gpu, 1), ==, BAD);
+        /* Twice refused is refused. */
+        gpu_map(gpu, 1, refusals[i].offset, NULL);
+        gpu_map(gpu, 1, refusals[i].offset, NULL);
+        g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
+        g_assert_cmphex(gpu_unmap(gpu, 1), ==, BAD);
+        g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
+    }
+    gpu_finish(gpu);
+    /* A refusal that has its line needs no other. */
+    g_assert_cmpuint(count_lines(log, "ctrl 0x208"), ==, 0);
+    g_assert_cmpuint(count_lines(log, "ctrl 0x209"), ==,
+                     3 * G_N_ELEMENTS(refusals));
+    unlink(log);
+}
+
+static void test_unmap_first(void)
+{
+    GPU *gpu = gpu_start_plain();
+
+    gpu_create(gpu, 1, BUFFER, GPU_PAGE);
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
+    g_assert_cmphex(gpu_map(gpu, 1, GPU_PAGE, NULL), ==, BAD);
+    g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
+    g_assert_cmphex(gpu_read(gpu, 0), !=, scripted_stamp(1, 0));
+    g_assert_cmphex(gpu_unmap(gpu, 1), ==, BAD);
+    /* A refusal is forgotten with what comes of the next one. */
+    g_assert_cmphex(gpu_map(gpu, 1, 1, NULL), ==, BAD);
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
+    g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
+    g_assert_cmphex(gpu_unmap(gpu, 1), ==, BAD);
+    gpu_unref(gpu, 1);
+    gpu_finish(gpu);
+}
+
+/*
+ * The renderer's word
+ */
+
+static void check_word(GPU *gpu)
+{
+    uint32_t map_info;
+
+    g_assert_cmphex(create_context(gpu, 1), ==, OK);
+    g_assert_cmphex(gpu_create(gpu, 1, SCRIPTED_OPAQUE | SCRIPTED_WORD_CACHED |
+                               SCRIPTED_GL, GPU_PAGE), ==, OK);
+    g_assert_cmphex(gpu_map(gpu, 1, 0, &map_info), ==, GRANTED);
+    g_assert_cmpuint(map_info, ==, VIRTIO_GPU_MAP_CACHE_CACHED);
+    gpu_unref(gpu, 1);
+}
+
+/* It is the same for a guest that has read no capset. */
+static void test_word(void)
+{
+    GPU *gpu = gpu_start_plain();
+    struct scripted_shared *s = gpu_shared(gpu);
+
+    g_assert_cmphex(display_info(gpu), ==, VIRTIO_GPU_RESP_OK_DISPLAY_INFO);
+    g_assert_cmpuint(s->fills, ==, 0);
+    check_word(gpu);
+    check_word(gpu);
+    g_assert_cmpuint(s->fills, ==, 1);
+    gpu_reset(gpu);
+    check_word(gpu);
+    g_assert_cmpuint(s->fills, ==, 2);
+    gpu_finish(gpu);
+}
+
+int main(int argc, char **argv)
+{
+    static const GPUTest tests[] = {
+        { "refused-fence", test_refused_fence },
+        { "no-context", test_no_context },
+        { "dead-context", test_dead_context },
+        { "slow-fence", test_slow_fence },
+        { "destroyed-context", test_destroyed_context },
+        { "long-fence-id", test_long_fence_id },
+        { "no-start", test_no_start },
+        { "failed-blob", test_failed_blob },
+        { "failed-info", test_failed_info },
+        { "failed-texture", test_failed_texture },
+        { "failed-context", test_failed_context },
+        { "failed-scanout", test_failed_scanout },
+        { "remembered", test_remembered },
+        { "failures-limited", test_failures_limited },
+        { "failures-traced", test_failures_traced },
+        { "window-not-placed", test_window_not_placed },
+        { "hostmem-without-blob", test_hostmem_without_blob },
+        { "window-full", test_window_full },
+        { "unmap-refused", test_unmap_refused },
+        { "unmap-first", test_unmap_first },
+        { "word", test_word },
+    };
+
+    return gpu_run_tests(argc, argv, "renderer", tests, G_N_ELEMENTS(tests));
+}

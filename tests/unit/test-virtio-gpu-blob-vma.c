@@ -1,0 +1,584 @@
+/*
+ * The window's address space: one test for each rule
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/atomic.h"
+#include "qemu/memfd.h"
+#include "qemu/units.h"
+#include "hw/display/virtio-gpu-blob-lost.h"
+#include "hw/display/virtio-gpu-blob-vma.h"
+#include "virtio-gpu-blob-access.h"
+
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010 /* Linux 5.1 */
+#endif
+
+/* Twice the memory behind holes, so that it is mapped twice */
+#define WINDOW (64 * MiB)
+
+/* Huge pages must be impossible for KVM on arm64, and possible elsewhere. */
+#ifdef HOST_AARCH64
+#define HUGE_PAGES false
+#else
+#define HUGE_PAGES true
+#endif
+
+/* Whether buffers are mapped straight over what is there, or moved in */
+static bool direct;
+
+typedef struct Fixture {
+    VirtIOGPUBlobVMA vma;
+    int fd;
+    uint64_t page;
+} Fixture;
+
+static void set_up(Fixture *f)
+{
+    f->page = qemu_real_host_page_size();
+    virtio_gpu_blob_vma_init(&f->vma, WINDOW, true, direct, &error_abort);
+    f->fd = qemu_memfd_create("test", 64 * f->page, false, 0, 0, &error_abort);
+}
+
+static void tear_down(Fixture *f)
+{
+    g_assert_true(interval_tree_is_empty(&f->vma.places));
+    close(f->fd);
+    virtio_gpu_blob_vma_destroy(&f->vma);
+}
+
+static VirtIOGPUBlobPlace pages(const Fixture *f, uint64_t page, uint64_t n)
+{
+    return virtio_gpu_blob_place(page * f->page, n * f->page);
+}
+
+static volatile uint64_t *word(Fixture *f, uint64_t page)
+{
+    return (uint64_t *)(f->vma.base + page * f->page);
+}
+
+static void set_buffer(Fixture *f, uint64_t page, uint64_t value)
+{
+    g_assert_cmpint(pwrite(f->fd, &value, sizeof(value), page * f->page), ==,
+                    sizeof(value));
+}
+
+/*
+ * The kernel's mappings in the window, and the bytes before and behind it that
+ * cannot be accessed.  Fails if a mapping is neither a hole nor @buffer's.
+ */
+static size_t read_maps(const Fixture *f, const char *buffer, size_t *before,
+                        size_t *behind)
+{
+    uintptr_t base = (uintptr_t)f->vma.base, start, end;
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+    size_t n = 0, bytes = 0;
+    char access[5];
+    int i;
+
+    *before = *behind = 0;
+    g_assert_true(g_file_get_contents("/proc/self/maps", &text, NULL, NULL));
+    lines = g_strsplit(text, "\n", 0);
+    for (i = 0; lines[i]; i++) {
+        if (sscanf(lines[i], "%" SCNxPTR "-%" SCNxPTR " %4s", &start, &end,
+                   access) != 3) {
+            continue;
+        }
+        if (!strcmp(access, "---p")) {
+            *before += end == base ? end - start : 0;
+            *behind += start == base + WINDOW ? end - start : 0;
+        } else if (start >= base && end <= base + WINDOW) {
+            g_assert_true(strstr(lines[i], "virtio-gpu-hole") ||
+                          strstr(lines[i], buffer));
+            bytes += end - start;
+            n++;
+        }
+    }
+    g_assert_cmpuint(bytes, ==, WINDOW);
+    return n;
+}
+
+static size_t count_mappings(const Fixture *f)
+{
+    size_t before, behind;
+
+    return read_maps(f, "memfd:test", &before, &behind);
+}
+
+static unsigned count_fds(void)
+{
+    g_autoptr(GDir) dir = g_dir_open("/proc/self/fd", 0, NULL);
+    unsigned n = 0;
+
+    while (g_dir_read_name(dir)) {
+        n++;
+    }
+    return n;
+}
+
+static void test_life(void)
+{
+    unsigned fds = count_fds();
+    g_autofree char *text = NULL;
+    VirtIOGPUBlobPlace place;
+    size_t before, behind;
+    Fixture f = { };
+
+    set_up(&f);
+    read_maps(&f, "none", &before, &behind);
+    g_assert_cmpuint(before, >=, f.page);
+    g_assert_cmpuint(behind, >=, f.page);
+    g_assert_cmpuint((uintptr_t)f.vma.base % (f.page / 8 * f.page), ==,
+                     HUGE_PAGES ? 0 : f.page);
+    place = pages(&f, 3, 2);
+    g_assert_cmpint(virtio_gpu_blob_vma_map(&f.vma, &place, f.fd), ==, 0);
+    g_assert_true(virtio_gpu_blob_vma_unmap(&f.vma, &place));
+    tear_down(&f);
+    g_assert_cmpuint(count_fds(), ==, fds);
+    g_assert_true(g_file_get_contents("/proc/self/maps", &text, NULL, NULL));
+    g_assert_null(strstr(text, "virtio-gpu-hole"));
+}
+
+/* Below what the kernel picks, another address each time; else not direct */
+static void test_low(void)
+{
+    void *last = NULL;
+    int i, differ = 0;
+
+    for (i = 0; i < 8; i++) {
+        Fixture f = { };
+
+        direct = true;
+        set_up(&f);
+        if (!f.vma.direct) {
+            tear_down(&f);
+            g_test_skip("no low addresses on this host or with this sanitizer");
+            return;
+        }
+        g_assert_cmpuint((uintptr_t)f.vma.base, >=, 17 * TiB);
+        g_assert_cmpuint((uintptr_t)f.vma.base, <, 40 * TiB);
+        differ += f.vma.base != last;
+        last = f.vma.base;
+        tear_down(&f);
+    }
+    g_assert_cmpint(differ, ==, 8);
+}
+
+static void test_hole(void)
+{
+    Fixture f = { };
+
+    set_up(&f);
+    *word(&f, 0) = 1;
+    *word(&f, WINDOW / f.page - 1) = 2;
+    g_assert_cmpuint(*word(&f, 0), ==, 1);
+    virtio_gpu_blob_vma_trim(&f.vma);
+    g_assert_cmpuint(*word(&f, 0), ==, 0);
+    g_assert_cmpuint(count_mappings(&f), ==, WINDOW / f.vma.hole_len);
+    tear_down(&f);
+}
+
+/* Outside of the window, for as long as is asked for */
+static void test_hole_elsewhere(void)
+{
+    Fixture f = { };
+    uint8_t *at;
+
+    set_up(&f);
+    at = mmap(NULL, 2 * WINDOW, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    g_assert_true(virtio_gpu_blob_vma_map_hole(&f.vma, at, 2 * WINDOW));
+    at[0] = at[2 * WINDOW - 1] = 7;
+    munmap(at, 2 * WINDOW);
+    tear_down(&f);
+}
+
+static void test_buffer(void)
+{
+    VirtIOGPUBlobPlace place;
+    Fixture f = { };
+
+    set_up(&f);
+    place = pages(&f, 3, 2);
+    set_buffer(&f, 1, 7);
+    g_assert_cmpint(virtio_gpu_blob_vma_map(&f.vma, &place, f.fd), ==, 0);
+    g_assert_true(virtio_gpu_blob_vma_find(&f.vma, 4 * f.page, 4 * f.page) ==
+                  &place);
+    g_assert_cmpuint(*word(&f, 4), ==, 7);
+    *word(&f, 2) = 5;
+    g_assert_cmpuint(*word(&f, 3), ==, 0);
+    g_assert_true(virtio_gpu_blob_vma_unmap(&f.vma, &place));
+    *word(&f, 4) = 9;
+    set_buffer(&f, 1, 8);
+    g_assert_cmpuint(*word(&f, 4), ==, 9);
+    g_assert_cmpuint(count_mappings(&f), ==, WINDOW / f.vma.hole_len);
+    tear_down(&f);
+}
+
+static void test_move(void)
+{
+    VirtIOGPUBlobPlace place;
+    Fixture f = { };
+    void *from;
+
+    set_up(&f);
+    place = pages(&f, 3, 2);
+    set_buffer(&f, 1, 7);
+    from = mmap(NULL, 2 * f.page, PROT_READ | PROT_WRITE, MAP_SHARED, f.fd, 0);
+    g_assert_cmpint(virtio_gpu_blob_vma_move(&f.vma, &place, from), ==, 0);
+    g_assert_cmpuint(*word(&f, 4), ==, 7);
+    g_assert_true(virtio_gpu_blob_vma_unmap(&f.vma, &place));
+
+    /* At the limit on mappings nothing is moved. */
+    f.vma.max = 0;
+    from = mmap(NULL, 2 * f.page, PROT_READ | PROT_WRITE, MAP_SHARED, f.fd, 0);
+    g_assert_cmpint(virtio_gpu_blob_vma_move(&f.vma, &place, from), ==,
+                    -ENOSPC);
+    g_assert_cmpint(munmap(from, 2 * f.page), ==, 0);
+    tear_down(&f);
+}
+
+/* A buffer that cannot be mapped leaves a hole. */
+static void test_failure(void)
+{
+    VirtIOGPUBlobPlace place;
+    Fixture f = { };
+
+    set_up(&f);
+    place = pages(&f, 3, 2);
+    *word(&f, 3) = 3;
+    g_assert_cmpint(virtio_gpu_blob_vma_map(&f.vma, &place, -1), ==, -EBADF);
+    g_assert_cmpuint(*word(&f, 3), ==, 3);
+    g_assert_false(place.stale);
+    g_assert_cmpuint(f.vma.buffers, ==, 0);
+    g_assert_cmpuint(f.vma.gaps, ==, 1);
+    f.vma.max = virtio_gpu_blob_vma_mappings(&f.vma);
+    g_assert_cmpint(virtio_gpu_blob_vma_map(&f.vma, &place, f.fd), ==,
+                    -ENOSPC);
+    tear_down(&f);
+}
+
+/* The kernel has no more mappings than is told. */
+static void test_count(void)
+{
+    static const struct {
+        bool map;
+        int place;
+        size_t gaps;
+    } steps[] = {
+        { true, 0, 2 },     /* in the middle */
+        { true, 1, 3 },
+        { true, 2, 2 },     /* closes the gap between */
+        { true, 3, 1 },     /* at the start */
+        { true, 4, 1 },     /* at the end */
+        { true, 5, 0 },     /* all of it */
+        { false, 2, 1 },
+        { false, 0, 1 },
+        { false, 3, 1 },
+        { false, 4, 2 },
+        { false, 1, 2 },
+        { false, 5, 1 },
+    };
+    VirtIOGPUBlobPlace places[6], region;
+    uint64_t end, i;
+    Fixture f = { };
+
+    set_up(&f);
+    end = WINDOW / f.page;
+    places[0] = pages(&f, 10, 4);
+    places[1] = pages(&f, 20, 4);
+    places[2] = pages(&f, 14, 6);
+    places[3] = pages(&f, 0, 10);
+    places[4] = pages(&f, end - 1, 1);
+    places[5] = pages(&f, 24, end - 25);
+    for (i = 0; i < G_N_ELEMENTS(steps); i++) {
+        VirtIOGPUBlobPlace *place = &places[steps[i].place];
+
+        if (steps[i].map) {
+            g_assert_cmpint(virtio_gpu_blob_vma_map(&f.vma, place, f.fd), ==,
+                            0);
+        } else {
+            g_assert_true(virtio_gpu_blob_vma_unmap(&f.vma, place));
+        }
+        g_assert_cmpuint(f.vma.gaps, ==, steps[i].gaps);
+        g_assert_cmpuint(count_mappings(&f), <=,
+                         virtio_gpu_blob_vma_mappings(&f.vma));
+    }
+    /* A region of its own leaves a hole in the window. */
+    region = pages(&f, 14, 6);
+    interval_tree_insert(&region.node, &f.vma.places);
+    g_assert_cmpint(virtio_gpu_blob_vma_map(&f.vma, &places[0], f.fd), ==, 0);
+    g_assert_cmpuint(f.vma.gaps, ==, 2);
+    g_assert_true(virtio_gpu_blob_vma_unmap(&f.vma, &places[0]));
+    interval_tree_remove(&region.node, &f.vma.places);
+    tear_down(&f);
+}
+
+/*
+ * The kernel's limit on mappings
+ */
+
+/* Takes all the mappings that this process may have */
+static uint8_t *use_mappings(Fixture *f, uint64_t max)
+{
+    uint8_t *at = mmap(NULL, max * f->page, PROT_NONE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    uint64_t i;
+
+    g_assert_true(at != MAP_FAILED);
+    for (i = 0; i < max; i++) {
+        if (mmap(at + i * f->page, f->page, PROT_NONE,
+                 MAP_SHARED | MAP_FIXED, f->fd, 0) == MAP_FAILED) {
+            g_assert_cmpint(errno, ==, ENOMEM);
+            return at;
+        }
+    }
+    g_assert_not_reached();
+}
+
+/*
+ * With the spare mappings one buffer can be unmapped; the next one becomes
+ * stale, and is unmapped when there are mappings again.
+ */
+static void test_limit(void)
+{
+    g_autofree char *text = NULL;
+    VirtIOGPUBlobPlace places[3];
+    Fixture f = { };
+    uint8_t *used;
+    uint64_t max;
+    size_t i;
+
+    g_assert_true(g_file_get_contents("/proc/sys/vm/max_map_count", &text,
+                                      NULL, NULL));
+    max = g_ascii_strtoull(text, NULL, 10);
+    if (max > 200000) {
+        g_test_skip("vm.max_map_count is too high to be reached");
+        return;
+    }
+    set_up(&f);
+    set_buffer(&f, 0, 7);
+    for (i = 0; i < G_N_ELEMENTS(places); i++) {
+        /* Over where the memory behind holes begins again */
+        places[i] = pages(&f, f.vma.hole_len / f.page - 1 + 4 * i, 2);
+    }
+    g_assert_cmpint(virtio_gpu_blob_vma_map(&f.vma, &places[0], f.fd), ==, 0);
+    g_assert_cmpint(virtio_gpu_blob_vma_map(&f.vma, &places[1], f.fd), ==, 0);
+    used = use_mappings(&f, max);
+    g_assert_cmpint(virtio_gpu_blob_vma_map(&f.vma, &places[2], f.fd), ==,
+                    -ENOSPC);
+    g_assert_false(places[2].stale);
+    munmap(used, max * f.page);
+
+    used = use_mappings(&f, max);
+    g_assert_null(f.vma.spare);
+    g_assert_false(virtio_gpu_blob_vma_unmap(&f.vma, &places[0]));
+    g_assert_true(places[0].stale);
+    g_assert_cmpuint(*(uint64_t *)virtio_gpu_blob_vma_at(&f.vma, &places[0]),
+                     ==, 7);
+    munmap(used, max * f.page);
+    g_assert_true(virtio_gpu_blob_vma_unmap(&f.vma, &places[0]));
+    g_assert_true(virtio_gpu_blob_vma_unmap(&f.vma, &places[1]));
+    g_assert_cmpint(virtio_gpu_blob_vma_map(&f.vma, &places[2], f.fd), ==, 0);
+    g_assert_nonnull(f.vma.spare);
+    g_assert_true(virtio_gpu_blob_vma_unmap(&f.vma, &places[2]));
+    tear_down(&f);
+}
+
+/*
+ * Buffers that are set aside while KVM makes a memory slot
+ */
+
+static void test_aside(void)
+{
+    const struct {
+        uint64_t page, n;
+    } rows[] = { { 3, 2 }, { 64, 10240 } /* 40 MiB with pages of 4 KiB */ };
+    Fixture f = { };
+    size_t i;
+
+    set_up(&f);
+    g_assert_cmpint(ftruncate(f.fd, WINDOW), ==, 0);
+    set_buffer(&f, 1, 7);
+    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+        VirtIOGPUBlobPlace place = pages(&f, rows[i].page,
+                                         MIN(rows[i].n, WINDOW / f.page - 64));
+        size_t n;
+
+        g_assert_cmpint(virtio_gpu_blob_vma_map(&f.vma, &place, f.fd), ==, 0);
+        n = count_mappings(&f);
+        place.fd = f.fd;
+        g_assert_true(virtio_gpu_blob_vma_set_aside(&f.vma, &place));
+        *word(&f, rows[i].page + 1) = 9;
+        g_assert_cmpint(virtio_gpu_blob_vma_put_back(&f.vma, &place), ==, 0);
+        g_assert_cmpuint(*word(&f, rows[i].page + 1), ==, 7);
+        g_assert_cmpuint(count_mappings(&f), ==, n);
+
+        g_assert_true(virtio_gpu_blob_vma_set_aside(&f.vma, &place));
+        place.fd = -1;
+        g_assert_cmpint(virtio_gpu_blob_vma_put_back(&f.vma, &place), ==,
+                        -EBADF);
+        g_assert_true(virtio_gpu_blob_vma_unmap(&f.vma, &place));
+        g_assert_cmpuint(count_mappings(&f), ==, WINDOW / f.vma.hole_len);
+    }
+    tear_down(&f);
+}
+
+/*
+ * Gaps: mmap() of a file may unmap what is there and then fail
+ */
+
+typedef struct Thread {
+    Fixture *f;
+    bool *stop;
+    unsigned turn;
+    unsigned wrong;
+    GThread *thread;
+} Thread;
+
+static bool is_inside(const Fixture *f, const void *at)
+{
+    return (uint8_t *)at >= f->vma.base &&
+           (uint8_t *)at < f->vma.base + WINDOW;
+}
+
+/* Maps memory anywhere, as many threads of QEMU do */
+static void *map_anywhere(void *opaque)
+{
+    Thread *t = opaque;
+
+    while (!qatomic_read(t->stop)) {
+        size_t len = (1 + t->turn++ % 4) * t->f->page;
+        void *at = mmap(NULL, len, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+        g_assert(at != MAP_FAILED);
+        t->wrong += is_inside(t->f, at);
+        memset(at, 0xee, len);
+        munmap(at, len);
+    }
+    return NULL;
+}
+
+/* Reads and writes the pages in question, as vCPUs under TCG do */
+static void *use_window(void *opaque)
+{
+    Thread *t = opaque;
+
+    while (!qatomic_read(t->stop)) {
+        volatile uint64_t *at = word(t->f, t->turn++ % 512);
+
+        *at = t->turn;
+        t->wrong += *at == 0xeeeeeeeeeeeeeeee;
+    }
+    return NULL;
+}
+
+static void check_gap(int bad, int error)
+{
+    const unsigned n = g_test_slow() ? 500000 : 5000;
+    VirtIOGPUBlobGapRange gap = { };
+    Thread threads[6];
+    Fixture f = { };
+    bool stop = false;
+    unsigned i;
+
+    set_up(&f);
+    if (f.vma.direct) {
+        virtio_gpu_blob_lost_add_window(&gap, f.vma.base, WINDOW);
+    }
+    for (i = 0; i < G_N_ELEMENTS(threads); i++) {
+        threads[i] = (Thread) { .f = &f, .stop = &stop, .turn = 100 * i };
+        threads[i].thread = g_thread_new("user", i < 4 ? map_anywhere
+                                                       : use_window,
+                                         &threads[i]);
+    }
+    for (i = 0; i < n; i++) {
+        VirtIOGPUBlobPlace place = pages(&f, i % 512, 1 + i % 4);
+
+        if (f.vma.direct) {
+            virtio_gpu_blob_lost_begin_replace(&gap);
+        }
+        g_assert_cmpint(virtio_gpu_blob_vma_map(&f.vma, &place, bad), ==,
+                        error);
+        if (f.vma.direct) {
+            virtio_gpu_blob_lost_end_replace(&gap);
+        }
+        g_assert_false(place.stale);
+        if (i % (n / 20) == 0) {
+            count_mappings(&f);
+        }
+    }
+    qatomic_set(&stop, true);
+    for (i = 0; i < G_N_ELEMENTS(threads); i++) {
+        g_thread_join(threads[i].thread);
+        g_assert_cmpuint(threads[i].wrong, ==, 0);
+    }
+    g_assert_cmpuint(count_mappings(&f), ==, WINDOW / f.vma.hole_len);
+    if (f.vma.direct) {
+        virtio_gpu_blob_lost_remove_window(&gap);
+    }
+    tear_down(&f);
+}
+
+static void test_gap_shm(void)
+{
+    int bad = qemu_memfd_create("bad", MiB, false, 0, F_SEAL_FUTURE_WRITE,
+                                &error_abort);
+
+    check_gap(bad, -EPERM);
+    close(bad);
+}
+
+static void test_gap_driver(void)
+{
+    int bad = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    check_gap(bad, -ENODEV);
+    close(bad);
+}
+
+/* Each rule holds for both ways to map a buffer. */
+static void both_ways(gconstpointer data)
+{
+    GTestFunc func = data;
+
+    direct = false;
+    func();
+    direct = true;
+    func();
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        GTestFunc func;
+    } tests[] = {
+        { "life", test_life },
+        { "low", test_low },
+        { "hole", test_hole },
+        { "hole-elsewhere", test_hole_elsewhere },
+        { "buffer", test_buffer },
+        { "move", test_move },
+        { "failure", test_failure },
+        { "count", test_count },
+        { "limit", test_limit },
+        { "aside", test_aside },
+        { "gap/shm", test_gap_shm },
+        { "gap/driver", test_gap_driver },
+    };
+    size_t i;
+
+    g_test_init(&argc, &argv, NULL);
+    for (i = 0; i < G_N_ELEMENTS(tests); i++) {
+        g_autofree char *path = g_strconcat("/virtio-gpu-blob/vma/",
+                                            tests[i].name, NULL);
+
+        g_test_add_data_func(path, tests[i].func, both_ways);
+    }
+    return g_test_run();
+}

@@ -1,0 +1,821 @@
+/*
+ * The window's RAM region, and regions of their own: one test for each rule
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * With doubles of the memory core, of the accelerator and of vCPUs.  KVM's is
+ * as strict as any: it accepts holes and shared memory below a slot only.
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/atomic.h"
+#include "qemu/main-loop.h"
+#include "qemu/memfd.h"
+#include "qemu/module.h"
+#include "qemu/rcu.h"
+#include "qemu/units.h"
+#include "hw/boards.h"
+#include "hw/core/cpu.h"
+#include "hw/virtio/vhost.h"
+#include "system/accel-blocker.h"
+#include "system/kvm.h"
+#include "hw/display/virtio-gpu-blob-compat.h"
+#include "hw/display/virtio-gpu-blob-internal.h"
+#include "virtio-gpu-blob-access.h"
+
+#include <sys/resource.h>
+
+#if QEMU_VERSION_MAJOR > 10 || QEMU_VERSION_MINOR >= 1
+#include "system/address-spaces.h"
+#include "system/ramblock.h"
+#else
+#include "exec/address-spaces.h"
+#include "exec/ramblock.h"
+#endif
+
+#define WINDOW (64 * MiB)
+#define BUFFERS 100
+#define KVM_PRIORITY MEMORY_LISTENER_PRIORITY_ACCEL
+
+AddressSpace address_space_memory;
+CPUTailQ cpus_queue = QTAILQ_HEAD_INITIALIZER(cpus_queue);
+MachineState *current_machine;
+bool kvm_allowed;
+
+/* What the doubles answer, and what they have seen */
+static struct {
+    GPtrArray *listeners;
+    bool inhibited;
+    unsigned stops;
+    unsigned kicks;
+    unsigned kvm_slots;
+    unsigned vhost_slots;
+    bool pinned;        /* a device needs all RAM pinned */
+    int discards;       /* required by us */
+    unsigned visible;   /* subregions of the container */
+    QSLIST_HEAD(, VirtIOGPUBlobMapping) unused; /* no reference is left */
+    unsigned finalized; /* memory regions */
+    MemoryRegion *window;
+    Object *owner;      /* of the last memory region */
+} world;
+
+/*
+ * Doubles
+ */
+
+bool machine_dump_guest_core(MachineState *machine)
+{
+    return true;
+}
+
+unsigned int kvm_get_free_memslots(void)
+{
+    return world.kvm_slots;
+}
+
+unsigned int vhost_get_free_memslots(void)
+{
+    return world.vhost_slots;
+}
+
+int ram_block_coordinated_discard_require(bool state)
+{
+    if (state && world.pinned) {
+        return -EBUSY;
+    }
+    world.discards += state ? 1 : -1;
+    return 0;
+}
+
+static void init_region(MemoryRegion *mr, Object *owner)
+{
+    object_initialize(mr, sizeof(*mr), TYPE_MEMORY_REGION);
+    object_property_add_child(owner, "region[*]", OBJECT(mr));
+    object_unref(OBJECT(mr));
+    mr->owner = world.owner = owner;
+    mr->ram_block = g_new0(RAMBlock, 1);
+}
+
+void memory_region_init_ram_ptr(MemoryRegion *mr, Object *owner,
+                                const char *name, uint64_t size, void *ptr)
+{
+    init_region(mr, owner);
+    if (!strcmp(name, "virtio-gpu-blob-window")) {
+        world.window = mr;
+    }
+}
+
+void memory_region_init_ram_device_ptr(MemoryRegion *mr, Object *owner,
+                                       const char *name, uint64_t size,
+                                       void *ptr)
+{
+    init_region(mr, owner);
+    mr->ram_device = true;
+}
+
+#if QEMU_VERSION_MAJOR > 10 || QEMU_VERSION_MINOR >= 1
+int memory_region_set_ram_discard_manager(MemoryRegion *mr,
+                                          RamDiscardManager *rdm)
+{
+    mr->rdm = rdm;
+    return 0;
+}
+#else
+void memory_region_set_ram_discard_manager(MemoryRegion *mr,
+                                           RamDiscardManager *rdm)
+{
+    mr->rdm = rdm;
+}
+#endif
+
+/* The flat view refers to a region's owner while it is visible. */
+void memory_region_add_subregion(MemoryRegion *mr, hwaddr offset,
+                                 MemoryRegion *subregion)
+{
+    /* VFIO and vhost-vdpa must ignore it, and others find nothing there. */
+    g_assert_true(subregion->ram_block->flags & RAM_PROTECTED);
+    g_assert_nonnull(subregion->rdm);
+    world.visible++;
+    object_ref(subregion->owner);
+}
+
+void memory_region_add_subregion_overlap(MemoryRegion *mr, hwaddr offset,
+                                         MemoryRegion *subregion,
+                                         int priority)
+{
+    g_assert_cmpint(priority, >, 0);
+    g_assert_true(subregion->ram_device == world.pinned);
+    memory_region_add_subregion(mr, offset, subregion);
+}
+
+void memory_region_del_subregion(MemoryRegion *mr, MemoryRegion *subregion)
+{
+    g_clear_pointer(&subregion->ram_block, g_free);
+    world.visible--;
+    object_unref(subregion->owner);
+}
+
+void memory_listener_register(MemoryListener *listener, AddressSpace *as)
+{
+    g_assert(as == &address_space_memory);
+    g_ptr_array_add(world.listeners, listener);
+}
+
+void memory_listener_unregister(MemoryListener *listener)
+{
+    g_assert_true(g_ptr_array_remove(world.listeners, listener));
+}
+
+void accel_ioctl_inhibit_begin(void)
+{
+    g_assert_false(world.inhibited);
+    world.inhibited = true;
+    world.stops++;
+}
+
+void accel_ioctl_inhibit_end(void)
+{
+    g_assert_true(world.inhibited);
+    world.inhibited = false;
+}
+
+/* A vCPU that is not in the guest must not enter it. */
+void qemu_cpu_kick(CPUState *cpu)
+{
+    g_assert_true(world.inhibited);
+    world.kicks++;
+}
+
+void virtio_gpu_blob_region_unused(VirtIOGPUBlobMapping *m)
+{
+    QSLIST_INSERT_HEAD(&world.unused, m, next_ended);
+}
+
+static void memory_region_finalize(Object *obj)
+{
+    world.finalized++;
+}
+
+static const TypeInfo memory_region_info = {
+    .name = TYPE_MEMORY_REGION,
+    .parent = TYPE_OBJECT,
+    .instance_size = sizeof(MemoryRegion),
+    .instance_finalize = memory_region_finalize,
+};
+static const TypeInfo manager_info = {
+    .name = TYPE_RAM_DISCARD_MANAGER,
+    .parent = TYPE_INTERFACE,
+    .class_size = sizeof(RamDiscardManagerClass),
+};
+
+static void register_types(void)
+{
+    type_register_static(&manager_info);
+    type_register_static(&memory_region_info);
+}
+
+type_init(register_types)
+
+/*
+ * A window with buffers
+ */
+
+typedef struct Fixture {
+    Object *device;
+    MemoryRegion container;
+    VirtIOGPUBlobs blobs;
+    VirtIOGPUBlobVMA *vma;
+    VirtIOGPUBlobMapping m[BUFFERS];
+    CPUState *cpus[2];
+    uint64_t page;
+} Fixture;
+
+static void ignore(void *opaque)
+{
+}
+
+static void set_up(Fixture *f, bool slots_look)
+{
+    int i;
+
+    memset(&world, 0, sizeof(world));
+    world.listeners = g_ptr_array_new();
+    world.kvm_slots = world.vhost_slots = UINT_MAX;
+    kvm_allowed = false;
+    f->page = qemu_real_host_page_size();
+    f->device = object_new("container");
+    f->blobs.slots_look = slots_look;
+    f->blobs.window = virtio_gpu_blob_window_new(f->device, &f->container,
+                                                 WINDOW, false, slots_look,
+                                                 &error_abort);
+    f->vma = virtio_gpu_blob_window_vma(f->blobs.window);
+    f->blobs.lost.vma = f->vma;
+    f->blobs.lost.bh = qemu_bh_new(ignore, NULL);
+    QTAILQ_INIT(&f->blobs.lost.untold);
+    for (i = 0; i < 2; i++) {
+        f->cpus[i] = g_new0(CPUState, 1);
+        f->cpus[i]->created = i == 0;
+        QTAILQ_INSERT_TAIL_RCU(&cpus_queue, f->cpus[i], node);
+    }
+}
+
+static void tear_down(Fixture *f)
+{
+    int i;
+
+    g_assert_true(interval_tree_is_empty(&f->vma->places));
+    virtio_gpu_blob_window_delete(f->blobs.window);
+    g_assert_cmpint(world.discards, ==, 0);
+    g_assert_cmpuint(world.visible, ==, 0);
+    g_assert_cmpuint(world.listeners->len, ==, 0);
+    g_ptr_array_free(world.listeners, true);
+    qemu_bh_delete(f->blobs.lost.bh);
+    object_unref(f->device);
+    for (i = 0; i < 2; i++) {
+        QTAILQ_REMOVE_RCU(&cpus_queue, f->cpus[i], node);
+        g_free(f->cpus[i]);
+    }
+}
+
+static volatile uint64_t *word(const Fixture *f, int i)
+{
+    return virtio_gpu_blob_vma_at(f->vma, &f->m[i].place);
+}
+
+static void prepare(Fixture *f, int i, uint64_t page, uint64_t n, bool shm)
+{
+    f->m[i] = (VirtIOGPUBlobMapping) {
+        .blobs = &f->blobs,
+        .place = virtio_gpu_blob_place(page * f->page, n * f->page),
+        .backing = shm ? VIRTIO_GPU_BLOB_BACKING_SHM
+                       : VIRTIO_GPU_BLOB_BACKING_DMABUF,
+    };
+}
+
+/* A buffer of @n pages; the first begins with a number of its own. */
+static int new_buffer(const Fixture *f, int i, uint64_t n, bool shm)
+{
+    int fd = qemu_memfd_create(shm ? "test-shm" : "test-dmabuf", n * f->page,
+                               false, 0, 0, &error_abort);
+    uint64_t stamp = 1000 + i;
+
+    g_assert_cmpint(pwrite(fd, &stamp, sizeof(stamp), 0), ==, sizeof(stamp));
+    return fd;
+}
+
+static void map(Fixture *f, int i, uint64_t page, uint64_t n, bool shm)
+{
+    int fd = new_buffer(f, i, n, shm);
+
+    prepare(f, i, page, n, shm);
+    g_assert_cmpint(virtio_gpu_blob_window_map(f->blobs.window, &f->m[i], fd),
+                    ==, 0);
+    close(fd);
+    g_assert_cmpuint(*word(f, i), ==, 1000 + i);
+}
+
+static void unmap(Fixture *f, int i)
+{
+    g_assert_true(virtio_gpu_blob_window_unmap(f->blobs.window, &f->m[i]));
+    g_assert_cmpint(f->m[i].place.fd, ==, -1);
+}
+
+/* One page each, with a page between; every third is shared memory. */
+static void map_all(Fixture *f)
+{
+    int i;
+
+    for (i = 0; i < BUFFERS; i++) {
+        map(f, i, 2 * i, 1, i % 3 == 0);
+    }
+}
+
+static void check_all(const Fixture *f)
+{
+    int i;
+
+    for (i = 0; i < BUFFERS; i++) {
+        g_assert_cmpuint(*word(f, i), ==, 1000 + i);
+    }
+}
+
+static void unmap_all(Fixture *f)
+{
+    int i;
+
+    for (i = 0; i < BUFFERS; i++) {
+        unmap(f, i);
+    }
+}
+
+/* Bytes of the window that are mapped to a file called @name */
+static uint64_t mapped_to(const Fixture *f, const char *name)
+{
+    uintptr_t base = (uintptr_t)f->vma->base, start, end;
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+    uint64_t found = 0;
+    int i;
+
+    g_assert_true(g_file_get_contents("/proc/self/maps", &text, NULL, NULL));
+    lines = g_strsplit(text, "\n", 0);
+    for (i = 0; lines[i]; i++) {
+        if (sscanf(lines[i], "%" SCNxPTR "-%" SCNxPTR, &start, &end) == 2 &&
+            start >= base && end <= base + WINDOW && strstr(lines[i], name)) {
+            found += end - start;
+        }
+    }
+    return found;
+}
+
+/*
+ * Memory slots: memory_region_transaction_commit() tells all listeners of each
+ * section in the order of their priority, and then that the map is complete.
+ */
+
+static void tell(MemoryRegion *mr, bool before_kvm, bool commit)
+{
+    MemoryRegionSection section = { .mr = mr };
+    unsigned i;
+
+    for (i = 0; i < world.listeners->len; i++) {
+        MemoryListener *listener = g_ptr_array_index(world.listeners, i);
+
+        if ((listener->priority < KVM_PRIORITY) != before_kvm) {
+            continue;
+        }
+        if (commit && listener->commit) {
+            listener->commit(listener);
+        } else if (!commit && listener->region_add) {
+            listener->region_add(listener, &section);
+        }
+    }
+}
+
+static void make_slot(Fixture *f, MemoryRegion *mr, unsigned sections)
+{
+    while (sections--) {
+        tell(mr, true, false);
+        tell(mr, false, false);
+    }
+    tell(NULL, true, true);
+    if (mr == world.window) {
+        /* KVM's commit */
+        g_assert_cmpuint(mapped_to(f, "test-dmabuf"), ==, 0);
+    }
+    tell(NULL, false, true);
+}
+
+static void test_slot(void)
+{
+    Fixture f = { };
+    unsigned i;
+
+    set_up(&f, true);
+    map_all(&f);
+    for (i = 1; i <= 3; i++) {
+        make_slot(&f, world.window, i);
+        check_all(&f);
+        g_assert_cmpuint(world.stops, ==, i);
+        g_assert_cmpuint(world.kicks, ==, i);
+    }
+    g_assert_cmpuint(mapped_to(&f, "test-shm"), ==, 34 * f.page);
+    unmap_all(&f);
+    tear_down(&f);
+}
+
+/* Slots of others; and a window with shared memory only */
+static void test_slot_of_others(void)
+{
+    MemoryRegion other = { };
+    Fixture f = { };
+
+    set_up(&f, true);
+    map(&f, 0, 0, 1, true);
+    make_slot(&f, world.window, 1);
+    map(&f, 1, 2, 1, false);
+    make_slot(&f, &other, 1);
+    g_assert_cmpuint(world.stops, ==, 0);
+    unmap(&f, 0);
+    unmap(&f, 1);
+    make_slot(&f, world.window, 1);
+    g_assert_cmpuint(world.stops, ==, 0);
+    tear_down(&f);
+}
+
+/* KVM on x86 does not look at mappings: no fd is kept, nothing is moved. */
+static void test_slots_not_looked_at(void)
+{
+    Fixture f = { };
+
+    set_up(&f, false);
+    g_assert_cmpuint(world.listeners->len, ==, 0);
+    map(&f, 0, 0, 1, false);
+    g_assert_cmpint(f.m[0].place.fd, ==, -1);
+    unmap(&f, 0);
+    tear_down(&f);
+}
+
+/* A driver may refuse to map a buffer again: a hole stays there. */
+static void test_slot_not_back(void)
+{
+    Fixture f = { };
+    int bad;
+
+    set_up(&f, true);
+    map(&f, 0, 8, 2, false);
+    map(&f, 1, 16, 2, false);
+    bad = socket(AF_UNIX, SOCK_STREAM, 0);
+    g_assert_cmpint(dup2(bad, f.m[0].place.fd), ==, f.m[0].place.fd);
+    close(bad);
+    make_slot(&f, world.window, 1);
+    g_assert_cmpuint(mapped_to(&f, "test-dmabuf"), ==, 2 * f.page);
+    g_assert_cmpint(f.m[0].place.fd, ==, -1);
+    *word(&f, 0) = 5;
+    g_assert_cmpuint(*word(&f, 1), ==, 1001);
+    g_assert_true(virtio_gpu_blob_lost_next(&f.blobs.lost) == &f.m[0].pages);
+    make_slot(&f, world.window, 1);
+    g_assert_null(virtio_gpu_blob_lost_next(&f.blobs.lost));
+    unmap(&f, 0);
+    unmap(&f, 1);
+    tear_down(&f);
+}
+
+/* A buffer that has lost its pages is not mapped again. */
+static void test_slot_lost(void)
+{
+    Fixture f = { };
+
+    set_up(&f, true);
+    map(&f, 0, 8, 2, false);
+    g_assert_cmpint(ftruncate(f.m[0].place.fd, 0), ==, 0);
+    *word(&f, 0) = 5;
+    g_assert_true(qatomic_read(&f.m[0].pages.lost));
+    virtio_gpu_blob_window_lost(f.blobs.window, &f.m[0]);
+    make_slot(&f, world.window, 1);
+    g_assert_cmpuint(*word(&f, 0), ==, 5);
+    g_assert_cmpuint(world.stops, ==, 0);
+    unmap(&f, 0);
+    tear_down(&f);
+}
+
+/*
+ * Refusals
+ */
+
+/* Nothing is left of a buffer that is not mapped. */
+static void test_refused(void)
+{
+    struct rlimit old, none;
+    Fixture f = { };
+    void *from;
+    int fd;
+
+    set_up(&f, true);
+    prepare(&f, 0, 0, 1, false);
+    fd = new_buffer(&f, 0, 1, false);
+    world.pinned = true;
+    g_assert_cmpint(virtio_gpu_blob_window_map(f.blobs.window, &f.m[0], fd),
+                    ==, -EBUSY);
+    from = mmap(NULL, f.page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    g_assert_cmpint(virtio_gpu_blob_window_move(f.blobs.window, &f.m[0], from),
+                    ==, -EBUSY);
+    munmap(from, f.page);
+    world.pinned = false;
+
+    g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &old), ==, 0);
+    none = (struct rlimit) { .rlim_max = old.rlim_max };
+    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &none), ==, 0);
+    g_assert_cmpint(virtio_gpu_blob_window_map(f.blobs.window, &f.m[0], fd),
+                    ==, -EMFILE);
+    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &old), ==, 0);
+
+    prepare(&f, 0, 0, 1, true);
+    g_assert_cmpint(virtio_gpu_blob_window_map(f.blobs.window, &f.m[0], -1),
+                    ==, -EBADF);
+    g_assert_cmpint(world.discards, ==, 0);
+    close(fd);
+    tear_down(&f);
+}
+
+static void test_too_large(void)
+{
+    static const struct {
+        bool kvm;
+        uint64_t size;
+        const char *error;
+    } rows[] = {
+        { true, 16384ull * GiB, "memory slot" },
+        { false, 1ull << 52, "mappings" },
+    };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+        Error *err = NULL;
+
+        kvm_allowed = rows[i].kvm;
+        g_assert_null(virtio_gpu_blob_window_new(NULL, NULL, rows[i].size,
+                                                 false, false, &err));
+        g_assert_nonnull(strstr(error_get_pretty(err), rows[i].error));
+        error_free(err);
+    }
+    kvm_allowed = false;
+}
+
+/*
+ * Regions of their own
+ */
+
+/* @fd stays the caller's; what is mapped is unmapped with the region. */
+static VirtIOGPUBlobReason map_region(Fixture *f, int i, int fd)
+{
+    void *host = mmap(NULL, f->page, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+                      0);
+    VirtIOGPUBlobReason reason;
+
+    prepare(f, i, i, 1, false);
+    reason = virtio_gpu_blob_region_map(&f->m[i], &f->container, host);
+    if (reason) {
+        munmap(host, f->page);
+    }
+    return reason;
+}
+
+/*
+ * As the device does it in the main loop.  Until then, no memory region is
+ * finalized: that takes the BQL.
+ */
+static void free_unused(unsigned n)
+{
+    unsigned finalized = world.finalized;
+    VirtIOGPUBlobMapping *m;
+
+    while ((m = QSLIST_FIRST(&world.unused))) {
+        QSLIST_REMOVE_HEAD(&world.unused, next_ended);
+        virtio_gpu_blob_lost_remove(&m->pages);
+        virtio_gpu_blob_region_free(m);
+        if (!m->renderer) {
+            munmap((void *)(uintptr_t)m->pages.range.start,
+                   virtio_gpu_blob_place_len(&m->place));
+        }
+    }
+    g_assert_cmpuint(world.finalized, ==, finalized + n);
+}
+
+static void unmap_region(Fixture *f, int i)
+{
+    virtio_gpu_blob_region_unmap(&f->m[i], &f->container);
+    free_unused(1);
+}
+
+static void test_region(void)
+{
+    Fixture f = { };
+    int fd;
+
+    set_up(&f, false);
+    fd = new_buffer(&f, 0, 1, false);
+    g_assert_cmpint(map_region(&f, 0, fd), ==, VIRTIO_GPU_BLOB_OK);
+    g_assert_true(virtio_gpu_blob_vma_find(f.vma, 0, 0) == &f.m[0].place);
+    g_assert_cmpint(world.discards, ==, 1);
+    unmap_region(&f, 0);
+
+    /* Where a device needs all RAM pinned, the memory is a device's. */
+    world.pinned = true;
+    g_assert_cmpint(map_region(&f, 0, fd), ==, VIRTIO_GPU_BLOB_OK);
+    unmap_region(&f, 0);
+    world.pinned = false;
+    close(fd);
+    tear_down(&f);
+}
+
+/* It may be in use after it is unmapped, and lose its pages then. */
+static void test_region_in_use(void)
+{
+    volatile uint64_t *at;
+    Fixture f = { };
+    Object *obj;
+    int fd;
+
+    set_up(&f, false);
+    fd = new_buffer(&f, 0, 1, false);
+    g_assert_cmpint(map_region(&f, 0, fd), ==, VIRTIO_GPU_BLOB_OK);
+    at = (uint64_t *)(uintptr_t)f.m[0].pages.range.start;
+    obj = object_ref(world.owner);
+    virtio_gpu_blob_region_unmap(&f.m[0], &f.container);
+    g_assert_null(virtio_gpu_blob_vma_find(f.vma, 0, 0));
+    g_assert_cmpint(ftruncate(fd, 0), ==, 0);
+    *at = 5;
+    g_assert_true(qatomic_read(&f.m[0].pages.lost));
+    free_unused(0);
+    object_unref(obj);
+    g_assert_cmpuint(world.finalized, ==, 0);
+    free_unused(1);
+    close(fd);
+    tear_down(&f);
+}
+
+/* The memory is the renderer's, and stays mapped. */
+static void test_region_renderer(void)
+{
+    Fixture f = { };
+    void *host;
+
+    set_up(&f, false);
+    host = mmap(NULL, f.page, PROT_READ | PROT_WRITE,
+                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    prepare(&f, 0, 0, 1, false);
+    f.m[0].renderer = true;
+    g_assert_cmpint(virtio_gpu_blob_region_map(&f.m[0], &f.container, host),
+                    ==, VIRTIO_GPU_BLOB_OK);
+    unmap_region(&f, 0);
+    g_assert_cmpint(munmap(host, f.page), ==, 0);
+    tear_down(&f);
+}
+
+/* KVM's or vhost's refusal of a slot would abort QEMU. */
+static void test_region_slots(void)
+{
+    static const struct {
+        bool kvm;
+        unsigned kvm_slots, vhost_slots;
+        int granted; /* of three */
+    } rows[] = {
+        { false, 0, 1, 0 },
+        { false, 0, 2, 1 },
+        { true, 1, 6, 0 },
+        { true, 6, 5, 2 },
+        { true, 6, 6, 3 },
+    };
+    Fixture f = { };
+    size_t i;
+    int fd, j;
+
+    set_up(&f, false);
+    fd = new_buffer(&f, 0, 1, false);
+    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+        kvm_allowed = rows[i].kvm;
+        world.kvm_slots = rows[i].kvm_slots;
+        world.vhost_slots = rows[i].vhost_slots;
+        for (j = 0; j < 3; j++) {
+            g_assert_cmpint(map_region(&f, j, fd), ==, j < rows[i].granted
+                            ? VIRTIO_GPU_BLOB_OK
+                            : VIRTIO_GPU_BLOB_NO_MEMORY_SLOT);
+        }
+        for (j = 0; j < rows[i].granted; j++) {
+            unmap_region(&f, j);
+        }
+    }
+    close(fd);
+    tear_down(&f);
+}
+
+/* A page of the kernel's own: VM_PFNMAP, as a GPU's memory is */
+static void *pfnmap_page(void)
+{
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+    uintptr_t start;
+    int i;
+
+    g_assert_true(g_file_get_contents("/proc/self/maps", &text, NULL, NULL));
+    lines = g_strsplit(text, "\n", 0);
+    for (i = 0; lines[i]; i++) {
+        if (strstr(lines[i], "[vvar]") &&
+            sscanf(lines[i], "%" SCNxPTR, &start) == 1) {
+            return (void *)start;
+        }
+    }
+    return NULL;
+}
+
+static void test_region_pfnmap(void)
+{
+    void *host = pfnmap_page();
+    Fixture f = { };
+
+    if (!host) {
+        g_test_skip("this kernel shows no page of its own");
+        return;
+    }
+    set_up(&f, true);
+    prepare(&f, 0, 0, 1, false);
+    f.m[0].renderer = true;
+    g_assert_cmpint(virtio_gpu_blob_region_map(&f.m[0], &f.container, host),
+                    ==, VIRTIO_GPU_BLOB_MAP_FAILED);
+    f.blobs.slots_look = false;
+    g_assert_cmpint(virtio_gpu_blob_region_map(&f.m[0], &f.container, host),
+                    ==, VIRTIO_GPU_BLOB_OK);
+    unmap_region(&f, 0);
+    tear_down(&f);
+}
+
+static void test_region_limit(void)
+{
+    const unsigned limit = VIRTIO_GPU_BLOB_REGIONS_MAX;
+    g_autofree VirtIOGPUBlobMapping *m = g_new0(VirtIOGPUBlobMapping, limit);
+    Fixture f = { };
+    unsigned i;
+    int fd;
+
+    set_up(&f, false);
+    fd = new_buffer(&f, 0, 1, false);
+    for (i = 0; i < limit; i++) {
+        m[i].blobs = &f.blobs;
+        m[i].place = virtio_gpu_blob_place(i * f.page, f.page);
+        g_assert_cmpint(virtio_gpu_blob_region_map(&m[i], &f.container,
+                            mmap(NULL, f.page, PROT_READ | PROT_WRITE,
+                                 MAP_SHARED, fd, 0)), ==, VIRTIO_GPU_BLOB_OK);
+    }
+    g_assert_cmpint(map_region(&f, 0, fd), ==, VIRTIO_GPU_BLOB_REGION_LIMIT);
+    /* One that is still referred to is not in the guest's memory ... */
+    virtio_gpu_blob_region_unmap(&m[0], &f.container);
+    g_assert_cmpint(map_region(&f, 0, fd), ==, VIRTIO_GPU_BLOB_OK);
+    g_assert_cmpint(map_region(&f, 1, fd), ==, VIRTIO_GPU_BLOB_REGION_LIMIT);
+    /* ... but there is a limit on those, too. */
+    for (i = 1; i < limit; i++) {
+        virtio_gpu_blob_region_unmap(&m[i], &f.container);
+    }
+    g_assert_cmpint(map_region(&f, 1, fd), ==, VIRTIO_GPU_BLOB_REGION_LIMIT);
+    virtio_gpu_blob_region_unmap(&f.m[0], &f.container);
+    free_unused(limit + 1);
+    g_assert_cmpint(map_region(&f, 0, fd), ==, VIRTIO_GPU_BLOB_OK);
+    unmap_region(&f, 0);
+    close(fd);
+    tear_down(&f);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        GTestFunc func;
+    } tests[] = {
+        { "slot/made", test_slot },
+        { "slot/of-others", test_slot_of_others },
+        { "slot/not-looked-at", test_slots_not_looked_at },
+        { "slot/not-back", test_slot_not_back },
+        { "slot/lost", test_slot_lost },
+        { "refused", test_refused },
+        { "too-large", test_too_large },
+        { "region/fd", test_region },
+        { "region/in-use", test_region_in_use },
+        { "region/renderer", test_region_renderer },
+        { "region/slots", test_region_slots },
+        { "region/pfnmap", test_region_pfnmap },
+        { "region/limit", test_region_limit },
+    };
+    size_t i;
+
+    g_test_init(&argc, &argv, NULL);
+    qemu_init_main_loop(&error_abort);
+    module_call_init(MODULE_INIT_QOM);
+    for (i = 0; i < G_N_ELEMENTS(tests); i++) {
+        g_autofree char *path = g_strconcat("/virtio-gpu-blob/window/",
+                                            tests[i].name, NULL);
+
+        g_test_add_func(path, tests[i].func);
+    }
+    return g_test_run();
+}
