@@ -2,29 +2,75 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # check-docs.sh: QEMU's manual builds with our pages, none of them warns, and
-# each is reached from the manual's contents
+# each is reached from the manual's contents.  QEMU's command lines in them are
+# started on the QEMU that was built, the monitor's commands are given to it,
+# options and properties must exist, and a refusal is what the code prints.
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/check-commands.sh"
 
+help_if_asked "$@"
 out=$SERIES_DIR/manual
 log=$SERIES_DIR/manual.log
-passed=0 failed=0
+cd "$TOP"
 
-# result STATUS WHAT
-result()
+# holds NAME COMMAND...
+holds()
 {
-    if [ "$1" = 0 ]; then
-        passed=$((passed + 1))
-        echo "ok      $2"
+    local what=$1
+    shift
+    if "$@"; then
+        good "$what"
     else
-        failed=$((failed + 1))
-        echo "not ok  $2"
+        bad "$what" "see above"
     fi
 }
 
-# holds COMMAND...: 0 or 1, whatever set -e thinks
-holds()
+no_warning()
 {
-    if "$@"; then echo 0; else echo 1; fi
+    ! grep -F "$1" "$log" >&2
+}
+
+# The commands of a page: "PROMPT command" for each that follows "$ ", "# ",
+# "guest$ " or "(qemu) " in an indented block
+commands()
+{
+    awk '
+    held == "" && !/^ +(\$|#|guest\$|\(qemu\)) / { next }
+    {
+        sub(/^ +/, "")
+        sub(/[[:space:]]+$/, "")
+        if (/\\$/) { held = held substr($0, 1, length($0) - 1); next }
+        print held $0
+        held = ""
+    }' "$1"
+}
+
+# What each is for says where it can run: here only QEMU and what is ours
+check_command()
+{
+    local prompt=$1 command=$2
+    case $prompt,$command in
+    '(qemu)',*) check_monitor "$command" ;;
+    'guest$',*) skip "$prompt $command" "it is for a guest with Mesa" ;;
+    *,virtio-gpu-blob-doctor*)
+        check_doctor "$command" "$BUILD/virtio-gpu-blob-doctor" ${command#virtio-gpu-blob-doctor}
+        ;;
+    *,qemu-system-x86_64* | *,*' qemu-system-x86_64 '*)
+        check_qemu "$command" "${command/qemu-system-x86_64/build/qemu-system-x86_64}"
+        ;;
+    *,modprobe* | *,ls* | *,cat*) skip "$prompt $command" "it is about the host's devices" ;;
+    *) bad "$prompt $command" "this check does not know ${command%% *}" ;;
+    esac
+}
+
+# "Options" and "Properties" are what -device help lists
+check_options()
+{
+    local page=$1 help name
+    help=$(SDL_VIDEODRIVER=offscreen "$BUILD/qemu-system-x86_64" -device virtio-gpu-gl-pci,help 2>&1) || :
+    while read -r name; do
+        holds "$name is an option or a property" grep -qE "^  $name=" <<<"$help"
+    done < <(sed -nE 's/^``([a-z-]+)=[A-Za-z|]+``$/\1/p; s/^``(blob-[a-z-]+)`` (is|counts|shows).*/\1/p' "$page")
 }
 
 run "$TOP/scripts/root.sh" ensure
@@ -38,17 +84,24 @@ in_root sphinx-build -q -j "$JOBS" -D version="$SERIES" -D release="$SERIES" \
     -b html -d "$out/doctrees" "$(inside "$QEMU_SRC")/docs" "$(inside "$out")/html" \
     >"$log" 2>&1 </dev/null || status=$?
 [ "$status" = 0 ] || tail -n 20 "$log" >&2
-result "$status" "the manual builds"
+holds "the manual builds" test "$status" = 0
 
 while IFS= read -r page; do
     name=${page#docs/}
-    grep -F "$name" "$log" >&2 || :
-    result "$(holds eval '! grep -qF "$name" "$log"')" "$page has no warning"
     html=$out/html/${name%.rst}.html
-    result "$(holds test -s "$html")" "$page became a page"
-    result "$(holds grep -rqF --include='*.html' --exclude="${html##*/}" "${html##*/}" "$out/html")" \
-        "$page is linked from another"
-done < <(cd "$TOP" && find docs -name '*.rst' | LC_ALL=C sort)
+    holds "$page has no warning" no_warning "$name"
+    holds "$page became a page" test -s "$html"
+    holds "$page is linked from another" \
+        grep -rqF --include='*.html' --exclude="${html##*/}" "${html##*/}" "$out/html"
+    while read -r prompt command; do
+        check_command "$prompt" "$command"
+    done < <(commands "$page")
+    check_refusals "$page"
+done < <(find docs -name '*.rst' | LC_ALL=C sort)
 
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+if [ -x "$BUILD/qemu-system-x86_64" ]; then
+    check_options docs/system/devices/virtio-gpu-blob.rst
+else
+    skip "options and properties" "QEMU is not built"
+fi
+finish

@@ -6,35 +6,11 @@
 # options and the files are looked up.  XML must be what make check-libvirt
 # tests, a refusal what the code prints, and links and paths must lead somewhere.
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/check-commands.sh"
 
 help_if_asked "$@"
 readme=$(realpath -- "${1:-$TOP/README.md}")
 cd "$TOP"
-
-PASSED=0 FAILED=0 SKIPPED=0
-good()
-{
-    PASSED=$((PASSED + 1))
-    printf 'ok - %s\n' "$1"
-}
-
-bad()
-{
-    FAILED=$((FAILED + 1))
-    printf 'not ok - %s: %s\n' "$1" "$2"
-}
-
-skip()
-{
-    SKIPPED=$((SKIPPED + 1))
-    printf 'skip - %s: %s\n' "$1" "$2"
-}
-
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-ln -s "$BUILD" "$tmp/build"
-ln -s "$TOP/scripts" "$tmp/scripts"
-mkdir "$tmp/DIR"
 
 # The code blocks: "KIND text" for each logical line, KIND is sh or xml.
 # Blocks indented by four and fenced ones count; of a fence that says
@@ -138,31 +114,6 @@ check_configure()
     fi
 }
 
-# A QEMU that still runs after some seconds took all its options
-check_qemu()
-{
-    local what=$1 command=$2 out status=0 file
-    if [ ! -x "$BUILD/qemu-system-x86_64" ]; then
-        skip "$what" "QEMU is not built"
-        return
-    fi
-    # shellcheck disable=SC2013
-    for file in $(grep -oE '[A-Za-z0-9_-]+\.(img|qcow2|iso|raw)' <<<"$command"); do
-        truncate -s 1M "$tmp/$file"
-    done
-    # What only a desktop's host has
-    command=$(sed 's/-accel kvm/-accel tcg/; s/-display gtk/-display sdl/; s/-m [0-9]*G/-m 512M/' <<<"$command")
-    out=$(cd "$tmp" && SDL_VIDEODRIVER=offscreen timeout --kill-after=5 5 bash -c "$command" 2>&1 </dev/null) ||
-        status=$?
-    if [ "$status" = 124 ]; then
-        good "$what"
-    elif [ "$status" = 0 ] && grep -qE -- '(-version|help)( |$)' <<<"$command"; then
-        good "$what"
-    else
-        bad "$what" "status $status, $(tail -n 1 <<<"$out")"
-    fi
-}
-
 check_in_root()
 {
     local what=$1
@@ -210,19 +161,6 @@ check_files()
     fi
 }
 
-# It looks at this machine, whatever that has
-check_doctor()
-{
-    local what=$1 status=0
-    shift
-    "$@" >"$tmp/doctor.out" 2>&1 || status=$?
-    if [ "$status" -le 2 ] && grep -q '^✓ kernel: ' "$tmp/doctor.out"; then
-        good "$what"
-    else
-        bad "$what" "it ends with $status: $(tail -n 1 "$tmp/doctor.out")"
-    fi
-}
-
 check_command()
 {
     local what=$1 command=$1 words=()
@@ -256,42 +194,6 @@ check_xml()
         good "$line"
     else
         bad "$line" "tests/libvirt/domain.xml has no such line"
-    fi
-}
-
-# c_text: C on stdin as one line, its strings merged and each %... a %s
-c_text()
-{
-    tr '\n' ' ' | sed -E 's/%"[[:space:]]*PRI[a-z]+[0-9]+[[:space:]]*"/%s/g; s/"[[:space:]]+"//g'
-}
-
-# A refusal as QEMU prints it: the words of the code, and one of its reasons
-check_refusal()
-{
-    local code=hw/display/virtio-gpu-blob-report.c words=hw/display/virtio-gpu-blob-decision.c text form want name='the refusal'
-    text=$(awk '/^```/ { fenced = !fenced; if (!fenced) text = ""; next }
-        fenced { text = text (text == "" ? "" : " ") $0 }
-        fenced && /is not mapped/ { found = 1 }
-        found && text != "" { whole = text }
-        found && text == "" { exit }
-        END { print whole }' "$readme")
-    [[ $text == *'is not mapped'* ]] || return 0
-    form=$(sed -n '/^static char \*refusal_line(/,/^}/p' "$code" | c_text |
-        sed -nE 's/.*g_strdup_printf\("(([^"\]|\\.)*)".*/\1/p' | sed 's/\\"/"/g')
-    if [ -z "$form" ]; then
-        bad "$name" "$code has no such message"
-        return
-    fi
-    # The last is the cause and the remedy.
-    form=${form%\%s}'%s; %s'
-    want="qemu-system-x86_64: warning: $(sed -E 's/[][().*+?|^${}]/\\&/g; s/%s/(.+)/g' <<<"$form")"
-    if [[ ! $text =~ ^$want$ ]]; then
-        bad "$name" "the code prints $form"
-    elif ! c_text <"$words" | tr -s ' ' |
-        grep -qF "$(printf '"%s", "%s", "%s" }' "${BASH_REMATCH[@]:7:3}")"; then
-        bad "$name" "$words has no reason with those words"
-    else
-        good "$name is what the code prints"
     fi
 }
 
@@ -343,11 +245,7 @@ while read -r kind line; do
     *) bad "$line" "a code block of an unknown kind, $kind" ;;
     esac
 done < <(blocks)
-check_refusal
+check_refusals "$readme"
 check_names
 [ "$PASSED" != 0 ] || bad "$readme" "no commands found"
-
-last="$PASSED passed, $FAILED failed"
-[ "$SKIPPED" = 0 ] || last+=", $SKIPPED skipped"
-printf '%s\n' "$last"
-[ "$FAILED" = 0 ]
+finish

@@ -14,11 +14,13 @@ CLEAN_PACKAGES=(qemu-system-modules-opengl qemu-system-gui
 NAME=qemu-virtio-gpu-blob
 if [ "$VARIANT" = arm64 ]; then
     ARCH=arm64 MODULE_DIR=usr/lib/aarch64-linux-gnu/qemu MODULES=$SERIES_DIR/modules-arm64
+    SYSTEM=qemu-system-arm
     CLEAN_PACKAGES=(qemu-system-arm qemu-system-x86 "${CLEAN_PACKAGES[@]}")
     # nothing of it runs here
     CLEAN_OPTIONS=(--architectures=arm64 --variant=extract --skip=cleanup/apt '--include=?essential')
 else
     ARCH=amd64 MODULE_DIR=usr/lib/x86_64-linux-gnu/qemu MODULES=$SERIES_DIR/modules
+    SYSTEM=qemu-system-x86
     CLEAN_PACKAGES=(qemu-system "${CLEAN_PACKAGES[@]}")
     CLEAN_OPTIONS=(--variant=minbase)
 fi
@@ -61,18 +63,29 @@ make_clean()
         --format=directory "${options[@]}" "${CLEAN_OPTIONS[@]}" \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
         --include="$(IFS=,; echo "${CLEAN_PACKAGES[*]}")" \
-        trixie "$CLEAN.tmp" "deb $uri trixie main" >&2; then
+        trixie "$CLEAN.tmp" "deb $(signed_by)$uri trixie main" >&2; then
         die "the clean Debian 13 could not be made (see above)" "check the network and this system's /etc/apt"
     fi
     [ "$ARCH" != arm64 ] || run "$TOP/scripts/record-packages.sh" "$CLEAN.tmp"
     mv "$CLEAN.tmp" "$CLEAN"
 }
 
+# maintainer: who builds it, as Debian's tools and git know it
+maintainer()
+{
+    local name=${DEBFULLNAME:-} address=${DEBEMAIL:-${EMAIL:-}}
+    [ -n "$name" ] || name=$(git -C "$TOP" config user.name 2>/dev/null) || name=$(id -un)
+    [ -n "$address" ] || address=$(git -C "$TOP" config user.email 2>/dev/null) ||
+        address=$(id -un)@$(hostname -f 2>/dev/null || echo localhost)
+    printf '%s <%s>\n' "$name" "$address" | tr -d '|&\\'
+}
+
 # fill FILE...: our names and numbers in place of @NAME@
 fill()
 {
     sed -e "s|@VERSION@|$version|g; s|@STAMP@|$stamp|g; s|@MODULES@|$list|g" \
-        -e "s|@ARCH@|$ARCH|g; s|@FOLDER@|/$MODULE_DIR|g" "$@"
+        -e "s|@ARCH@|$ARCH|g; s|@FOLDER@|/$MODULE_DIR|g; s|@SYSTEM@|$SYSTEM|g" \
+        -e "s|@MAINTAINER@|$MAINTAINER|g" "$@"
 }
 
 # The page of the manual as a man page, compressed
@@ -223,6 +236,7 @@ version=$(cat "$modules/version")
 stamp=$(cat "$modules/stamp")
 list=$(cd "$modules" && printf '%s ' *.so)
 list=${list% }
+MAINTAINER=$(maintainer)
 man=$SERIES_DIR/virtio-gpu-blob-doctor.1.gz
 run "$TOP/scripts/root.sh" need docs
 man_page >"$man"

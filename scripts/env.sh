@@ -189,6 +189,15 @@ IN_SUBPROJECTS=$IN/subprojects
 export CCACHE_DIR=${CCACHE_DIR:-$CACHE/ccache}
 export TOP BUILD SERIES SERIES_DIR PRISTINE QEMU_SRC VARIANT OURS STOCK_MODULES TOOLS CACHE JOBS
 
+# signed_by: an option for a line of apt's sources: the apt of a derivative of
+# Debian does not trust Debian's keys by itself
+signed_by()
+{
+    local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+    (. /etc/os-release && [ "${ID:-}" = debian ]) || [ ! -e "$keyring" ] ||
+        printf '[signed-by=%s] ' "$keyring"
+}
+
 # apt_conf STATE: an apt that looks at nothing but STATE/sources.list, and whose
 # look-ups nothing of the system's is told of; apt-get -c STATE/apt.conf
 apt_conf()

@@ -34,7 +34,7 @@ make_peer()
         --variant=minbase --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/doc/*' \
         --include="$(IFS=,; echo "${PACKAGES[*]}")" \
-        "$SUITE" "$PEER.tmp" "deb $uri $SUITE main" >"$PEER.log" 2>&1 || {
+        "$SUITE" "$PEER.tmp" "deb $(signed_by)$uri $SUITE main" >"$PEER.log" 2>&1 || {
         tail -n 3 "$PEER.log" >&2
         rm -rf --one-file-system -- "$PEER.tmp"
         return 1

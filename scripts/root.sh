@@ -60,6 +60,18 @@ new_enough()
     [ "${version%%.*}" -ge 13 ]
 }
 
+# this_system: its name, for messages
+this_system()
+{
+    (. /etc/os-release 2>/dev/null && echo "${PRETTY_NAME:-${ID:-an unknown system}}") ||
+        echo "an unknown system"
+}
+
+is_debian()
+{
+    (. /etc/os-release 2>/dev/null && [ "${ID:-}" = debian ])
+}
+
 # "/" or the path of the private root
 where()
 {
@@ -69,9 +81,11 @@ where()
         return
     fi
     command -v apt-get >/dev/null && command -v dpkg-query >/dev/null ||
-        die "this system has no apt" "Debian 12 or later is needed"
+        die "this system is $(this_system), which has no apt; Debian 12 or later is needed" \
+            "use a virtual machine or a container with Debian 13"
     [ "$(dpkg --print-architecture)" = amd64 ] ||
-        die "this system is $(dpkg --print-architecture); only amd64 is supported"
+        die "this system is $(this_system) for $(dpkg --print-architecture); only amd64 is supported" \
+            "on amd64, ./configure --arch=arm64 builds for arm64"
     case $ROOT_MODE in
     private) root_path ;;
     host | auto)
@@ -101,6 +115,9 @@ mirror()
         printf '%s\n' "$MIRROR"
         return
     fi
+    is_debian || die "this system is $(this_system), and its archive does not have Debian 13" \
+        "apt-get install debian-archive-keyring mmdebstrap uidmap, then name an archive of Debian:" \
+        "./configure --root=private --mirror=URI"
     codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
     uri=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
         awk -v c="$codename" '
@@ -151,12 +168,24 @@ need_mmdebstrap()
             "as root: apt-get install uidmap; usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $(id -un)"
 }
 
+# unpacked FOLDER: MiB of what mmdebstrap has made.  For a user it works in a
+# folder of its own in TMPDIR, which only the owner of its files can look into,
+# and writes to FOLDER at the end.
+unpacked()
+{
+    local folders=("$1")
+    # by the time of the change of state: packages set the other one
+    [ "$(id -u)" = 0 ] || mapfile -t -O 1 folders < <(find "${TMPDIR:-/tmp}" -mindepth 1 -maxdepth 1 \
+        -name 'mmdebstrap.*' -cnewer "$1.start" 2>/dev/null)
+    as_owner du -scm --one-file-system -- "${folders[@]}" 2>/dev/null | awk 'END { print $1 }'
+}
+
 # A sign of life every ten seconds while a folder grows
 watch_growth()
 {
     local start=$SECONDS
     while run sleep 10 && [ -d "/proc/$$" ]; do
-        say "$2: $((SECONDS - start)) s, $(du -sm "$1" 2>/dev/null | cut -f1) MiB"
+        say "$2: $((SECONDS - start)) s, $(unpacked "$1") MiB"
     done
 }
 
@@ -174,13 +203,15 @@ make_root()
 {
     local root=$1 packages=$2 what=$3 size=$4 tmp uri cage args line watcher out tar status=0
     shift 4
+    # before anything is installed
+    uri=$(mirror) || exit 1
     need_mmdebstrap
     mkdir -p "$CACHE"
     lock "$root.lock" "$what"
     [ ! -e "$root/$MARKER" ] || return 0
     remove_dirs "$root".tmp.* "$root"
     free_space "$CACHE" 4000 "$what"
-    uri=$(mirror)
+    [ "$(id -u)" = 0 ] || free_space "${TMPDIR:-/tmp}" 2000 "$what"
     tmp=$root.tmp.$$
     # mmdebstrap does not end when told to, and mounts: in name spaces of its own
     # all of that ends with us.  For a user it makes them itself.
@@ -195,8 +226,8 @@ make_root()
     while read -r line; do
         args+=(--aptopt="$line")
     done < <(apt_settings)
-    [ -n "$uri" ] || exit 1
     say "making $what: about 1 min, $size, once"
+    : >"$tmp.start"
     mkdir "$tmp"
     watch_growth "$tmp" "$what" &
     watcher=$!
@@ -206,18 +237,19 @@ make_root()
         --include="$(paste -sd, <<<"$packages")")
     if [ "$(id -u)" = 0 ]; then
         "${cage[@]}" env INITRD=No LC_ALL=C.UTF-8 mmdebstrap "${args[@]}" \
-            "$SUITE" "$tmp" "deb $uri $SUITE main" >&2 || status=$?
+            "$SUITE" "$tmp" "deb $(signed_by)$uri $SUITE main" >&2 || status=$?
     else
         # its files are to be this user's, who is root in the name space
         exec {out}> >(as_owner tar -C "$tmp" --exclude='./dev/*' -xf -)
         tar=$!
         "${cage[@]}" env INITRD=No LC_ALL=C.UTF-8 mmdebstrap "${args[@]}" \
-            "$SUITE" - "deb $uri $SUITE main" >&"$out" || status=$?
+            "$SUITE" - "deb $(signed_by)$uri $SUITE main" >&"$out" || status=$?
         exec {out}>&-
         wait "$tar" || status=$?
     fi
     kill "$watcher" 2>/dev/null || :
     wait "$watcher" 2>/dev/null || :
+    rm -f "$tmp.start"
     if [ "$status" = 0 ]; then
         as_owner mkdir -p "$tmp/var/lib/virtio-gpu-blob"
         printf '%s\n' "$root" | as_owner tee "$tmp/$MARKER" >/dev/null

@@ -62,7 +62,7 @@ apt_private()
     local suite=$1 state=$2 uri=$3
     [ -n "$uri" ] || uri=$("$TOP/scripts/root.sh" mirror)
     apt_conf "$state"
-    printf 'deb-src %s %s main\n' "$uri" "$suite" >"$state/sources.list"
+    printf 'deb-src %s%s %s main\n' "$(signed_by)" "$uri" "$suite" >"$state/sources.list"
 }
 
 # Where the series is looked for: "SUITE [URI]", one a line.  A mirror that was

@@ -20,18 +20,19 @@ To use
 
 To test; the last line is "N passed, N failed"
   check              check-unit, check-qtest and check-demo
-  check-unit         each room of the code by itself
+  check-unit         each module of the code by itself
   check-qtest        the device, driven by a scripted renderer
   check-demo         the demo's assertions; with ARGS=--newest: with the newest
                      virglrenderer that the distribution serves
   check-host         real kernels, real buffers, real KVM
   check-arm64        arm64 hosts: what their page tables make of a blob;
                      with ARGS=guest: Linux guests under their KVM
-  check-libvirt      libvirt starts a domain on our QEMU
+  check-libvirt      libvirt starts domains on our QEMU; with ARGS=--apparmor:
+                     one confined by AppArmor, too, in an emulated host
   check-series       the patch series applies, builds and passes
   check-deb          the package installs, works and leaves no trace; arm64's
                      in an emulated host
-  check-docs         the manual builds without a warning
+  check-docs         the manual builds without a warning, its commands are right
   check-readme       the README's commands are right
   check-stock-faults which known faults the QEMU without our change has
   soak               random command sequences against a model

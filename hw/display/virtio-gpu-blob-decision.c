@@ -305,7 +305,7 @@ static const VirtIOGPUBlobReasonText reasons[] = {
         "short-reply", "the guest's reply buffer is too small", guest_bug },
     [VIRTIO_GPU_BLOB_NO_WINDOW] = {
         "no-window", "the device has no host-visible window",
-        "add one, such as hostmem=256M" },
+        "add one, such as hostmem=4G" },
     [VIRTIO_GPU_BLOB_NOT_MAPPABLE] = {
         "not-mappable", "it was created without USE_MAPPABLE", guest_bug },
     [VIRTIO_GPU_BLOB_ALREADY_MAPPED] = {

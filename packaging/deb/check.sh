@@ -140,6 +140,19 @@ for binary in "${list[@]}"; do
 done
 check "the stock device knows no map-policy" not has_policy "$emulator" virtio-gpu-gl-pci
 
+# What the doctor's command line needs is in Debian 13, or installed already
+recommends()
+{
+    local name
+    dpkg-deb --field /check/good.deb Recommends | tr ',' '\n' | while read -r name; do
+        apt-cache show "$name" >/dev/null 2>&1 || dpkg -s "$name" >/dev/null 2>&1 ||
+            { echo "there is no package $name"; exit 1; }
+    done
+}
+
+check "its maintainer is a name and an address" says '^[^<>]+ <[^<>@ ]+@[^<>@ ]+>$' \
+    dpkg-deb --field /check/good.deb Maintainer
+check "Debian has what it recommends" recommends
 check "a package with another stamp is refused" not quiet_install /check/wrong.deb
 check "its message names both stamps and what to do" says 'Reinstall that QEMU' quiet_install /check/wrong.deb
 dpkg --purge $package >/dev/null 2>&1

@@ -1,11 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# private-daemon.sh STATE COMMAND ARGS...: run COMMAND with a libvirtd of its
-# own, which keeps everything in STATE.  To be called in mount and process name
-# spaces of their own; the daemon ends with them.
+# private-daemon.sh [--session] STATE COMMAND ARGS...: run COMMAND with a libvirtd
+# of its own, which keeps everything in STATE.  To be called in mount and process
+# name spaces of their own; the daemon ends with them.  With --session both run
+# as an ordinary user.
 set -euo pipefail
 
+session=
+if [ "$1" = --session ]; then
+    session=1
+    shift
+fi
 state=$1
 shift
 
@@ -22,38 +28,52 @@ done
 cp -P "$state/kernel" "$state/initrd" /run/virtio-gpu-blob/
 
 # The sandbox would forbid virglrenderer to start its server for Venus
-cat >/etc/libvirt/qemu.conf <<'END'
+if [ -n "$session" ]; then
+    as=(setpriv --reuid=nobody --regid=nogroup --clear-groups --inh-caps=-all --)
+    export HOME=$state/home XDG_RUNTIME_DIR=/run/user/nobody LIBVIRT_DEFAULT_URI=qemu:///session
+    unset XDG_CONFIG_HOME XDG_CACHE_HOME
+    log=$HOME/.cache/libvirt
+    options=()
+    mkdir -p "$XDG_RUNTIME_DIR" "$HOME/.config/libvirt" "$log"
+    echo 'seccomp_sandbox = 0' >"$HOME/.config/libvirt/qemu.conf"
+    chown -R nobody:nogroup "$state" /run/virtio-gpu-blob /run/user/nobody
+else
+    as=()
+    export HOME=/root LIBVIRT_DEFAULT_URI=qemu:///system
+    unset XDG_RUNTIME_DIR XDG_CONFIG_HOME XDG_CACHE_HOME
+    log=$state/log
+    options=(--config /etc/libvirt/libvirtd.conf)
+    cat >/etc/libvirt/qemu.conf <<END
 seccomp_sandbox = 0
 user = "root"
 group = "root"
-security_driver = "none"
+security_driver = "${SECURITY_DRIVER:-none}"
 namespaces = []
 cgroup_controllers = []
 stdio_handler = "file"
 END
-cat >/etc/libvirt/libvirtd.conf <<'END'
+    cat >/etc/libvirt/libvirtd.conf <<'END'
 auth_unix_rw = "none"
 auth_unix_ro = "none"
 log_outputs = "2:file:/var/log/libvirt/libvirtd.log"
 END
+fi
 
-export LIBVIRT_DEFAULT_URI=qemu:///system HOME=/root
-unset XDG_RUNTIME_DIR XDG_CONFIG_HOME XDG_CACHE_HOME
-/usr/sbin/libvirtd --config /etc/libvirt/libvirtd.conf </dev/null >"$state/log/libvirtd.out" 2>&1 &
+"${as[@]}" /usr/sbin/libvirtd "${options[@]}" </dev/null >"$log/libvirtd.out" 2>&1 &
 daemon=$!
 for ((i = 0; ; i++)); do
-    virsh -q version >/dev/null 2>&1 && break
+    "${as[@]}" virsh -q version >/dev/null 2>&1 && break
     if [ $i -ge 100 ] || ! kill -0 "$daemon" 2>/dev/null; then
-        tail -n 20 "$state/log/libvirtd.out" "$state/log/libvirtd.log" >&2 || :
+        tail -n 20 "$log"/libvirtd.* >&2 || :
         echo "not ok - libvirtd starts"
         exit 1
     fi
     sleep 0.2
 done
-echo "ok - libvirtd starts"
+echo "ok - libvirtd starts${session:+ as an ordinary user}"
 
 status=0
-"$@" || status=$?
+"${as[@]}" "$@" || status=$?
 kill "$daemon" 2>/dev/null || :
 wait "$daemon" || :
 exit "$status"
