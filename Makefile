@@ -8,7 +8,7 @@ SHELL := /bin/bash
 RUN := setpriv --pdeathsig TERM -- scripts
 export SANITIZE COVERAGE JOBS ARGS
 
-TARGETS := all demo check check-unit check-qtest check-demo check-stock-faults \
+TARGETS := all demo check check-unit check-qtest check-doctor check-demo check-stock-faults \
            check-host check-arm64 check-libvirt check-series check-deb check-docs \
            check-readme soak fuzz bench coverage mutants modules deb series update \
            clean distclean

@@ -19,9 +19,11 @@ To use
                      ./configure --arch=arm64)
 
 To test; the last line is "N passed, N failed"
-  check              check-unit, check-qtest and check-demo
+  check              check-unit, check-qtest, check-doctor and check-demo
   check-unit         each module of the code by itself
   check-qtest        the device, driven by a scripted renderer
+  check-doctor       what virtio-gpu-blob-doctor says of this machine, and with
+                     less and less of it; each line that it prints starts
   check-demo         the demo's assertions; with ARGS=--newest: with the newest
                      virglrenderer that the distribution serves
   check-host         real kernels, real buffers, real KVM
@@ -137,7 +139,7 @@ check_arch()
 {
     case $VARIANT,$1 in
     arm64,demo | arm64,check | arm64,soak | arm64,bench | arm64,mutants | arm64,fuzz | \
-        arm64,check-unit | arm64,check-qtest | arm64,check-demo | arm64,check-host | \
+        arm64,check-unit | arm64,check-qtest | arm64,check-doctor | arm64,check-demo | arm64,check-host | \
         arm64,check-libvirt | arm64,check-stock-faults)
         die "make $1 runs what was built, and this is configured for arm64" \
             "./configure without --arch=arm64, or make check-arm64"
@@ -164,6 +166,7 @@ check)
     build_unit
     part check-unit script scripts/check-unit.sh
     part check-qtest script tests/qtest/run-qtests.sh
+    part check-doctor script tests/host/run-check-doctor.sh
     part check-demo script tests/guest/run-demo.sh --check
     total
     ;;
@@ -174,6 +177,10 @@ check-unit)
 check-qtest)
     build
     script tests/qtest/run-qtests.sh "$@"
+    ;;
+check-doctor)
+    build
+    script tests/host/run-check-doctor.sh "$@"
     ;;
 check-demo)
     build

@@ -1,20 +1,22 @@
 /*
- * virtio-gpu blob doctor: a probe that may hang
+ * virtio-gpu blob doctor: probes in processes of their own
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
+#include "qemu/memfd.h"
 #include "child.h"
 
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-#define LOOK_US 5000
+#define POLL_US 5000
 
 typedef struct Child {
     pid_t pid;
-    DoctorEnd *end;
+    int output;
+    DoctorProbe *probe;
 } Child;
 
 struct DoctorChildren {
@@ -29,43 +31,71 @@ DoctorChildren *doctor_children_new(void)
     return children;
 }
 
-/* Libraries say much on the way, and some of it to stdout. */
-static void silence(void)
+/* Libraries print to stdout, too. */
+static void redirect(int output)
 {
     int null = open("/dev/null", O_RDWR);
 
     if (null >= 0) {
         dup2(null, STDIN_FILENO);
-        dup2(null, STDOUT_FILENO);
-        dup2(null, STDERR_FILENO);
+    }
+    if (output < 0) {
+        output = null;
+    }
+    if (output >= 0) {
+        dup2(output, STDOUT_FILENO);
+        dup2(output, STDERR_FILENO);
     }
 }
 
-static G_NORETURN void be_child(DoctorWork *work, void *found)
+static G_NORETURN void be_child(DoctorWork *work, void *found, int output)
 {
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    silence();
+    redirect(output);
     work(found);
-    /* Neither handlers of exit() nor buffers of stdio are ours to run. */
+    /* _exit(): neither exit handlers nor stdio buffers are the child's. */
     _exit(0);
 }
 
 void doctor_children_start(DoctorChildren *children, DoctorWork *work,
-                           void *found, DoctorEnd *end)
+                           void *found, DoctorProbe *probe)
 {
-    Child child = { .pid = fork(), .end = end };
+    Child child = {
+        .output = qemu_memfd_create("output", 0, false, 0, 0, NULL),
+        .probe = probe,
+    };
 
+    /* Before fork(): from then on the child writes there. */
+    memset(probe, 0, sizeof(*probe));
+    child.pid = fork();
     if (!child.pid) {
-        be_child(work, found);
+        be_child(work, found, child.output);
     }
-    *end = DOCTOR_DIED;
-    if (child.pid > 0) {
-        g_array_append_val(children->running, child);
+    if (child.pid < 0) {
+        probe->end = DOCTOR_NO_FORK;
+        probe->error = errno;
+        close(child.output);
+        return;
     }
+    probe->end = DOCTOR_DIED;
+    g_array_append_val(children->running, child);
 }
 
-/* What it started goes with it. */
+/* The last that was said tells most. */
+static void keep_output(const Child *child)
+{
+    DoctorProbe *probe = child->probe;
+    off_t len = lseek(child->output, 0, SEEK_END);
+    off_t max = sizeof(probe->said) - 1;
+    ssize_t got = pread(child->output, probe->said, max,
+                        len > max ? len - max : 0);
+
+    probe->said[MAX(got, 0)] = 0;
+    close(child->output);
+}
+
+/* What the child has started ends with it. */
 static void kill_group(const Child *child)
 {
     kill(-child->pid, SIGKILL);
@@ -74,18 +104,21 @@ static void kill_group(const Child *child)
 
 static bool has_ended(const Child *child)
 {
+    DoctorProbe *probe = child->probe;
     int status;
 
     if (waitpid(child->pid, &status, WNOHANG) != child->pid) {
         return false;
     }
-    *child->end = WIFEXITED(status) && !WEXITSTATUS(status) ? DOCTOR_DONE
-                                                            : DOCTOR_DIED;
+    probe->end = WIFEXITED(status) && !WEXITSTATUS(status) ? DOCTOR_DONE
+                                                           : DOCTOR_DIED;
+    probe->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     kill(-child->pid, SIGKILL);
+    keep_output(child);
     return true;
 }
 
-static void look(GArray *running)
+static void collect(GArray *running)
 {
     guint i = running->len;
 
@@ -102,16 +135,17 @@ void doctor_children_wait(DoctorChildren *children, double seconds)
     GArray *running = children->running;
     guint i;
 
-    look(running);
+    collect(running);
     while (running->len && g_get_monotonic_time() < until) {
-        g_usleep(LOOK_US);
-        look(running);
+        g_usleep(POLL_US);
+        collect(running);
     }
     for (i = 0; i < running->len; i++) {
         Child *child = &g_array_index(running, Child, i);
 
         kill_group(child);
-        *child->end = DOCTOR_LATE;
+        child->probe->end = DOCTOR_LATE;
+        keep_output(child);
     }
     g_array_free(running, true);
     g_free(children);

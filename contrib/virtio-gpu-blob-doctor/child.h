@@ -1,12 +1,11 @@
 /*
- * virtio-gpu blob doctor: a probe that may hang
+ * virtio-gpu blob doctor: probes in processes of their own
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A driver that hangs, or a library that crashes, must not take the doctor
- * with it: each probe runs in a process of its own, and what it has found out
- * until then is in memory that it shares with the doctor.  The doctor has one
- * thread.
+ * A driver that hangs or a library that crashes must not end the doctor, so
+ * each probe runs in a child process.  Its results are in memory that it
+ * shares with the doctor.  The doctor has one thread.
  */
 
 #ifndef CONTRIB_VIRTIO_GPU_BLOB_DOCTOR_CHILD_H
@@ -16,33 +15,33 @@
 
 /**
  * DoctorWork - a probe
- * @found: where it puts what it finds out, shared
+ * @found: where it puts its results, in shared memory
  */
 typedef void DoctorWork(void *found);
 
 typedef struct DoctorChildren DoctorChildren;
 
 /**
- * doctor_children_new() - nobody is running
+ * doctor_children_new() - a set of probes that run at the same time
  *
  * Returns: end with doctor_children_wait()
  */
 DoctorChildren *doctor_children_new(void);
 
 /**
- * doctor_children_start() - run a probe beside the others
- * @children: not waited for
- * @work: the probe; what it prints is lost
- * @found: its result, in memory that is shared with child processes
- * @end: how far it got; set by doctor_children_wait()
+ * doctor_children_start() - start a probe
+ * @children: the set
+ * @work: the probe; its output goes to @probe
+ * @found: its results, in shared memory
+ * @probe: filled in by doctor_children_wait(); the probe sets its stage
  */
 void doctor_children_start(DoctorChildren *children, DoctorWork *work,
-                           void *found, DoctorEnd *end);
+                           void *found, DoctorProbe *probe);
 
 /**
- * doctor_children_wait() - until all have ended, or time is up
- * @children: freed; who still runs is killed, with its children, and is not
- *            waited for: in a driver it may not end
+ * doctor_children_wait() - wait until all have ended, or the time is up
+ * @children: freed; probes that still run are killed, with their children,
+ *            and not waited for: a process inside a driver may not end
  * @seconds: from now
  */
 void doctor_children_wait(DoctorChildren *children, double seconds);

@@ -1,71 +1,114 @@
 /*
- * virtio-gpu blob doctor: ask everybody
+ * virtio-gpu blob doctor: gather the facts
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
-#include "hw/display/virtio-gpu-blob-vma.h"
-#include "buffer.h"
 #include "child.h"
-#include "emulator.h"
 #include "gather.h"
-#include "gpu.h"
-#include "kvm.h"
-#include "renderer.h"
-#include "window.h"
+#include "probes.h"
+#include "recipe.h"
 
-#include <sys/resource.h>
-#include <sys/utsname.h>
-
-static void read_limits(DoctorFacts *facts)
-{
-    struct rlimit files;
-
-    facts->page_size = qemu_real_host_page_size();
-    facts->mappings = virtio_gpu_blob_vma_max_mappings();
-    if (!getrlimit(RLIMIT_NOFILE, &files)) {
-        facts->files = files.rlim_cur;
-    }
-}
-
-static void read_kernel(DoctorFacts *facts)
-{
-    struct utsname names;
-
-    if (!uname(&names)) {
-        pstrcpy(facts->kernel, sizeof(facts->kernel), names.release);
-        pstrcpy(facts->machine, sizeof(facts->machine), names.machine);
-    }
-}
-
-static void ask_all(DoctorFacts *facts, double seconds)
+static void probe_host(DoctorFacts *facts, double seconds)
 {
     DoctorChildren *all = doctor_children_new();
-    DoctorRenderer *renderer = &facts->renderer;
     int i;
 
-    doctor_children_start(all, doctor_emulator_look, &facts->qemu,
-                          &facts->qemu.end);
-    doctor_children_start(all, doctor_renderer_virgl, &renderer->virgl,
-                          &renderer->virgl.end);
-    doctor_children_start(all, doctor_renderer_venus, &renderer->venus,
-                          &renderer->venus.end);
-    doctor_children_start(all, doctor_renderer_look, renderer, &renderer->end);
-    doctor_children_start(all, doctor_kvm_look, &facts->kvm, &facts->kvm.end);
-    doctor_children_start(all, doctor_window_look, facts, &facts->window.end);
-    doctor_children_start(all, doctor_sources_find, facts,
-                          &facts->sources_end);
+    doctor_children_start(all, doctor_qemu_probe, &facts->qemu,
+                          &facts->qemu.probe);
+    doctor_children_start(all, doctor_renderer_probe, &facts->renderer,
+                          &facts->renderer.probe);
+    doctor_children_start(all, doctor_renderer_version_probe, &facts->renderer,
+                          &facts->renderer.version_probe);
+    doctor_children_start(all, doctor_vulkan_probe, &facts->vulkan,
+                          &facts->vulkan.probe);
+    doctor_children_start(all, doctor_kvm_probe, &facts->kvm,
+                          &facts->kvm.probe);
+    doctor_children_start(all, doctor_window_probe, facts,
+                          &facts->window.probe);
+    doctor_children_start(all, doctor_sources_probe, facts,
+                          &facts->sources_probe);
+    doctor_children_start(all, doctor_sdl_probe, &facts->sdl,
+                          &facts->sdl.probe);
     for (i = 0; i < facts->gpus_count; i++) {
-        doctor_children_start(all, doctor_gpu_look, &facts->gpus[i],
-                              &facts->gpus[i].end);
+        doctor_children_start(all, doctor_gpu_probe, &facts->gpus[i],
+                              &facts->gpus[i].probe);
     }
     doctor_children_wait(all, seconds);
 }
 
-const DoctorFacts *doctor_gather(uint64_t hostmem, const char *qemu,
-                                 double seconds)
+static void probe_renderer(DoctorFacts *facts, double seconds)
+{
+    DoctorChildren *all = doctor_children_new();
+
+    doctor_children_start(all, doctor_opengl_probe, facts,
+                          &facts->renderer.opengl.probe);
+    doctor_children_start(all, doctor_venus_probe, facts,
+                          &facts->renderer.venus.probe);
+    doctor_children_wait(all, seconds);
+}
+
+/*
+ * QEMU, started
+ */
+
+/**
+ * Start - QEMU with one choice
+ * @facts: the host
+ * @choice: the options
+ */
+typedef struct Start {
+    const DoctorFacts *facts;
+    DoctorChoice choice;
+} Start;
+
+/* The vCPUs do not run; the monitor is what ends it. */
+static void start(void *data)
+{
+    static const char *const more[] = {
+        "-S", "-qmp", "stdio", "-serial", "none", "-parallel", "none",
+        "-monitor", "none",
+    };
+    const Start *what = data;
+    char **env = doctor_recipe_env(&what->choice);
+    char **options = doctor_recipe_argv(what->facts, &what->choice);
+    GPtrArray *argv = g_ptr_array_new();
+    size_t i;
+
+    for (i = 0; options[i]; i++) {
+        g_ptr_array_add(argv, options[i]);
+    }
+    for (i = 0; i < ARRAY_SIZE(more); i++) {
+        g_ptr_array_add(argv, (char *)more[i]);
+    }
+    g_ptr_array_add(argv, NULL);
+    doctor_qemu_exec((char **)argv->pdata, env);
+}
+
+/* One after the other, until one works: a host may be small and slow. */
+static void probe_starts(DoctorFacts *facts, double seconds)
+{
+    DoctorChoice choices[DOCTOR_STARTS_MAX];
+    int n = doctor_recipe_choices(facts, choices), i;
+    int64_t until = g_get_monotonic_time() + seconds * G_USEC_PER_SEC;
+
+    for (i = 0; i < n; i++) {
+        Start what = { facts, choices[i] };
+        DoctorProbe *probe = &facts->starts[i].probe;
+        DoctorChildren *one = doctor_children_new();
+        int64_t left = until - g_get_monotonic_time();
+
+        doctor_children_start(one, start, &what, probe);
+        doctor_children_wait(one, MAX(left, 0) / (double)G_USEC_PER_SEC);
+        if (probe->end == DOCTOR_DONE || left <= 0) {
+            return;
+        }
+    }
+}
+
+const DoctorFacts *doctor_gather(const DoctorOptions *options)
 {
     DoctorFacts *facts = mmap(NULL, sizeof(*facts), PROT_READ | PROT_WRITE,
                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -73,11 +116,15 @@ const DoctorFacts *doctor_gather(uint64_t hostmem, const char *qemu,
     if (facts == MAP_FAILED) {
         return NULL;
     }
-    facts->window.size = hostmem;
-    pstrcpy(facts->qemu.path, sizeof(facts->qemu.path), qemu ? qemu : "");
-    read_kernel(facts);
-    read_limits(facts);
+    facts->window.size = options->hostmem;
+    pstrcpy(facts->qemu.path, sizeof(facts->qemu.path),
+            options->qemu ? options->qemu : "");
+    pstrcpy(facts->rendernode, sizeof(facts->rendernode),
+            options->rendernode ? options->rendernode : "");
+    doctor_host_read(facts);
     doctor_gpus_list(facts);
-    ask_all(facts, seconds);
+    probe_host(facts, options->seconds);
+    probe_renderer(facts, options->seconds);
+    probe_starts(facts, options->seconds);
     return facts;
 }

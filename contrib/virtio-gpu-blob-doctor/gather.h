@@ -1,5 +1,5 @@
 /*
- * virtio-gpu blob doctor: ask everybody
+ * virtio-gpu blob doctor: gather the facts
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -8,17 +8,17 @@
 #define CONTRIB_VIRTIO_GPU_BLOB_DOCTOR_GATHER_H
 
 #include "facts.h"
+#include "options.h"
 
 /**
- * doctor_gather() - find out about this host
- * @hostmem: the window that is wanted, in bytes
- * @qemu: the emulator, or NULL for the one of this system
- * @seconds: how long it may take
+ * doctor_gather() - find out all about this host
+ * @options: what the user wants
  *
- * Returns: what was found out, until the process ends; NULL with errno set if
- * there is no memory
+ * Takes three rounds of probes at most, each for the time that the user gives:
+ * the host; the renderer, on the GPU that was chosen; QEMU, started.
+ *
+ * Returns: the facts, which live until the process ends; NULL with errno set
  */
-const DoctorFacts *doctor_gather(uint64_t hostmem, const char *qemu,
-                                 double seconds);
+const DoctorFacts *doctor_gather(const DoctorOptions *options);
 
 #endif /* CONTRIB_VIRTIO_GPU_BLOB_DOCTOR_GATHER_H */

@@ -5,6 +5,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu-version.h"
 #include "gather.h"
 #include "options.h"
 #include "print.h"
@@ -24,14 +25,19 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s: %s\n", g_get_prgname(), error->message);
         return EXIT_USAGE;
     }
-    facts = doctor_gather(options.hostmem, options.qemu, options.seconds);
+    if (options.version) {
+        printf("%s " QEMU_FULL_VERSION "\n", g_get_prgname());
+        return 0;
+    }
+    facts = doctor_gather(&options);
     if (!facts) {
         fprintf(stderr, "%s: %s\n", g_get_prgname(), strerror(errno));
         return DOCTOR_BAD;
     }
     lines = doctor_report(facts);
-    out = options.json ? doctor_print_json(facts, lines)
-                       : doctor_print_text(facts, lines);
+    out = options.json
+        ? doctor_print_json(facts, lines, QEMU_FULL_VERSION)
+        : doctor_print_text(facts, lines, options.verbose);
     fputs(out->str, stdout);
     g_string_free(out, true);
     return doctor_report_level(lines);

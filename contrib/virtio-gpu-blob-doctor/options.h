@@ -8,17 +8,23 @@
 #define CONTRIB_VIRTIO_GPU_BLOB_DOCTOR_OPTIONS_H
 
 /**
- * DoctorOptions - what the user wants
+ * DoctorOptions - the command line
  * @hostmem: the window, in bytes
+ * @rendernode: the name of the node that is wanted, such as renderD129, or NULL
  * @qemu: the emulator, or NULL for the one of this system
- * @seconds: how long probes may take
- * @json: for programs
+ * @seconds: how long a round of probes may take
+ * @json: print JSON
+ * @verbose: print what libraries said, too
+ * @version: print the version only
  */
 typedef struct DoctorOptions {
     uint64_t hostmem;
+    char *rendernode;
     char *qemu;
     int seconds;
     bool json;
+    bool verbose;
+    bool version;
 } DoctorOptions;
 
 /**

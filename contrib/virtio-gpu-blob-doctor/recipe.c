@@ -1,5 +1,5 @@
 /*
- * virtio-gpu blob doctor: what to write for this host
+ * virtio-gpu blob doctor: the options that fit a host
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -9,100 +9,263 @@
 #include "recipe.h"
 #include "report.h"
 
-static const DoctorGPU *working_gpu(const DoctorFacts *facts)
+/* The guest's memory, shared: QEMU makes dma-bufs of a part of it */
+#define MEMORY_GIB 4
+
+#define PROCESSORS_MAX 4
+
+/* Bits of TCG's physical addresses on x86 */
+#define TCG_ADDRESS_BITS 40
+
+/*
+ * Choices
+ */
+
+const DoctorGPU *doctor_recipe_gpu(const DoctorFacts *facts)
 {
     int i;
 
     for (i = 0; i < facts->gpus_count; i++) {
-        if (doctor_gpu_works(&facts->gpus[i])) {
-            return &facts->gpus[i];
+        const DoctorGPU *gpu = &facts->gpus[i];
+
+        if (doctor_gpu_works(gpu) &&
+            (!*facts->rendernode || !strcmp(facts->rendernode, gpu->node))) {
+            return gpu;
         }
     }
     return NULL;
 }
 
-/* libvirt and QEMU start it in its own way: what works here works there. */
-static bool has_venus(const DoctorFacts *facts)
+bool doctor_recipe_venus(const DoctorFacts *facts)
 {
-    return facts->renderer.venus.made;
+    return facts->vulkan.count && facts->renderer.venus.made &&
+           facts->renderer.venus.capset_size;
 }
 
-/* Without a GPU, SDL draws where nobody looks: there is no other way. */
-static char *display(const DoctorFacts *facts)
+/*
+ * Firmware gives a part of the address space to 64-bit BARs: EDK2 an eighth,
+ * SeaBIOS a quarter.  arm64's virt machine has 512 GiB for them, and there are
+ * other devices.
+ */
+uint64_t doctor_recipe_bar_max(const DoctorFacts *facts, bool kvm)
 {
-    const DoctorGPU *gpu = working_gpu(facts);
+    unsigned bits = kvm && facts->address_bits ? facts->address_bits
+                                               : TCG_ADDRESS_BITS;
 
-    return gpu ? g_strdup_printf("-display egl-headless,rendernode=/dev/dri/%s",
-                                 gpu->node)
-               : g_strdup("-display sdl,gl=on");
+    return doctor_is_x86(facts) ? 1ULL << (bits - 3) : 256 * GiB;
 }
 
-char *doctor_recipe_options(const DoctorFacts *facts)
+static uint64_t hostmem(const DoctorFacts *facts, const DoctorChoice *choice)
 {
-    g_autofree char *shown = display(facts);
+    return MIN(facts->window.fits,
+               doctor_recipe_bar_max(facts, choice->kvm));
+}
 
-    if (!facts->window.fits) {
-        return NULL;
+/* A desktop's GPU is the compositor's: it cannot be chosen. */
+static int list_displays(const DoctorFacts *facts, DoctorDisplay *displays)
+{
+    const DoctorQEMU *qemu = &facts->qemu;
+    bool desktop = facts->desktop && !*facts->rendernode;
+    int n = 0;
+
+    if (desktop && qemu->gtk) {
+        displays[n++] = DOCTOR_DISPLAY_GTK;
     }
-    return g_strdup_printf("-accel %s %s -device %s,blob=on,hostmem=%" PRIu64
-                           "M%s,map-policy=safe",
-                           facts->kvm.usable ? "kvm" : "tcg", shown,
+    if (desktop && qemu->sdl) {
+        displays[n++] = DOCTOR_DISPLAY_SDL;
+    }
+    if (qemu->egl_headless && doctor_recipe_gpu(facts)) {
+        displays[n++] = DOCTOR_DISPLAY_EGL_HEADLESS;
+    }
+    if (qemu->sdl && !*facts->rendernode) {
+        displays[n++] = DOCTOR_DISPLAY_OFFSCREEN;
+    }
+    return n;
+}
+
+int doctor_recipe_choices(const DoctorFacts *facts, DoctorChoice *choices)
+{
+    DoctorDisplay displays[DOCTOR_STARTS_MAX / 2];
+    int n = 0, i, kvm, count;
+
+    if (!facts->qemu.ours || !facts->window.fits) {
+        return 0;
+    }
+    count = list_displays(facts, displays);
+    for (kvm = facts->kvm.usable; kvm >= 0; kvm--) {
+        for (i = 0; i < count; i++) {
+            choices[n++] = (DoctorChoice) { displays[i], kvm };
+        }
+    }
+    return n;
+}
+
+int doctor_recipe_best(const DoctorFacts *facts, DoctorChoice *choice)
+{
+    DoctorChoice choices[DOCTOR_STARTS_MAX];
+    int n = doctor_recipe_choices(facts, choices), i;
+
+    for (i = 0; i < n; i++) {
+        if (facts->starts[i].probe.end == DOCTOR_DONE) {
+            *choice = choices[i];
+            return i;
+        }
+    }
+    return -1;
+}
+
+/*
+ * QEMU
+ */
+
+static char *display_option(const DoctorFacts *facts, DoctorDisplay display)
+{
+    switch (display) {
+    case DOCTOR_DISPLAY_GTK:
+        return g_strdup("gtk,gl=on");
+    case DOCTOR_DISPLAY_EGL_HEADLESS:
+        return g_strdup_printf("egl-headless,rendernode=/dev/dri/%s",
+                               doctor_recipe_gpu(facts)->node);
+    default:
+        return g_strdup("sdl,gl=on");
+    }
+}
+
+static void add(GPtrArray *argv, const char *option, char *value)
+{
+    g_ptr_array_add(argv, g_strdup(option));
+    g_ptr_array_add(argv, value);
+}
+
+static int processors(const DoctorFacts *facts)
+{
+    return MIN(MAX(facts->processors, 1), PROCESSORS_MAX);
+}
+
+/* The host's processor under KVM; all that TCG can else */
+static const char *cpu_model(const DoctorChoice *choice)
+{
+    return choice->kvm ? "host" : "max";
+}
+
+static char *device_option(const DoctorFacts *facts, const DoctorChoice *choice)
+{
+    g_autofree char *size = doctor_size_text(hostmem(facts, choice));
+
+    return g_strdup_printf("%s,blob=on,hostmem=%s%s,map-policy=safe",
                            doctor_is_x86(facts) ? "virtio-vga-gl"
                                                 : "virtio-gpu-gl-pci",
-                           facts->window.fits / MiB,
-                           has_venus(facts) ? ",venus=on" : "");
+                           size,
+                           doctor_recipe_venus(facts) ? ",venus=on" : "");
 }
 
-static char *emulator(const DoctorFacts *facts)
+char **doctor_recipe_argv(const DoctorFacts *facts, const DoctorChoice *choice)
 {
-    g_autofree char *path = NULL;
+    GPtrArray *argv = g_ptr_array_new();
 
-    if (!facts->qemu.ours) {
+    g_ptr_array_add(argv, g_strdup(facts->qemu.path));
+    add(argv, "-machine", g_strdup_printf("%s,memory-backend=mem",
+        doctor_is_x86(facts) ? "q35" : "virt"));
+    add(argv, "-accel", g_strdup(choice->kvm ? "kvm" : "tcg"));
+    add(argv, "-cpu", g_strdup(cpu_model(choice)));
+    add(argv, "-smp", g_strdup_printf("%d", processors(facts)));
+    add(argv, "-m", g_strdup(stringify(MEMORY_GIB) "G"));
+    add(argv, "-object", g_strdup("memory-backend-memfd,id=mem,size="
+                                  stringify(MEMORY_GIB) "G,share=on"));
+    add(argv, "-display", display_option(facts, choice->display));
+    if (choice->display == DOCTOR_DISPLAY_EGL_HEADLESS) {
+        add(argv, "-vnc", g_strdup("127.0.0.1:0,to=99"));
+    }
+    add(argv, "-device", device_option(facts, choice));
+    g_ptr_array_add(argv, NULL);
+    return (char **)g_ptr_array_free(argv, false);
+}
+
+/*
+ * SDL tries all its drivers: without this, it takes the console's card where
+ * there is no desktop, and shows nothing where a desktop cannot be reached.
+ */
+char **doctor_recipe_env(const DoctorChoice *choice)
+{
+    char **env = g_new0(char *, 2);
+
+    if (choice->display == DOCTOR_DISPLAY_OFFSCREEN) {
+        env[0] = g_strdup("SDL_VIDEODRIVER=offscreen");
+    } else if (choice->display == DOCTOR_DISPLAY_SDL) {
+        env[0] = g_strdup("SDL_VIDEODRIVER=x11,wayland");
+    }
+    return env;
+}
+
+/*
+ * libvirt
+ */
+
+static const char vnc[] =
+    "    <graphics type='vnc' autoport='yes' listen='127.0.0.1'/>\n";
+
+static char *graphics(const DoctorFacts *facts, const DoctorChoice *choice)
+{
+    if (choice->display != DOCTOR_DISPLAY_EGL_HEADLESS) {
         return g_strdup("");
     }
-    path = g_markup_escape_text(facts->qemu.path, -1);
-    return g_strdup_printf("    <emulator>%s</emulator>\n", path);
+    return g_strdup_printf("    <graphics type='egl-headless'>\n"
+                           "      <gl rendernode='/dev/dri/%s'/>\n"
+                           "    </graphics>\n%s",
+                           doctor_recipe_gpu(facts)->node, vnc);
 }
 
-static const char *graphics(const DoctorFacts *facts)
+/* libvirt knows no other display that draws with OpenGL and without a GPU. */
+static char *arguments(const DoctorFacts *facts, const DoctorChoice *choice)
 {
-    return working_gpu(facts) ? "    <graphics type='egl-headless'/>\n" : "";
-}
+    g_auto(GStrv) env = doctor_recipe_env(choice);
+    g_autofree char *display = NULL;
+    GString *xml;
+    int i;
 
-/* libvirt has no graphics of this kind. */
-static const char *arguments(const DoctorFacts *facts)
-{
-    return working_gpu(facts) ? "" :
-        "  <qemu:commandline>\n"
-        "    <qemu:arg value='-display'/>\n"
-        "    <qemu:arg value='sdl,gl=on'/>\n"
-        "    <qemu:env name='SDL_VIDEODRIVER' value='offscreen'/>\n"
-        "  </qemu:commandline>\n";
-}
-
-static const char *venus(const DoctorFacts *facts)
-{
-    return has_venus(facts) ?
-        "        <qemu:property name='venus' type='bool' value='true'/>\n" : "";
-}
-
-char *doctor_recipe_libvirt(const DoctorFacts *facts)
-{
-    g_autofree char *path = emulator(facts);
-
-    if (!facts->window.fits) {
-        return NULL;
+    if (choice->display == DOCTOR_DISPLAY_EGL_HEADLESS) {
+        return g_strdup("");
     }
+    display = display_option(facts, choice->display);
+    xml = g_string_new("  <qemu:commandline>\n"
+                       "    <qemu:arg value='-display'/>\n");
+    g_string_append_printf(xml, "    <qemu:arg value='%s'/>\n", display);
+    for (i = 0; env[i]; i++) {
+        g_auto(GStrv) pair = g_strsplit(env[i], "=", 2);
+
+        g_string_append_printf(xml, "    <qemu:env name='%s' value='%s'/>\n",
+                               pair[0], pair[1]);
+    }
+    g_string_append(xml, "  </qemu:commandline>\n");
+    return g_string_free(xml, false);
+}
+
+char *doctor_recipe_libvirt(const DoctorFacts *facts,
+                            const DoctorChoice *choice)
+{
+    g_autofree char *path = g_markup_escape_text(facts->qemu.path, -1);
+    g_autofree char *shown = graphics(facts, choice);
+    g_autofree char *passed = arguments(facts, choice);
+    bool x86 = doctor_is_x86(facts);
+
     return g_strdup_printf(
         "<domain type='%s'"
         " xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>\n"
-        "  ...\n"
+        "  <name>blob-guest</name>\n"
+        "  <memory unit='GiB'>%d</memory>\n"
+        "  <vcpu>%d</vcpu>\n"
+        "  <os>\n"
+        "    <type arch='%s' machine='%s'>hvm</type>\n"
+        "  </os>\n"
+        "%s"
+        "  <cpu mode='%s'/>\n"
         "  <memoryBacking>\n"
         "    <source type='memfd'/>\n"
         "    <access mode='shared'/>\n"
         "  </memoryBacking>\n"
         "  <devices>\n"
-        "%s%s"
+        "    <emulator>%s</emulator>\n"
+        "%s"
         "    <video>\n"
         "      <model type='virtio' heads='1' primary='yes' blob='on'>\n"
         "        <acceleration accel3d='yes'/>\n"
@@ -123,6 +286,49 @@ char *doctor_recipe_libvirt(const DoctorFacts *facts)
         "    </qemu:device>\n"
         "  </qemu:override>\n"
         "</domain>\n",
-        facts->kvm.usable ? "kvm" : "qemu", path, graphics(facts),
-        arguments(facts), facts->window.fits, venus(facts));
+        choice->kvm ? "kvm" : "qemu", MEMORY_GIB, processors(facts),
+        x86 ? "x86_64" : facts->machine, x86 ? "q35" : "virt",
+        x86 ? "  <features>\n    <acpi/>\n  </features>\n" : "",
+        choice->kvm ? "host-passthrough" : "maximum", path, shown, passed,
+        hostmem(facts, choice), doctor_recipe_venus(facts) ?
+        "        <qemu:property name='venus' type='bool' value='true'/>\n" :
+        "");
+}
+
+/* The daemon's list as libvirt has it, which the setting replaces */
+#define DEVICE_ACL \
+    "cgroup_device_acl = [ \"/dev/null\", \"/dev/full\", \"/dev/zero\", " \
+    "\"/dev/random\", \"/dev/urandom\", \"/dev/ptmx\", \"/dev/userfaultfd\", " \
+    "\"/dev/udmabuf\" ]"
+
+char **doctor_recipe_libvirt_notes(const DoctorFacts *facts,
+                                   const DoctorChoice *choice)
+{
+    GPtrArray *notes = g_ptr_array_new();
+
+    g_ptr_array_add(notes, g_strdup("In /etc/libvirt/qemu.conf, so that QEMU "
+        "may open /dev/udmabuf: " DEVICE_ACL));
+    g_ptr_array_add(notes, g_strdup("In /etc/libvirt/qemu.conf, for more than "
+        "1024 blobs: max_files = 65536"));
+    if (doctor_recipe_venus(facts)) {
+        g_ptr_array_add(notes, g_strdup("In /etc/libvirt/qemu.conf, so that "
+            "the render server of Vulkan (venus) can be started: "
+            "seccomp_sandbox = 0.  With libvirt's default, all 3D is lost; "
+            "without that setting, remove the property venus"));
+    }
+    if (facts->apparmor) {
+        g_ptr_array_add(notes, g_strdup_printf("For AppArmor, in "
+            "/etc/apparmor.d/local/abstractions/libvirt-qemu: %s rmix,  "
+            "/dev/udmabuf rw,%s  (see: journalctl -k -g DENIED)",
+            facts->qemu.path, doctor_recipe_venus(facts) ?
+            "  /usr/libexec/virgl_render_server rmix,  /dev/dri/ r,  "
+            "/dev/dri/renderD* rw,  /usr/share/vulkan/{,**} r," : ""));
+    }
+    if (facts->selinux) {
+        g_ptr_array_add(notes, g_strdup_printf("For SELinux: chcon -t "
+            "qemu_exec_t %s (see: ausearch -m avc -ts recent)",
+            facts->qemu.path));
+    }
+    g_ptr_array_add(notes, NULL);
+    return (char **)g_ptr_array_free(notes, false);
 }

@@ -1,10 +1,10 @@
 /*
- * virtio-gpu blob doctor: what the facts mean
+ * virtio-gpu blob doctor: the facts in sentences
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Pure: facts in, lines out, so that a unit test can play any host.  What
- * becomes of a buffer is the device's own decision, in the device's words.
+ * Pure: facts in, lines out, so that a unit test can play any host.  What the
+ * device would do with a buffer is decided by the device's own code.
  */
 
 #ifndef CONTRIB_VIRTIO_GPU_BLOB_DOCTOR_REPORT_H
@@ -16,7 +16,7 @@
  * DoctorLevel - how good that is; also the doctor's exit code
  * @OK: it works
  * @LIMITED: it works with limits
- * @BAD: it does not
+ * @BAD: QEMU cannot be started as it should be, and this is why
  */
 typedef enum DoctorLevel {
     DOCTOR_OK,
@@ -27,20 +27,28 @@ typedef enum DoctorLevel {
 /**
  * DoctorLine - one line
  * @level: how good
- * @topic: what it is about, in a word
+ * @id: what it says, for programs: a stable name such as "gpu.closed"
+ * @topic: what it is about, for people
+ * @subject: which GPU or device, if there can be more than one; else NULL
  * @text: what was found
- * @remedy: what would make it better, or NULL
+ * @remedy: what would help, or NULL
+ * @command: the command that does so, or NULL
  */
 typedef struct DoctorLine {
     DoctorLevel level;
+    const char *id;
     const char *topic;
+    char *subject;
     char *text;
     char *remedy;
+    char *command;
 } DoctorLine;
 
 /**
- * doctor_report() - what the facts mean
- * @facts: what was found out
+ * doctor_report() - the facts in sentences
+ * @facts: the host
+ *
+ * A line is BAD only if no options can be recommended (doctor_recipe_best()).
  *
  * Returns: DoctorLines; free with g_ptr_array_unref()
  */
@@ -55,28 +63,26 @@ GPtrArray *doctor_report(const DoctorFacts *facts);
 DoctorLevel doctor_report_level(const GPtrArray *lines);
 
 /**
- * doctor_buffer_facts() - what the device would know of a buffer
- * @facts: what was found out
- * @buffer: a dma-buf
- *
- * Returns: the decision's input, with the renderer silent
- */
-VirtIOGPUBlobFacts doctor_buffer_facts(const DoctorFacts *facts,
-                                       const DoctorBuffer *buffer);
-
-/**
  * doctor_is_x86() - is the host x86?
- * @facts: what was found out
+ * @facts: the host
  *
- * Returns: that
+ * Returns: true if so
  */
 bool doctor_is_x86(const DoctorFacts *facts);
 
 /**
- * doctor_gpu_works() - can a render node be used?
- * @gpu: it
+ * doctor_size_text() - a size as QEMU's options have it
+ * @size: bytes, a multiple of 1 MiB
  *
- * Returns: true if it opens and makes buffers
+ * Returns: a text that the caller frees
+ */
+char *doctor_size_text(uint64_t size);
+
+/**
+ * doctor_gpu_works() - can -display egl-headless use a render node?
+ * @gpu: the node
+ *
+ * Returns: true if OpenGL works there
  */
 bool doctor_gpu_works(const DoctorGPU *gpu);
 

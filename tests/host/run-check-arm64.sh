@@ -174,9 +174,9 @@ doctor()
     [[ ${FEATURES[$1]} != *--fwb* ]] || fwb=fwb
     [ "$2" != newest ] || answers=no
     echo "QEMU_MODULE_DIR=$(quote "$(inside "$OURS")")" \
-        "python3 check-doctor.py $(quote "--name=doctor,$1,$2" --arm64=$fwb --answers=$answers -- \
-            "$(inside "$OURS")/contrib/virtio-gpu-blob-doctor/virtio-gpu-blob-doctor" \
-            "--qemu=$(inside "$OURS")/qemu-system-aarch64")"
+        "python3 check-doctor.py $(quote "--name=doctor,$1,$2" --arm64=$fwb --answers=$answers \
+            "--qemu=$(inside "$OURS")/qemu-system-aarch64" -- \
+            "$(inside "$OURS")/contrib/virtio-gpu-blob-doctor/virtio-gpu-blob-doctor")"
 }
 
 # programs CPU KERNEL: all that is checked there, a line each

@@ -376,11 +376,11 @@ doctor_host()
 {
     local name=$1 answers=$2
     shift 2
-    machine "$name" 600 "$@" \
-        < <(echo "python3 check-doctor.py --name=$name --answers=$answers" \
+    machine "$name" 1800 "$@" -- -device bochs-display -device virtio-gpu-pci \
+        < <(echo "ulimit -n 4096; python3 check-doctor.py --name=$name --answers=$answers" \
+                 "--qemu=$(quote "$OUR_DIR/qemu-system-x86_64")" \
                  "--stock=$(quote "$STOCK_DIR") --hang=$(quote "$TOOLS_DIR/libhanging-open.so")" \
-                 "-- $(quote "$OUR_DIR/contrib/virtio-gpu-blob-doctor/virtio-gpu-blob-doctor" \
-                        "--qemu=$OUR_DIR/qemu-system-x86_64")" \
+                 "-- $(quote "$OUR_DIR/contrib/virtio-gpu-blob-doctor/virtio-gpu-blob-doctor")" \
                  ">/run/out/result.log 2>&1")
 }
 

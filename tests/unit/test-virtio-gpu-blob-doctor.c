@@ -1,6 +1,6 @@
 /*
- * The blob doctor: what it says of hosts, to people and to programs; probes
- * that hang; its command line
+ * The blob doctor: what it says of hosts, to people and to programs; which
+ * options it recommends; probes that hang; its command line
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -12,6 +12,7 @@
 #include "qobject/qdict.h"
 #include "qobject/qjson.h"
 #include "qobject/qlist.h"
+#include "qobject/qstring.h"
 #include "standard-headers/linux/virtio_gpu.h"
 #include "contrib/virtio-gpu-blob-doctor/child.h"
 #include "contrib/virtio-gpu-blob-doctor/options.h"
@@ -28,76 +29,114 @@
  * Hosts
  */
 
+#define DONE { .end = DOCTOR_DONE }
+
 #define CACHED(name) { .made = true, .exporter = name, .read_write = true, \
                        .answer = VIRTIO_GPU_EXPORTER_COHERENT_CACHED }
 
-/* Nothing is amiss: a kernel that can be asked, one GPU, AMD's KVM. */
+#define INTEL "Mesa Intel(R) UHD Graphics 770"
+
+/* Nothing is wrong: a kernel with the query, one GPU, KVM on AMD. */
 static const DoctorFacts good = {
     .kernel = "6.12.117",
     .machine = "x86_64",
+    .system = "Debian GNU/Linux 13 (trixie)",
+    .debian = true,
+    .user = "me",
+    .processors = 8,
     .page_size = 4 * KiB,
+    .address_bits = 46,
+    .map_count = 65530,
     .mappings = 61434,
     .files = 16384,
-    .sources_end = DOCTOR_DONE,
+    .files_hard = 524288,
+    .sources_probe = DONE,
     .sources_count = 1,
     .sources = { { .name = "udmabuf", .buffer = CACHED("udmabuf") } },
     .gpus_count = 1,
-    .gpus = { { .node = "renderD128", .driver = "i915", .end = DOCTOR_DONE,
-                .gbm = true, .buffer = CACHED("i915") } },
+    .gpus = { { .node = "renderD128", .driver = "i915", .probe = DONE,
+                .gl = { .works = true, .renderer = INTEL,
+                        .version = "4.6 (Core Profile) Mesa 25.0.7-2" },
+                .buffer = CACHED("i915") } },
+    .cards = 1,
+    .sdl = { .probe = DONE, .found = true },
     .renderer = {
-        .end = DOCTOR_DONE, .found = true, .blobs = true,
-        .file = "libvirglrenderer.so.1.9.0",
-        .virgl = { .end = DOCTOR_DONE, .made = true,
-                   .backing = VIRTIO_GPU_BLOB_BACKING_DMABUF,
-                   .word = VIRTIO_GPU_MAP_CACHE_CACHED,
-                   .buffer = CACHED("i915") },
-        .venus = { .end = DOCTOR_DONE, .made = true,
+        .probe = DONE, .found = true, .blobs = true,
+        .file = "libvirglrenderer.so.1.9.0", .version = "1.1.0-2",
+        .opengl = { .probe = DONE, .made = true, .capset_size = 1384,
+                    .backing = VIRTIO_GPU_BLOB_BACKING_DMABUF,
+                    .word = VIRTIO_GPU_MAP_CACHE_CACHED,
+                    .buffer = CACHED("i915") },
+        .venus = { .probe = DONE, .made = true, .capset_size = 160,
                    .backing = VIRTIO_GPU_BLOB_BACKING_SHM,
                    .word = VIRTIO_GPU_MAP_CACHE_CACHED },
     },
+    .vulkan = { .probe = DONE, .found = true, .count = 1,
+                .devices = { { .name = INTEL } } },
     .kvm = {
-        .end = DOCTOR_DONE, .usable = true,
+        .probe = DONE, .usable = true,
         .probes = { .accel = VIRTIO_GPU_BLOB_ACCEL_KVM,
                     .cpu = VIRTIO_GPU_BLOB_CPU_X86_SVM },
         .type = VIRTIO_GPU_BLOB_TYPE_HONOURED,
     },
-    .window = { .end = DOCTOR_DONE, .size = 4 * GiB, .fits = 4 * GiB },
-    .qemu = { .end = DOCTOR_DONE, .path = "/usr/bin/qemu-system-x86_64",
-              .found = true, .has_device = true, .ours = true,
+    .window = { .probe = DONE, .size = 4 * GiB, .fits = 4 * GiB },
+    .qemu = { .probe = DONE, .path = "/usr/bin/qemu-system-x86_64",
+              .found = true, .has_device = true, .ours = true, .sdl = true,
+              .egl_headless = true,
               .version = "QEMU emulator version 10.0.13" },
+    .starts = { { .probe = DONE }, { .probe = DONE }, { .probe = DONE },
+                { .probe = DONE }, { .probe = DONE }, { .probe = DONE },
+                { .probe = DONE }, { .probe = DONE } },
 };
 
+#define MACHINE(machine, accel, cpu) \
+    " \\\n    -machine " machine ",memory-backend=mem \\\n    -accel " accel \
+    " \\\n    -cpu " cpu " \\\n    -smp 4 \\\n    -m 4G \\\n    -object " \
+    "memory-backend-memfd,id=mem,size=4G,share=on \\\n    "
+
 static const char good_text[] =
+    "✓ system: Debian GNU/Linux 13 (trixie)\n"
     "✓ kernel: Linux 6.12.117 on x86_64\n"
-    "✓ exporters: the kernel has DMA_BUF_IOCTL_INFO\n"
-    "✓ dma-bufs: udmabuf: exporter \"udmabuf\" says coherent-cached: cached, "
-    "by exporter\n"
-    "✓ gpu: renderD128 (i915): exporter \"i915\" says coherent-cached: "
-    "cached, by exporter\n"
-    "✓ renderer: libvirglrenderer.so.1.9.0 exports blobs and names their "
-    "types\n"
-    "✓ renderer: a virgl buffer, backing dmabuf, renderer cached: cached, by "
-    "exporter\n"
-    "✓ renderer: Venus's memory, backing shm, renderer cached: cached, by "
-    "memfd\n"
-    "✓ kvm: guests can use all cache types (honoured): guest cache types "
-    "are honoured\n"
-    "✓ page: pages of 4 KiB\n"
-    "✓ window: hostmem=4G can be had\n"
-    "✓ mappings: vm.max_map_count leaves room for 30585 blobs at a time\n"
-    "✓ files: 16384 open files: under KVM each dma-buf that is mapped takes "
-    "one\n"
+    "✓ versions: virglrenderer 1.1.0-2, Mesa 25.0.7-2\n"
+    "✓ dma-buf query: this kernel reports cache types (DMA_BUF_IOCTL_INFO)\n"
+    "✓ dma-bufs: udmabuf: buffers are mapped cached (reported by the "
+    "kernel)\n"
+    "✓ gpu: renderD128 (i915): OpenGL works there: " INTEL "\n"
+    "✓ gpu: renderD128: buffers are mapped cached (reported by the kernel)\n"
+    "✓ gpu: QEMU and the renderer will use renderD128, the first one that "
+    "works\n"
+    "✓ renderer: libvirglrenderer.so.1.9.0 exports buffers and names their "
+    "cache types\n"
+    "✓ OpenGL: buffers are mapped cached (reported by the kernel)\n"
+    "✓ Vulkan: " INTEL "\n"
+    "✓ Vulkan: buffers are mapped cached (shared memory)\n"
+    "✓ Vulkan: memory of the Vulkan driver itself is not tested here; a guest "
+    "shows it\n"
+    "✓ kvm: guest cache types are honoured\n"
+    "✓ page size: 4 KiB\n"
+    "✓ window: hostmem=4G fits in QEMU's address space\n"
+    "✓ mappings: up to 30585 blobs can be mapped at once (vm.max_map_count is "
+    "65530)\n"
+    "✓ open files: the limit is 16384 (hard limit: 524288); each mapped "
+    "dma-buf can take one\n"
     "✓ qemu: QEMU emulator version 10.0.13 (/usr/bin/qemu-system-x86_64) has "
     "map-policy\n"
+    "✓ start: QEMU starts with the options below (KVM, egl-headless and "
+    "VNC)\n"
     "\n"
-    "Blobs can be mapped on this host.\n"
+    "Result: usable.\n"
     "\n"
-    "For QEMU:\n"
+    "QEMU (add a disk, such as -drive file=guest.qcow2,if=virtio):\n"
     "\n"
-    "-accel kvm -display egl-headless,rendernode=/dev/dri/renderD128 -device "
-    "virtio-vga-gl,blob=on,hostmem=4096M,venus=on,map-policy=safe\n"
+    "/usr/bin/qemu-system-x86_64" MACHINE("q35", "kvm", "host")
+    "-display egl-headless,rendernode=/dev/dri/renderD128 \\\n"
+    "    -vnc 127.0.0.1:0,to=99 \\\n"
+    "    -device virtio-vga-gl,blob=on,hostmem=4G,venus=on,map-policy=safe\n"
     "\n"
-    "For libvirt:\n"
+    "See the guest with: vncviewer 127.0.0.1:0 (or the next port that is "
+    "free)\n"
+    "\n"
+    "libvirt (add a disk; virsh define FILE):\n"
     "\n"
     "<domain type='kvm' "
     "xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>\n";
@@ -105,7 +144,7 @@ static const char good_text[] =
 static void test_good(void)
 {
     g_autoptr(GPtrArray) lines = doctor_report(&good);
-    GString *text = doctor_print_text(&good, lines);
+    GString *text = doctor_print_text(&good, lines, false);
 
     g_assert_cmpint(doctor_report_level(lines), ==, DOCTOR_OK);
     g_assert_true(g_utf8_validate(text->str, -1, NULL));
@@ -115,14 +154,22 @@ static void test_good(void)
 }
 
 /*
- * One thing is amiss: the line that says so, and how bad it is
+ * One thing is wrong: the line that says so, and how bad it is
  */
+
+static void break_gpu(DoctorFacts *f, DoctorNode state, int error)
+{
+    f->gpus[0].state = state;
+    f->gpus[0].file.error = error;
+    f->gpus[0].gl.works = false;
+    f->gpus[0].buffer = (DoctorBuffer) { };
+}
 
 static void no_query(DoctorFacts *f)
 {
     f->sources[0].buffer.answer = VIRTIO_GPU_EXPORTER_UNSUPPORTED;
     f->gpus[0].buffer.answer = VIRTIO_GPU_EXPORTER_UNSUPPORTED;
-    f->renderer.virgl.buffer.answer = VIRTIO_GPU_EXPORTER_UNSUPPORTED;
+    f->renderer.opengl.buffer.answer = VIRTIO_GPU_EXPORTER_UNSUPPORTED;
 }
 
 static void no_buffer(DoctorFacts *f)
@@ -130,12 +177,64 @@ static void no_buffer(DoctorFacts *f)
     f->sources_count = f->gpus_count = 0;
 }
 
-static void sources_hang(DoctorFacts *f)
+static void private_root(DoctorFacts *f)
 {
-    f->sources_end = DOCTOR_LATE;
+    pstrcpy(f->private_root, sizeof(f->private_root), "/r");
 }
 
-static void incoherent_heap(DoctorFacts *f)
+static void forks_refused(DoctorFacts *f)
+{
+    f->qemu.probe = f->window.probe = f->renderer.probe =
+        (DoctorProbe) { .end = DOCTOR_NO_FORK, .error = EAGAIN };
+    f->qemu.ours = false;
+}
+
+static void old_for_gpu(DoctorFacts *f)
+{
+    pstrcpy(f->gpus[0].driver, 32, "amdgpu");
+}
+
+static void new_for_gpu(DoctorFacts *f)
+{
+    pstrcpy(f->gpus[0].driver, 32, "amdgpu");
+    pstrcpy(f->kernel, sizeof(f->kernel), "6.13.0-rc1");
+}
+
+static void nvidia(DoctorFacts *f)
+{
+    pstrcpy(f->gpus[0].driver, 32, "nvidia-drm");
+    pstrcpy(f->nvidia, sizeof(f->nvidia), "550.163.01");
+    f->kvm.usable = false;
+}
+
+static void sources_hang(DoctorFacts *f)
+{
+    f->sources_probe = (DoctorProbe) { .end = DOCTOR_LATE };
+}
+
+static void no_udmabuf(DoctorFacts *f)
+{
+    f->sources_count = 0;
+}
+
+static void udmabuf_closed(DoctorFacts *f)
+{
+    f->sources[0].buffer = (DoctorBuffer) { };
+    f->sources[0].file = (DoctorFile) { EACCES, "kvm" };
+}
+
+static void udmabuf_no_group(DoctorFacts *f)
+{
+    udmabuf_closed(f);
+    f->sources[0].file.group[0] = 0;
+}
+
+static void udmabuf_fails(DoctorFacts *f)
+{
+    f->sources[0].buffer = (DoctorBuffer) { .error = ENOMEM };
+}
+
+static void incoherent(DoctorFacts *f)
 {
     f->sources[1] = (DoctorSource) {
         .name = "dma-heap system",
@@ -145,32 +244,33 @@ static void incoherent_heap(DoctorFacts *f)
     f->sources_count = 2;
 }
 
-static void source_not_there(DoctorFacts *f)
-{
-    f->sources[0].buffer = (DoctorBuffer) { .error = ENOENT };
-}
-
 static void no_gpu(DoctorFacts *f)
 {
-    f->gpus_count = 0;
+    f->gpus_count = f->cards = 0;
+}
+
+static void card_only(DoctorFacts *f)
+{
+    no_gpu(f);
+    f->cards = 1;
+    pstrcpy(f->sdl.gl.renderer, 128, "llvmpipe");
+}
+
+static void no_gpu_not_shown(DoctorFacts *f)
+{
+    no_gpu(f);
 }
 
 static void no_sys(DoctorFacts *f)
 {
-    f->gpus_count = 0;
+    no_gpu(f);
     f->gpus_error = EACCES;
 }
 
-static void break_gpu(DoctorFacts *f, DoctorNode state, int error)
-{
-    f->gpus[0].state = state;
-    f->gpus[0].error = error;
-    f->gpus[0].buffer = (DoctorBuffer) { };
-}
-
-static void gpu_not_allowed(DoctorFacts *f)
+static void gpu_closed(DoctorFacts *f)
 {
     break_gpu(f, DOCTOR_NODE_CLOSED, EACCES);
+    pstrcpy(f->gpus[0].file.group, 32, "render");
 }
 
 static void gpu_fails(DoctorFacts *f)
@@ -190,29 +290,51 @@ static void gpu_other(DoctorFacts *f)
 
 static void gpu_hangs(DoctorFacts *f)
 {
-    break_gpu(f, DOCTOR_NODE_FINE, 0);
-    f->gpus[0].end = DOCTOR_LATE;
-    pstrcpy(f->gpus[0].stage, sizeof(f->gpus[0].stage), "being opened");
+    f->gpus[0].probe = (DoctorProbe) { .end = DOCTOR_LATE,
+                                       .stage = "opening it" };
 }
 
-/* It was not mapped any more. */
-static void gpu_hangs_late(DoctorFacts *f)
+static void gpu_crashes(DoctorFacts *f)
 {
-    f->gpus[0].end = DOCTOR_LATE;
+    f->gpus[0].probe = (DoctorProbe) { .end = DOCTOR_DIED,
+                                       .signal = SIGSEGV };
+    f->gpus[0].driver[0] = 0;
 }
 
-static void gpu_dies(DoctorFacts *f)
+static void gpu_killed(DoctorFacts *f)
 {
-    gpu_hangs(f);
-    f->gpus[0].end = DOCTOR_DIED;
-    f->gpus[0].stage[0] = '\0';
-    f->gpus[0].driver[0] = '\0';
+    f->gpus[0].probe = (DoctorProbe) { .end = DOCTOR_DIED,
+                                       .signal = SIGKILL };
 }
 
-static void gpu_makes_nothing(DoctorFacts *f)
+static void gpu_no_opengl(DoctorFacts *f)
 {
-    break_gpu(f, DOCTOR_NODE_FINE, 0);
-    f->gpus[0].buffer.error = ENODEV;
+    f->gpus[0].gl = (DoctorGL) { .error = "gbm_create_device failed" };
+    pstrcpy(f->gpus[0].probe.said, 2048, "one\nno such driver\n");
+}
+
+static void gpu_no_opengl_nvidia(DoctorFacts *f)
+{
+    gpu_no_opengl(f);
+    pstrcpy(f->gpus[0].driver, 32, "nvidia");
+    f->debian = false;
+}
+
+static void gpu_wanted_broken(DoctorFacts *f)
+{
+    gpu_no_opengl(f);
+    pstrcpy(f->rendernode, 32, "renderD128");
+}
+
+static void gpu_wanted_absent(DoctorFacts *f)
+{
+    pstrcpy(f->rendernode, 32, "renderD129");
+}
+
+static void gpu_software(DoctorFacts *f)
+{
+    pstrcpy(f->gpus[0].gl.renderer, 128, "llvmpipe (LLVM 19)");
+    f->vulkan.devices[0].software = true;
 }
 
 static void gpu_not_mappable(DoctorFacts *f)
@@ -220,18 +342,24 @@ static void gpu_not_mappable(DoctorFacts *f)
     f->gpus[0].buffer.map_error = EINVAL;
 }
 
-/* Another one works. */
-static void one_gpu_of_two(DoctorFacts *f)
+static void gpu_of_two(DoctorFacts *f)
 {
     f->gpus[1] = f->gpus[0];
-    pstrcpy(f->gpus[1].node, sizeof(f->gpus[1].node), "renderD129");
+    pstrcpy(f->gpus[1].node, 32, "renderD129");
     f->gpus_count = 2;
-    gpu_not_allowed(f);
+    gpu_no_opengl(f);
+}
+
+static void gpu_chosen(DoctorFacts *f)
+{
+    gpu_of_two(f);
+    f->gpus[0].gl = f->gpus[1].gl;
+    pstrcpy(f->rendernode, 32, "renderD129");
 }
 
 static void gpu_moves(DoctorFacts *f)
 {
-    pstrcpy(f->gpus[0].driver, sizeof(f->gpus[0].driver), "amdgpu");
+    pstrcpy(f->gpus[0].driver, 32, "xe");
 }
 
 static void gpu_wc_ignored(DoctorFacts *f)
@@ -240,33 +368,45 @@ static void gpu_wc_ignored(DoctorFacts *f)
     f->kvm.type = VIRTIO_GPU_BLOB_TYPE_FORCED_WRITE_BACK;
 }
 
-static void gpu_wc_switchable(DoctorFacts *f)
+static void kvm_ignored(DoctorFacts *f)
+{
+    gpu_wc_ignored(f);
+}
+
+static void kvm_switchable(DoctorFacts *f)
 {
     f->gpus[0].buffer.answer = VIRTIO_GPU_EXPORTER_COHERENT_WC;
     f->kvm.type = VIRTIO_GPU_BLOB_TYPE_SWITCHABLE;
 }
 
-static void gpu_vram(DoctorFacts *f)
+static void kvm_old(DoctorFacts *f)
 {
-    f->gpus[0].buffer.answer = VIRTIO_GPU_EXPORTER_UNSUPPORTED;
-    f->kvm.vram = true;
+    f->kvm.type = VIRTIO_GPU_BLOB_TYPE_NO_SWITCH;
+    pstrcpy(f->kernel, 65, "6.12.77");
+}
+
+static void kvm_new(DoctorFacts *f)
+{
+    f->kvm.type = VIRTIO_GPU_BLOB_TYPE_NO_SWITCH;
+    pstrcpy(f->kernel, 65, "6.12.78-1");
 }
 
 static void renderer_hangs(DoctorFacts *f)
 {
-    f->renderer.end = DOCTOR_LATE;
+    f->renderer.probe = (DoctorProbe) { .end = DOCTOR_LATE };
 }
 
-static void renderer_absent(DoctorFacts *f)
+static void renderer_missing(DoctorFacts *f)
 {
-    f->renderer = (DoctorRenderer) {
-        .end = DOCTOR_DONE, .error = "no such file",
-    };
+    f->renderer.found = false;
+    pstrcpy(f->renderer.error, 160, "no such file");
+    f->qemu.has_device = f->qemu.ours = false;
 }
 
 static void renderer_old(DoctorFacts *f)
 {
     f->renderer.blobs = false;
+    f->qemu.ours = false;
 }
 
 static void renderer_new(DoctorFacts *f)
@@ -274,60 +414,117 @@ static void renderer_new(DoctorFacts *f)
     f->renderer.map_fixed = true;
 }
 
-static void virgl_no_fd(DoctorFacts *f)
+static void opengl_no_fd(DoctorFacts *f)
 {
-    f->renderer.virgl.backing = VIRTIO_GPU_BLOB_BACKING_NONE;
-    f->renderer.virgl.word = 0;
+    f->renderer.opengl.backing = VIRTIO_GPU_BLOB_BACKING_NONE;
+    f->renderer.opengl.word = 0;
 }
 
-static void virgl_fails(DoctorFacts *f)
+static void opengl_regions(DoctorFacts *f)
 {
-    f->renderer.virgl = (DoctorBlob) {
-        .end = DOCTOR_DONE, .error = EINVAL, .stage = "being started",
-    };
+    f->renderer.opengl.backing = VIRTIO_GPU_BLOB_BACKING_NONE;
+}
+
+static void opengl_fails(DoctorFacts *f)
+{
+    f->renderer.opengl = (DoctorBlob) {
+        .probe = { .end = DOCTOR_DONE, .stage = "starting",
+                   .said = "no EGL\n" }, .result = -1 };
+}
+
+static void no_server(DoctorFacts *f)
+{
+    f->renderer.venus = (DoctorBlob) {
+        .probe = { .end = DOCTOR_DONE, .stage = "creating a context" },
+        .result = -ENOMEM };
+}
+
+static void root_installs(DoctorFacts *f)
+{
+    private_root(f);
+    f->root = true;
+    no_server(f);
+}
+
+static void no_reason(DoctorFacts *f)
+{
+    no_server(f);
+    f->renderer.venus.result = -1;
 }
 
 static void venus_hangs(DoctorFacts *f)
 {
-    f->renderer.venus = (DoctorBlob) {
-        .end = DOCTOR_LATE, .stage = "asked for a context",
-    };
+    f->renderer.venus.made = false;
+    f->renderer.venus.probe = (DoctorProbe) { .end = DOCTOR_LATE };
+}
+
+static void no_capset(DoctorFacts *f)
+{
+    f->renderer.venus.capset_size = 0;
+}
+
+static void no_vulkan(DoctorFacts *f)
+{
+    f->vulkan.count = 0;
+    f->vulkan.result = -9;
+}
+
+static void no_libvulkan(DoctorFacts *f)
+{
+    f->vulkan.count = 0;
+    f->vulkan.found = false;
+}
+
+static void vulkan_crashes(DoctorFacts *f)
+{
+    f->vulkan.count = 0;
+    f->vulkan.probe = (DoctorProbe) { .end = DOCTOR_DIED, .signal = SIGABRT,
+                                      .stage = "listing devices" };
+}
+
+static void software_vulkan(DoctorFacts *f)
+{
+    f->vulkan.devices[0].software = true;
 }
 
 static void kvm_absent(DoctorFacts *f)
 {
     f->kvm.usable = false;
     f->kvm.error = ENOENT;
+    f->kvm.probes.accel = VIRTIO_GPU_BLOB_ACCEL_QEMU;
 }
 
-static void kvm_absent_on_arm64(DoctorFacts *f)
+static void kvm_closed(DoctorFacts *f)
 {
-    pstrcpy(f->machine, sizeof(f->machine), "aarch64");
     kvm_absent(f);
-}
-
-static void kvm_not_allowed(DoctorFacts *f)
-{
-    f->kvm.usable = false;
     f->kvm.error = EACCES;
+    pstrcpy(f->kvm.file.group, 32, "kvm");
 }
 
 static void kvm_hangs(DoctorFacts *f)
 {
-    f->kvm.end = DOCTOR_LATE;
+    f->kvm.probe = (DoctorProbe) { .end = DOCTOR_LATE };
 }
 
-static void kvm_hangs_and_wc(DoctorFacts *f)
+static void kvm_broken(DoctorFacts *f)
 {
-    f->kvm = (DoctorKVM) { .end = DOCTOR_LATE };
-    f->gpus[0].buffer.answer = VIRTIO_GPU_EXPORTER_COHERENT_WC;
+    f->starts[0].probe = (DoctorProbe) { .end = DOCTOR_DIED,
+        .said = "{\"QMP\"}\nno such ioctl\n{}\n" };
+    f->starts[1].probe = (DoctorProbe) { .end = DOCTOR_DIED,
+                                         .signal = SIGABRT };
 }
 
-/* udmabuf is known to be coherent on x86 only. */
-static void arm64_no_query(DoctorFacts *f)
+static void arm64(DoctorFacts *f)
 {
-    pstrcpy(f->machine, sizeof(f->machine), "aarch64");
-    no_query(f);
+    pstrcpy(f->machine, 65, "aarch64");
+    f->sources[0].buffer.answer = VIRTIO_GPU_EXPORTER_UNSUPPORTED;
+    f->gpus[0].buffer.answer = VIRTIO_GPU_EXPORTER_UNSUPPORTED;
+}
+
+static void kvm_absent_arm64(DoctorFacts *f)
+{
+    arm64(f);
+    kvm_absent(f);
 }
 
 static void large_pages(DoctorFacts *f)
@@ -337,10 +534,8 @@ static void large_pages(DoctorFacts *f)
 
 static void smaller_window(DoctorFacts *f)
 {
-    f->window = (DoctorWindow) {
-        .end = DOCTOR_DONE, .size = 8 * GiB, .fits = 512 * MiB,
-        .error = "hostmem: too large",
-    };
+    f->window.fits = 512 * MiB;
+    pstrcpy(f->window.error, 256, "hostmem: too large");
 }
 
 static void no_window(DoctorFacts *f)
@@ -349,19 +544,27 @@ static void no_window(DoctorFacts *f)
     f->window.fits = 0;
 }
 
-static void window_dies(DoctorFacts *f)
+static void window_killed(DoctorFacts *f)
 {
-    f->window.end = DOCTOR_DIED;
+    f->window.fits = 0;
+    f->window.probe = (DoctorProbe) { .end = DOCTOR_DIED, .signal = SIGKILL };
+}
+
+static void few_bits(DoctorFacts *f)
+{
+    f->address_bits = 39;
+    f->window.size = f->window.fits = 128 * GiB;
 }
 
 static void few_mappings(DoctorFacts *f)
 {
+    f->map_count = 8192;
     f->mappings = 4096;
 }
 
-static void fewer_mappings(DoctorFacts *f)
+static void no_mappings(DoctorFacts *f)
 {
-    f->mappings = 16;
+    f->mappings = 100;
 }
 
 static void few_files(DoctorFacts *f)
@@ -369,35 +572,57 @@ static void few_files(DoctorFacts *f)
     f->files = 1024;
 }
 
+static void few_hard_files(DoctorFacts *f)
+{
+    f->files = f->files_hard = 1024;
+}
+
 static void unlimited_files(DoctorFacts *f)
 {
-    f->files = RLIM_INFINITY;
+    f->files = f->files_hard = RLIM_INFINITY;
 }
 
 static void qemu_hangs(DoctorFacts *f)
 {
-    f->qemu.end = DOCTOR_LATE;
+    f->qemu.ours = false;
+    f->qemu.probe = (DoctorProbe) { .end = DOCTOR_LATE };
 }
 
-static void qemu_absent(DoctorFacts *f)
+static void qemu_missing(DoctorFacts *f)
 {
-    f->qemu.found = false;
+    f->qemu.ours = f->qemu.found = false;
 }
 
 static void qemu_without_device(DoctorFacts *f)
 {
-    f->qemu.has_device = false;
-    pstrcpy(f->qemu.error, sizeof(f->qemu.error), "no such device");
+    f->qemu.ours = f->qemu.has_device = false;
+    pstrcpy(f->qemu.error, 160, "no such device");
 }
 
-static void qemu_silent(DoctorFacts *f)
-{
-    f->qemu.has_device = false;
-}
-
-static void qemu_stock(DoctorFacts *f)
+static void qemu_unmodified(DoctorFacts *f)
 {
     f->qemu.ours = false;
+}
+
+static void qemu_no_display(DoctorFacts *f)
+{
+    f->qemu.sdl = f->qemu.egl_headless = false;
+}
+
+static void nothing_starts(DoctorFacts *f)
+{
+    int i;
+
+    for (i = 0; i < DOCTOR_STARTS_MAX; i++) {
+        f->starts[i].probe = (DoctorProbe) { .end = DOCTOR_LATE };
+    }
+}
+
+static void desktop(DoctorFacts *f)
+{
+    f->desktop = true;
+    pstrcpy(f->sdl.node, 32, "renderD128");
+    pstrcpy(f->sdl.gl.renderer, 128, INTEL);
 }
 
 static const struct {
@@ -405,281 +630,436 @@ static const struct {
     void (*change)(DoctorFacts *facts);
     DoctorLevel level;
     const char *text;
-} amiss[] = {
+} wrong[] = {
     { "no-query", no_query, DOCTOR_LIMITED,
-      "! exporters: the kernel has no DMA_BUF_IOCTL_INFO\n"
-      "    known names, or the renderer's word, decide; use a host kernel that "
-      "has it for map-policy=strict\n"
-      "✓ dma-bufs: udmabuf: exporter \"udmabuf\" cannot be asked: cached, by "
-      "exporter-name\n"
-      "! gpu: renderD128 (i915): exporter \"i915\" cannot be asked: the "
-      "renderer's word decides\n"
-      "    map-policy=strict refuses it; a host kernel with DMA_BUF_IOCTL_INFO "
-      "would know\n" },
-    { "no-query/renderer", no_query, DOCTOR_LIMITED,
-      "✓ renderer: a virgl buffer, backing dmabuf, renderer cached: cached, "
-      "by renderer\n" },
+      "! dma-buf query: not supported by this kernel (no released kernel "
+      "has it); cache types come from the exporter's name or the renderer\n"
+      "    map-policy=safe works with that; map-policy=strict refuses "
+      "GPU buffers.\n"
+      "✓ dma-bufs: udmabuf: buffers are mapped cached (known exporter)\n"
+      "✓ gpu: renderD128 (i915): OpenGL works there: Mesa Intel(R) UHD "
+      "Graphics 770\n"
+      "! gpu: renderD128: the cache type comes from the renderer, as this "
+      "kernel has no dma-buf query" },
     { "no-buffer", no_buffer, DOCTOR_LIMITED,
-      "! exporters: there is no dma-buf to ask about\n"
-      "    modprobe udmabuf, and run this as a user who may open /dev/udmabuf "
-      "or a render node\n" },
+      "! dma-buf query: not tested; no dma-buf could be created (no usable "
+      "/dev/udmabuf, heap or render node)" },
+    { "private-root", private_root, DOCTOR_OK,
+      "✓ system: libraries and QEMU are those of the private root /r "
+      "(Debian GNU/Linux 13 (trixie)), not of this system\n"
+      "✓ kernel" },
+    { "root-installs", root_installs, DOCTOR_LIMITED,
+      "    Install virgl_render_server in the private root.\n"
+      "    $ chroot /r apt-get install virgl-server\n" },
+    { "forks-refused", forks_refused, DOCTOR_BAD,
+      "✗ probes: some checks could not be started: Resource temporarily "
+      "unavailable\n"
+      "    Raise the limit on processes (ulimit -u, pids.max of the "
+      "cgroup, TasksMax= of the service).\n"
+      "✓ versions: " },
+    { "old-for-gpu", old_for_gpu, DOCTOR_LIMITED,
+      "! versions: Linux is 6.12.117, but 6.13 is needed for GPU buffers "
+      "under KVM whose pages have no reference count (read)" },
+    { "new-for-gpu", new_for_gpu, DOCTOR_LIMITED,
+      "✓ versions: virglrenderer 1.1.0-2, Mesa 25.0.7-2\n"
+      "✓ dma-buf query" },
+    { "nvidia", nvidia, DOCTOR_LIMITED,
+      "✓ versions: virglrenderer 1.1.0-2, Mesa 25.0.7-2, NVIDIA's driver "
+      "550.163.01\n"
+      "! versions: virglrenderer is 1.1.0-2, but 1.2 is needed for Vulkan "
+      "(Venus) on NVIDIA GPUs (reported)\n"
+      "    Use virglrenderer 1.2 or later.\n"
+      "! versions: NVIDIA's driver is 550.163.01, but 570.86 is needed for "
+      "Vulkan (Venus) on NVIDIA GPUs (reported)" },
     { "sources-hang", sources_hang, DOCTOR_LIMITED,
-      "! dma-bufs: /dev/udmabuf or a dma-heap does not answer\n"
-      "    see the kernel's log (dmesg)\n" },
-    { "incoherent", incoherent_heap, DOCTOR_LIMITED,
-      "! dma-bufs: dma-heap system: exporter \"system\" says incoherent: "
-      "refused (exporter-incoherent)\n"
-      "    the exporter reports that it needs explicit cache maintenance; "
-      "use map-policy=renderer to map it anyway (risk of stale data)\n" },
-    { "no-source", source_not_there, DOCTOR_OK,
-      "✓ exporters: the kernel has DMA_BUF_IOCTL_INFO\n"
-      "✓ gpu: renderD128 (i915)" },
+      "! dma-bufs: /dev/udmabuf and /dev/dma_heap: no answer in time\n"
+      "    See the kernel's log.\n"
+      "    $ sudo dmesg\n" },
+    { "no-udmabuf", no_udmabuf, DOCTOR_LIMITED,
+      "! dma-bufs: there is no /dev/udmabuf: the guest's own blobs are "
+      "copied when they are shown, and without a GPU few buffers can be "
+      "mapped at once\n"
+      "    Load its driver.\n"
+      "    $ sudo modprobe udmabuf\n" },
+    { "udmabuf-closed", udmabuf_closed, DOCTOR_LIMITED,
+      "! dma-bufs: /dev/udmabuf cannot be opened: Permission denied\n"
+      "    Add the user me to the group kvm, and log in again.\n"
+      "    $ sudo usermod -aG kvm me\n" },
+    { "udmabuf-no-group", udmabuf_no_group, DOCTOR_LIMITED,
+      "    Permit the user me to open it.\n"
+      "    $ sudo setfacl -m u:me:rw /dev/udmabuf\n" },
+    { "udmabuf-fails", udmabuf_fails, DOCTOR_LIMITED,
+      "! dma-bufs: /dev/udmabuf makes no buffers: Cannot allocate memory" },
+    { "incoherent", incoherent, DOCTOR_LIMITED,
+      "! dma-bufs: dma-heap system: buffers are refused "
+      "(exporter-incoherent)" },
     { "no-gpu", no_gpu, DOCTOR_LIMITED,
-      "! gpu: there is no render node: the processor draws\n"
-      "    load the GPU's kernel driver, if there is a GPU\n" },
+      "! gpu: no usable render node; rendering will use the CPU\n"
+      "    If there is a GPU, load its driver.\n" },
+    { "card-only", card_only, DOCTOR_LIMITED,
+      "! gpu: no usable render node; rendering will use "
+      "llvmpipe\n"
+      "    The driver of the card here cannot render.\n" },
+    { "no-gpu-not-shown", no_gpu_not_shown, DOCTOR_LIMITED,
+      "✓ start: QEMU starts with the options below (KVM, SDL's offscreen "
+      "driver)\n"
+      "! start: without a GPU and a desktop, the guest's screen is not "
+      "shown anywhere\n"
+      "    Use a desktop, a GPU, or the driver vgem, which lets "
+      "egl-headless and VNC work with the CPU.\n"
+      "    $ sudo modprobe vgem\n" },
     { "no-sys", no_sys, DOCTOR_LIMITED,
-      "! gpu: GPUs cannot be seen in /sys/class/drm: Permission denied\n"
-      "    run this where /sys can be read\n" },
-    { "gpu-not-allowed", gpu_not_allowed, DOCTOR_BAD,
-      "✗ gpu: renderD128 (i915): it cannot be opened: Permission denied\n"
-      "    let QEMU's user into the group of /dev/dri/renderD128, usually "
-      "render\n" },
-    { "gpu-fails", gpu_fails, DOCTOR_BAD,
-      "✗ gpu: renderD128 (i915): it cannot be opened: No such device\n"
-      "    see what its driver says in the kernel's log (dmesg)\n" },
-    { "gpu-missing", gpu_missing, DOCTOR_BAD,
-      "✗ gpu: renderD128 (i915): the kernel has it, and /dev/dri has not\n"
-      "    udev makes the node: is systemd-udevd running?  A container must be "
-      "given /dev/dri\n" },
-    { "gpu-other", gpu_other, DOCTOR_BAD,
-      "✗ gpu: renderD128 (i915): /dev/dri/renderD128 is not its node\n"
-      "    remove that file, and udevadm trigger --subsystem-match=drm\n" },
-    { "gpu-hangs", gpu_hangs, DOCTOR_BAD,
-      "✗ gpu: renderD128 (i915): it does not answer when being opened\n"
-      "    see what its driver says in the kernel's log (dmesg)\n" },
-    { "gpu-hangs/options", gpu_hangs_late, DOCTOR_BAD,
-      "-accel kvm -display sdl,gl=on -device " },
-    { "gpu-dies", gpu_dies, DOCTOR_BAD,
-      "✗ gpu: renderD128 (unknown driver): it ends the process that asks when "
-      "looked at\n" },
-    { "gpu-makes-nothing", gpu_makes_nothing, DOCTOR_BAD,
-      "✗ gpu: renderD128 (i915): it makes no buffers: No such device\n"
-      "    install the GPU's driver for libgbm: Mesa's (libgl1-mesa-dri), or "
-      "NVIDIA's (libnvidia-egl-gbm1)\n" },
+      "! gpu: /sys/class/drm cannot be read: Permission denied" },
+    { "gpu-closed", gpu_closed, DOCTOR_LIMITED,
+      "! gpu: renderD128 (i915): cannot be opened: Permission denied\n"
+      "    Add the user me to the group render, and log in again.\n"
+      "    $ sudo usermod -aG render me\n"
+      "! gpu: no usable render node; rendering will use the CPU\n"
+      "    See above.\n" },
+    { "gpu-fails", gpu_fails, DOCTOR_LIMITED,
+      "! gpu: renderD128 (i915): cannot be opened: No such device\n"
+      "    See the kernel's log.\n" },
+    { "gpu-missing", gpu_missing, DOCTOR_LIMITED,
+      "! gpu: renderD128 (i915): /dev/dri/renderD128 does not exist, "
+      "although the kernel has registered the device\n"
+      "    Let udev create it; give a container /dev/dri.\n"
+      "    $ sudo udevadm trigger --subsystem-match=drm\n" },
+    { "gpu-other", gpu_other, DOCTOR_LIMITED,
+      "! gpu: renderD128 (i915): /dev/dri/renderD128 is not the device's "
+      "node\n"
+      "    Remove that file, and let udev create the node.\n" },
+    { "gpu-hangs", gpu_hangs, DOCTOR_LIMITED,
+      "! gpu: renderD128 (i915): no answer in time (while opening it)" },
+    { "gpu-crashes", gpu_crashes, DOCTOR_LIMITED,
+      "! gpu: renderD128 (unknown driver): the process crashed "
+      "(Segmentation fault)" },
+    { "gpu-killed", gpu_killed, DOCTOR_LIMITED,
+      "! gpu: renderD128 (i915): the process was killed, perhaps for lack "
+      "of memory" },
+    { "gpu-no-opengl", gpu_no_opengl, DOCTOR_LIMITED,
+      "! gpu: renderD128 (i915): OpenGL does not work there: "
+      "gbm_create_device failed: no such driver\n"
+      "    Install Mesa's OpenGL, EGL and GBM libraries.\n"
+      "    $ sudo apt-get install libgl1-mesa-dri libegl1 libgbm1\n"
+      "! gpu: no usable render node; rendering will use the CPU\n" },
+    { "gpu-no-opengl-nvidia", gpu_no_opengl_nvidia, DOCTOR_LIMITED,
+      "    Install NVIDIA's EGL and GBM libraries (named otherwise by each "
+      "distribution).\n! gpu: no usable" },
+    { "gpu-wanted-broken", gpu_wanted_broken, DOCTOR_BAD,
+      "✗ gpu: renderD128, which --rendernode names, cannot be used\n"
+      "    Choose another one, or leave out --rendernode.\n" },
+    { "gpu-wanted-absent", gpu_wanted_absent, DOCTOR_BAD,
+      "✗ gpu: renderD129, which --rendernode names, cannot be used" },
+    { "gpu-software", gpu_software, DOCTOR_LIMITED,
+      "! gpu: renderD128 (i915): OpenGL works there, with the CPU: llvmpipe "
+      "(LLVM 19)\n" },
+    { "gpu-software/vulkan", gpu_software, DOCTOR_LIMITED,
+      "the CPU, no GPU\n"
+      "    Vulkan programs of the guest will be slow.\n" },
     { "gpu-not-mappable", gpu_not_mappable, DOCTOR_LIMITED,
-      "! gpu: renderD128 (i915): exporter \"i915\" says coherent-cached; its "
-      "buffers cannot be mapped (Invalid argument)\n"
-      "    limitation of the exporter or the renderer\n" },
-    { "gpu-of-two", one_gpu_of_two, DOCTOR_LIMITED,
-      "! gpu: renderD128 (i915): it cannot be opened: Permission denied\n"
-      "    let QEMU's user into the group of /dev/dri/renderD128, usually "
-      "render\n"
-      "✓ gpu: renderD129 (i915)" },
-    { "gpu-of-two/options", one_gpu_of_two, DOCTOR_LIMITED,
-      "-display egl-headless,rendernode=/dev/dri/renderD129 -device" },
+      "! gpu: renderD128: buffers (exporter i915) cannot be mapped: "
+      "Invalid argument" },
+    { "gpu-of-two", gpu_of_two, DOCTOR_LIMITED,
+      "✓ gpu: QEMU and the renderer will use renderD129, the first one "
+      "that works" },
+    { "gpu-chosen", gpu_chosen, DOCTOR_OK,
+      "✓ gpu: QEMU and the renderer will use renderD129, as --rendernode "
+      "says" },
     { "gpu-moves", gpu_moves, DOCTOR_LIMITED,
-      "! gpu: renderD128 (amdgpu): a buffer may be the GPU's own memory, and "
-      "move\n"
-      "    a guest finds other pages where a buffer could not be brought "
-      "back\n" },
-    { "gpu-wc/ignored", gpu_wc_ignored, DOCTOR_LIMITED,
-      "! gpu: renderD128 (i915): exporter \"i915\" says coherent-wc: refused "
-      "(guest-type-ignored)\n"
-      "    it is not cached, and the processor forces write-back on guest RAM "
-      "(FEAT_S2FWB) and ignores guest cache types; use map-policy=renderer to "
-      "map them anyway (risk of stale data)\n" },
-    { "kvm/ignored", gpu_wc_ignored, DOCTOR_LIMITED,
-      "! kvm: guests get cached buffers only (forced-write-back): the "
-      "processor forces write-back on guest RAM (FEAT_S2FWB) and ignores "
-      "guest cache types\n"
-      "    use map-policy=renderer to map them anyway (risk of stale data)\n" },
-    { "gpu-wc/switchable", gpu_wc_switchable, DOCTOR_OK,
-      "✓ gpu: renderD128 (i915): exporter \"i915\" says coherent-wc: wc, by "
-      "exporter\n" },
-    { "kvm/switchable", gpu_wc_switchable, DOCTOR_OK,
-      "✓ kvm: guests can use all cache types (switchable): KVM ignores "
-      "guest PAT by default; guest-pat=auto enables it\n" },
-    { "gpu-vram", gpu_vram, DOCTOR_LIMITED,
-      "! gpu: renderD128 (i915): exporter \"i915\" cannot be asked: refused "
-      "(possible-vram)\n"
-      "    it may be in video memory, which KVM on this host cannot map "
-      "safely, and its exporter cannot be queried; use a host kernel with "
-      "DMA_BUF_IOCTL_INFO, or map-policy=renderer if the renderer reports a "
-      "type (risk of stale data)\n" },
-    { "renderer-hangs", renderer_hangs, DOCTOR_BAD,
-      "✗ renderer: virglrenderer does not answer when loaded\n"
-      "    install libvirglrenderer1 anew\n" },
-    { "renderer-absent", renderer_absent, DOCTOR_BAD,
-      "✗ renderer: virglrenderer cannot be loaded: no such file\n"
-      "    install libvirglrenderer1\n"
-      "✓ kvm: " },
+      "! gpu: renderD128 (xe): buffers may be in video memory and be "
+      "evicted\n"
+      "    If the driver cannot restore an evicted buffer, the guest loses "
+      "its content.\n" },
+    { "gpu-wc-ignored", gpu_wc_ignored, DOCTOR_LIMITED,
+      "! gpu: renderD128: buffers are refused (guest-type-ignored)\n    It "
+      "is not cached, and the processor forces" },
+    { "kvm-ignored", kvm_ignored, DOCTOR_LIMITED,
+      "! kvm: only cached buffers can be mapped (forced-write-back): the "
+      "processor forces" },
+    { "kvm-switchable", kvm_switchable, DOCTOR_OK,
+      "✓ kvm: guest cache types are honoured, once guest-pat=auto (the "
+      "default) has told KVM so" },
+    { "kvm-old", kvm_old, DOCTOR_LIMITED,
+      "! versions: Linux is 6.12.77, but 6.16 is needed for write-combined "
+      "buffers on Intel processors (read)" },
+    { "kvm-new", kvm_new, DOCTOR_LIMITED,
+      "    This kernel offers it on processors with EPT and self-snoop "
+      "only.\n" },
+    { "renderer-hangs", renderer_hangs, DOCTOR_LIMITED,
+      "! renderer: loading virglrenderer: no answer in time" },
+    { "renderer-missing", renderer_missing, DOCTOR_BAD,
+      "✗ renderer: virglrenderer cannot be loaded: no such file" },
     { "renderer-old", renderer_old, DOCTOR_BAD,
-      "✗ renderer: libvirglrenderer.so.1.9.0 cannot export blobs\n"
-      "    use virglrenderer 1.0 or a later one\n"
-      "✓ kvm: " },
+      "✗ renderer: libvirglrenderer.so.1.9.0 cannot export buffers\n"
+      "    Use virglrenderer 1.0 or later.\n"
+      "✓ kvm" },
     { "renderer-new", renderer_new, DOCTOR_OK,
-      "✓ renderer: libvirglrenderer.so.1.9.0 exports blobs and names their "
-      "types, and can map them where it is told to\n" },
-    { "virgl-no-fd", virgl_no_fd, DOCTOR_LIMITED,
-      "! renderer: a virgl buffer, backing none, renderer none: refused "
-      "(nobody-vouches)\n"
-      "    its cache type is unknown; use a host kernel with "
-      "DMA_BUF_IOCTL_INFO, or a less strict map-policy\n"
-      "! renderer: a virgl buffer takes a region of its own, of which there "
-      "can be 1536\n"
-      "    use a renderer that exports its buffers; it has no such limit\n" },
-    { "virgl-fails", virgl_fails, DOCTOR_LIMITED,
-      "! renderer: virgl fails when being started: Invalid argument\n"
-      "    install EGL and OpenGL (libegl1, libgl1-mesa-dri)\n" },
+      "✓ renderer: libvirglrenderer.so.1.9.0 exports buffers and names "
+      "their cache types, and can map them into the window" },
+    { "opengl-no-fd", opengl_no_fd, DOCTOR_LIMITED,
+      "! OpenGL: buffers are refused (nobody-vouches)" },
+    { "opengl-regions", opengl_regions, DOCTOR_LIMITED,
+      "✓ OpenGL: buffers are mapped cached (reported by the renderer)\n! "
+      "OpenGL: at most " },
+    { "opengl-fails", opengl_fails, DOCTOR_LIMITED,
+      "! OpenGL: the renderer makes no buffers: no EGL (while starting)\n"
+      "    Install EGL and OpenGL.\n"
+      "    $ sudo apt-get install libegl1 libgl1-mesa-dri\n" },
+    { "no-server", no_server, DOCTOR_LIMITED,
+      "! Vulkan: Venus's render server does not work: Cannot allocate "
+      "memory (while creating a context)\n"
+      "    Install virgl_render_server.\n"
+      "    $ sudo apt-get install virgl-server\n" },
+    { "no-reason", no_reason, DOCTOR_LIMITED,
+      "! Vulkan: Venus's render server does not work: virglrenderer gives "
+      "no reason (while creating a context)" },
     { "venus-hangs", venus_hangs, DOCTOR_LIMITED,
-      "! renderer: Venus does not answer when asked for a context\n"
-      "    install its server (virgl-server), or leave out venus=on\n" },
-    { "venus-hangs/options", venus_hangs, DOCTOR_LIMITED,
-      "hostmem=4096M,map-policy=safe\n" },
+      "! Vulkan: Venus's render server does not work: no answer in time" },
+    { "no-capset", no_capset, DOCTOR_LIMITED,
+      "! Vulkan: virglrenderer offers no Venus to guests" },
+    { "no-vulkan", no_vulkan, DOCTOR_LIMITED,
+      "! Vulkan: no device: libvulkan lists none (VkResult -9)\n"
+      "    Install a Vulkan driver.\n"
+      "    $ sudo apt-get install libvulkan1 mesa-vulkan-drivers\n" },
+    { "no-libvulkan", no_libvulkan, DOCTOR_LIMITED,
+      "! Vulkan: no device: libvulkan cannot be loaded" },
+    { "vulkan-crashes", vulkan_crashes, DOCTOR_LIMITED,
+      "! Vulkan: no device: the process crashed (Aborted) (while listing "
+      "devices)" },
+    { "software-vulkan", software_vulkan, DOCTOR_LIMITED,
+      "! Vulkan: Mesa Intel(R) UHD Graphics 770: the CPU, no GPU\n"
+      "    Install the GPU's Vulkan driver.\n" },
     { "kvm-absent", kvm_absent, DOCTOR_LIMITED,
-      "! kvm: no virtual machine can be made: No such file or directory\n"
-      "    switch virtualization on in the firmware, and modprobe kvm_intel or "
-      "kvm_amd; until then -accel tcg is slow\n" },
-    { "kvm-absent/arm64", kvm_absent_on_arm64, DOCTOR_LIMITED,
-      "! kvm: no virtual machine can be made: No such file or directory\n"
-      "    use a kernel with KVM, started where it can have it (EL2 on arm64); "
-      "until then -accel tcg is slow\n" },
-    { "kvm-absent/options", kvm_absent, DOCTOR_LIMITED, "\n-accel tcg " },
-    { "kvm-absent/libvirt", kvm_absent, DOCTOR_LIMITED,
-      "<domain type='qemu' " },
-    { "kvm-not-allowed", kvm_not_allowed, DOCTOR_LIMITED,
-      "! kvm: no virtual machine can be made: Permission denied\n"
-      "    let QEMU's user into the group of /dev/kvm, usually kvm\n" },
+      "! kvm: /dev/kvm is not usable: No such file or directory (QEMU will "
+      "be slow)\n"
+      "    Switch virtualization on in the firmware, and load kvm_intel or "
+      "kvm_amd.\n"
+      "    $ sudo sh -c 'modprobe kvm_intel || modprobe kvm_amd'\n" },
+    { "kvm-absent-arm64", kvm_absent_arm64, DOCTOR_LIMITED,
+      "    Use a kernel with KVM, started where it can have it (EL2 on "
+      "arm64).\n" },
+    { "kvm-closed", kvm_closed, DOCTOR_LIMITED,
+      "! kvm: /dev/kvm is not usable: Permission denied (QEMU will be "
+      "slow)\n"
+      "    Add the user me to the group kvm, and log in again.\n" },
     { "kvm-hangs", kvm_hangs, DOCTOR_LIMITED,
-      "! kvm: /dev/kvm does not answer\n"
-      "    see the kernel's log (dmesg)\n" },
-    { "kvm-hangs/wc", kvm_hangs_and_wc, DOCTOR_LIMITED,
-      "! gpu: renderD128 (i915): exporter \"i915\" says coherent-wc: refused "
-      "(guest-type-ignored)\n"
-      "    it is not cached, and it is not known whether the accelerator "
-      "honours guest cache types; " },
-    { "arm64/no-query", arm64_no_query, DOCTOR_LIMITED,
-      "! dma-bufs: udmabuf: exporter \"udmabuf\" cannot be asked: the "
-      "renderer's word decides\n" },
+      "! kvm: /dev/kvm: no answer in time" },
+    { "kvm-broken", kvm_broken, DOCTOR_LIMITED,
+      "! start: QEMU does not start with KVM and egl-headless and VNC: no "
+      "such ioctl\n"
+      "! start: QEMU does not start with KVM and SDL's offscreen driver: "
+      "the process crashed (Aborted)\n"
+      "✓ start: QEMU starts with the options below (TCG, egl-headless and "
+      "VNC)\n" },
+    { "arm64", arm64, DOCTOR_LIMITED,
+      "! dma-bufs: udmabuf: the cache type comes from the renderer" },
     { "large-pages", large_pages, DOCTOR_LIMITED,
-      "! page: pages of 64 KiB: guests with smaller ones must align blobs\n"
-      "    use a guest kernel with the host's page size, or one that supports "
-      "VIRTIO_GPU_F_BLOB_ALIGNMENT (Linux 7.2), and blob-alignment=auto\n" },
+      "! page size: 64 KiB: guests with smaller pages need Linux 7.2 and "
+      "Mesa 26.2.4 or later" },
     { "smaller-window", smaller_window, DOCTOR_LIMITED,
       "! window: hostmem: too large\n"
-      "    hostmem=512M fits\n" },
-    { "smaller-window/options", smaller_window, DOCTOR_LIMITED,
-      "hostmem=512M,venus=on" },
-    { "smaller-window/libvirt", smaller_window, DOCTOR_LIMITED,
-      "<qemu:property name='hostmem' type='unsigned' value='536870912'/>" },
+      "    hostmem=512M fits; for more, raise the limits on address space "
+      "(ulimit -v) and mappings (sysctl vm.max_map_count).\n" },
     { "no-window", no_window, DOCTOR_BAD,
-      "✗ window: hostmem: too large\n"
-      "    raise the limits on address space (ulimit -v) and mappings (sysctl "
-      "vm.max_map_count)\n" },
-    { "window-dies", window_dies, DOCTOR_BAD,
-      "✗ window: reserving it ends the process that asks\n"
-      "    raise the limits on memory (ulimit -v, cgroups)\n" },
+      "✗ window: hostmem: too large" },
+    { "window-killed", window_killed, DOCTOR_BAD,
+      "✗ window: reserving 4G: the process was killed, perhaps for lack of "
+      "memory" },
+    { "few-bits", few_bits, DOCTOR_LIMITED,
+      "✓ window: hostmem=128G fits in QEMU's address space\n"
+      "! window: the guest's firmware may find no place for it: with its "
+      "address bits, 64G is the largest BAR that fits for sure\n"
+      "    Use hostmem=64G.\n" },
     { "few-mappings", few_mappings, DOCTOR_LIMITED,
-      "! mappings: vm.max_map_count leaves room for 1916 blobs at a time\n"
-      "    raise vm.max_map_count\n" },
-    { "fewer-mappings", fewer_mappings, DOCTOR_LIMITED,
-      "! mappings: vm.max_map_count leaves room for 0 blobs at a time\n" },
+      "! mappings: up to 1916 blobs can be mapped at once "
+      "(vm.max_map_count is 8192)\n"
+      "    Raise it.\n"
+      "    $ sudo sysctl vm.max_map_count=262144\n" },
+    { "no-mappings", no_mappings, DOCTOR_LIMITED,
+      "! mappings: up to 0 blobs can be mapped at once" },
     { "few-files", few_files, DOCTOR_LIMITED,
-      "! files: 1024 open files: under KVM each dma-buf that is mapped takes "
-      "one\n"
-      "    raise the limit on open files (ulimit -n; max_files in libvirt's "
-      "qemu.conf)\n" },
+      "! open files: the limit is 1024 (hard limit: 524288); each mapped "
+      "dma-buf can take one\n"
+      "    Raise it in the shell that starts QEMU (a service: "
+      "LimitNOFILE=; libvirt: max_files in qemu.conf).\n"
+      "    $ ulimit -n 65536\n" },
+    { "few-hard-files", few_hard_files, DOCTOR_LIMITED,
+      "    $ sudo prlimit --pid $$ --nofile=65536\n" },
     { "unlimited-files", unlimited_files, DOCTOR_OK,
-      "✓ files: unlimited open files: under KVM each dma-buf that is mapped "
-      "takes one\n" },
+      "✓ open files: the limit is unlimited (hard limit: unlimited); " },
     { "qemu-hangs", qemu_hangs, DOCTOR_BAD,
-      "✗ qemu: /usr/bin/qemu-system-x86_64 does not answer\n"
-      "    try it by hand: -device virtio-gpu-gl-pci,help\n" },
-    { "qemu-absent", qemu_absent, DOCTOR_BAD,
-      "✗ qemu: there is no /usr/bin/qemu-system-x86_64\n"
-      "    install QEMU, or name it by --qemu\n" },
+      "✗ qemu: /usr/bin/qemu-system-x86_64: no answer in time\n"
+      "    Try it by hand.\n"
+      "    $ /usr/bin/qemu-system-x86_64 -device virtio-gpu-gl-pci,help\n" },
+    { "qemu-missing", qemu_missing, DOCTOR_BAD,
+      "✗ qemu: /usr/bin/qemu-system-x86_64 is not there\n"
+      "    Install QEMU, or use --qemu=FILE.\n" },
     { "qemu-without-device", qemu_without_device, DOCTOR_BAD,
-      "✗ qemu: /usr/bin/qemu-system-x86_64 has no virtio-gpu-gl-pci: no such "
+      "✗ qemu: /usr/bin/qemu-system-x86_64 has no virtio-gpu-gl: no such "
       "device\n"
-      "    install its OpenGL modules (qemu-system-modules-opengl), or modules "
-      "that are built for it\n" },
-    { "qemu-silent", qemu_silent, DOCTOR_BAD,
-      "✗ qemu: /usr/bin/qemu-system-x86_64 has no virtio-gpu-gl-pci: it says "
-      "nothing\n" },
-    { "qemu-stock", qemu_stock, DOCTOR_BAD,
+      "    Install QEMU's OpenGL modules.\n"
+      "    $ sudo apt-get install qemu-system-modules-opengl\n" },
+    { "qemu-unmodified", qemu_unmodified, DOCTOR_BAD,
       "✗ qemu: QEMU emulator version 10.0.13 (/usr/bin/qemu-system-x86_64) "
-      "asks nobody: its virtio-gpu-gl has no map-policy\n"
-      "    install modules for it that have one, or use another QEMU\n" },
+      "does not support map-policy (unmodified virtio-gpu-gl)" },
+    { "qemu-no-display", qemu_no_display, DOCTOR_BAD,
+      "✗ start: QEMU has no display that works here" },
+    { "nothing-starts", nothing_starts, DOCTOR_BAD,
+      "✗ start: QEMU does not start with KVM and egl-headless and VNC: no "
+      "answer in time" },
+    { "desktop", desktop, DOCTOR_OK,
+      "✓ gpu: QEMU and the renderer will use that of the desktop, "
+      "renderD128: Mesa Intel(R) UHD Graphics 770" },
 };
 
 static const char *const results[] = {
-    "\nBlobs can be mapped on this host.\n",
-    "\nBlobs can be mapped on this host, with limits.\n",
-    "\nBlobs cannot be mapped on this host as it is.\n",
+    "\nResult: usable.\n",
+    "\nResult: usable with limitations (see ! lines).\n",
+    "\nResult: not usable; fix the lines marked ✗.\n",
 };
 
-static void test_amiss(const void *data)
+/* The verdict, the lines and whether there are options agree. */
+static void test_wrong(const void *data)
 {
     size_t i = (uintptr_t)data;
     DoctorFacts facts = good;
     g_autoptr(GPtrArray) lines = NULL;
+    DoctorChoice choice;
     GString *text;
 
-    amiss[i].change(&facts);
+    wrong[i].change(&facts);
     lines = doctor_report(&facts);
-    text = doctor_print_text(&facts, lines);
-    if (!strstr(text->str, amiss[i].text) ||
-        !strstr(text->str, results[amiss[i].level])) {
-        g_error("%s: not in\n%s", amiss[i].text, text->str);
+    text = doctor_print_text(&facts, lines, false);
+    if (!strstr(text->str, wrong[i].text) ||
+        !strstr(text->str, results[wrong[i].level])) {
+        g_error("%s: not in\n%s", wrong[i].text, text->str);
     }
-    g_assert_cmpint(doctor_report_level(lines), ==, amiss[i].level);
+    g_assert_cmpint(doctor_report_level(lines), ==, wrong[i].level);
+    g_assert_cmpint(doctor_recipe_best(&facts, &choice) < 0, ==,
+                    wrong[i].level == DOCTOR_BAD);
     g_string_free(text, true);
 }
 
 /*
- * What to write
+ * Options
  */
 
-static char *libvirt_of(void (*change)(DoctorFacts *facts))
-{
-    DoctorFacts facts = good;
+static const struct {
+    const char *name;
+    void (*change)(DoctorFacts *facts);
+    const char *env;
+    const char *argv;
+} recipes[] = {
+    { "desktop", desktop, "SDL_VIDEODRIVER=x11,wayland",
+      "-display sdl,gl=on -device virtio-vga-gl,blob=on,hostmem=4G,venus=on,"
+      "map-policy=safe" },
+    { "no-gpu", no_gpu, "SDL_VIDEODRIVER=offscreen",
+      "-display sdl,gl=on -device " },
+    { "gpu-of-two", gpu_of_two, "",
+      "-display egl-headless,rendernode=/dev/dri/renderD129 -vnc " },
+    { "no-vulkan", no_vulkan, "", "hostmem=4G,map-policy=safe" },
+    { "no-server", no_server, "", "hostmem=4G,map-policy=safe" },
+    { "no-capset", no_capset, "", "hostmem=4G,map-policy=safe" },
+    { "kvm-absent", kvm_absent, "", " -accel tcg -cpu max -smp 4 -m 4G " },
+    { "kvm-broken", kvm_broken, "", " -accel tcg -cpu max " },
+    { "smaller-window", smaller_window, "", "hostmem=512M" },
+    { "few-bits", few_bits, "", "hostmem=64G" },
+    { "arm64", arm64, "", "-device virtio-gpu-gl-pci,blob=on" },
+    { "arm64/machine", arm64, "", "-machine virt,memory-backend=mem" },
+};
 
-    change(&facts);
-    return doctor_recipe_libvirt(&facts);
+static void test_recipe(const void *data)
+{
+    size_t i = (uintptr_t)data;
+    DoctorFacts facts = good;
+    g_auto(GStrv) argv = NULL, env = NULL;
+    g_autofree char *line = NULL, *set = NULL;
+    DoctorChoice choice;
+
+    recipes[i].change(&facts);
+    g_assert_cmpint(doctor_recipe_best(&facts, &choice), >=, 0);
+    argv = doctor_recipe_argv(&facts, &choice);
+    env = doctor_recipe_env(&choice);
+    line = g_strjoinv(" ", argv);
+    set = g_strjoinv(" ", env);
+    g_assert_cmpstr(set, ==, recipes[i].env);
+    g_assert_nonnull(strstr(line, recipes[i].argv));
 }
 
-static void test_recipe(void)
+static char *libvirt_of(void (*change)(DoctorFacts *facts), char **notes)
 {
     DoctorFacts facts = good;
-    g_autofree char *software = libvirt_of(no_gpu);
-    g_autofree char *stock = libvirt_of(qemu_stock);
-    g_autofree char *arm64 = NULL, *xml = doctor_recipe_libvirt(&good);
+    g_auto(GStrv) list = NULL;
+    DoctorChoice choice;
 
-    g_assert_nonnull(strstr(xml, "<graphics type='egl-headless'/>"));
-    g_assert_null(strstr(xml, "qemu:commandline"));
-    g_assert_nonnull(strstr(xml, "name='venus'"));
-    g_assert_nonnull(strstr(software, "<qemu:arg value='sdl,gl=on'/>"));
-    g_assert_null(strstr(software, "egl-headless"));
-    g_assert_nonnull(strstr(xml, "<emulator>/usr/bin/qemu"));
-    g_assert_null(strstr(stock, "<emulator>"));
-
-    pstrcpy(facts.machine, sizeof(facts.machine), "aarch64");
-    arm64 = doctor_recipe_options(&facts);
-    g_assert_nonnull(strstr(arm64, "-device virtio-gpu-gl-pci,"));
-
-    no_window(&facts);
-    g_assert_null(doctor_recipe_options(&facts));
-    g_assert_null(doctor_recipe_libvirt(&facts));
+    if (change) {
+        change(&facts);
+    }
+    g_assert_cmpint(doctor_recipe_best(&facts, &choice), >=, 0);
+    list = doctor_recipe_libvirt_notes(&facts, &choice);
+    *notes = g_strjoinv("\n", list);
+    return doctor_recipe_libvirt(&facts, &choice);
 }
 
-static void test_xml_is_escaped(void)
+static void confined(DoctorFacts *f)
+{
+    f->apparmor = f->selinux = true;
+    pstrcpy(f->qemu.path, sizeof(f->qemu.path), "/a&b/<qemu>");
+}
+
+static void test_libvirt(void)
+{
+    g_autofree char *n1 = NULL, *n2 = NULL, *n3 = NULL, *n4 = NULL;
+    g_autofree char *gpu = libvirt_of(NULL, &n1);
+    g_autofree char *offscreen = libvirt_of(no_gpu, &n2);
+    g_autofree char *vulkan = libvirt_of(no_vulkan, &n3);
+    g_autofree char *paths = libvirt_of(confined, &n4);
+
+    g_assert_nonnull(strstr(gpu, "<gl rendernode='/dev/dri/renderD128'/>"));
+    g_assert_nonnull(strstr(gpu, "<graphics type='vnc' "));
+    g_assert_nonnull(strstr(gpu, "name='venus'"));
+    g_assert_nonnull(strstr(n1, "seccomp_sandbox = 0"));
+    g_assert_nonnull(strstr(n1, "\"/dev/udmabuf\""));
+    g_assert_null(strstr(gpu, "qemu:commandline"));
+    g_assert_nonnull(strstr(offscreen, "<qemu:arg value='sdl,gl=on'/>"));
+    g_assert_nonnull(strstr(offscreen, "<qemu:env name='SDL_VIDEODRIVER' "
+                                       "value='offscreen'/>"));
+    g_assert_null(strstr(offscreen, "<graphics"));
+    g_assert_null(strstr(vulkan, "venus"));
+    g_assert_null(strstr(n3, "seccomp"));
+    g_assert_null(strstr(n3, "AppArmor"));
+    g_assert_nonnull(strstr(paths, "<emulator>/a&amp;b/&lt;qemu&gt;<"));
+    g_assert_nonnull(strstr(n4, "For AppArmor"));
+    g_assert_nonnull(strstr(n4, "For SELinux"));
+}
+
+/* What is pasted into a shell is one word for it. */
+static void test_quoted(void)
 {
     DoctorFacts facts = good;
-    g_autofree char *xml = NULL;
+    g_autoptr(GPtrArray) lines = NULL;
+    GString *text;
 
-    pstrcpy(facts.qemu.path, sizeof(facts.qemu.path), "/a&b/<qemu>");
-    xml = doctor_recipe_libvirt(&facts);
-    g_assert_nonnull(strstr(xml, "<emulator>/a&amp;b/&lt;qemu&gt;<"));
+    pstrcpy(facts.qemu.path, sizeof(facts.qemu.path), "/my qemu");
+    lines = doctor_report(&facts);
+    text = doctor_print_text(&facts, lines, false);
+    g_assert_nonnull(strstr(text->str, "\n'/my qemu' \\\n    -machine"));
+    g_string_free(text, true);
+}
+
+static void test_verbose(void)
+{
+    DoctorFacts facts = good;
+    g_autoptr(GPtrArray) lines = NULL;
+    GString *text;
+
+    pstrcpy(facts.gpus[0].probe.said, 2048, "first\n\xff second\n");
+    lines = doctor_report(&facts);
+    text = doctor_print_text(&facts, lines, true);
+    g_assert_true(g_utf8_validate(text->str, -1, NULL));
+    g_assert_nonnull(strstr(text->str, "    renderD128: first\n"
+                                       "    renderD128: "));
+    g_string_free(text, true);
 }
 
 /*
@@ -689,7 +1069,7 @@ static void test_xml_is_escaped(void)
 static QDict *json_of(const DoctorFacts *facts)
 {
     g_autoptr(GPtrArray) lines = doctor_report(facts);
-    GString *text = doctor_print_json(facts, lines);
+    GString *text = doctor_print_json(facts, lines, "10.0");
     QObject *object = qobject_from_json(text->str, &error_abort);
 
     g_assert_true(g_str_has_suffix(text->str, "}\n"));
@@ -697,20 +1077,34 @@ static QDict *json_of(const DoctorFacts *facts)
     return qobject_to(QDict, object);
 }
 
+static const char *first_of(QDict *dict, const char *name)
+{
+    QString *first = qobject_to(QString,
+                                qlist_peek(qdict_get_qlist(dict, name)));
+
+    return qstring_get_str(first);
+}
+
 static void test_json(void)
 {
     g_autoptr(QDict) dict = json_of(&good);
-    QList *lines = qdict_get_qlist(dict, "lines");
-    QDict *first = qobject_to(QDict, qlist_peek(lines));
+    QDict *first = qobject_to(QDict, qlist_peek(qdict_get_qlist(dict,
+                                                                "lines")));
+    QDict *facts = qdict_get_qdict(dict, "facts");
 
+    g_assert_cmpint(qdict_get_int(dict, "version"), ==, DOCTOR_JSON_VERSION);
+    g_assert_cmpstr(qdict_get_str(dict, "doctor"), ==, "10.0");
     g_assert_cmpstr(qdict_get_str(dict, "level"), ==, "ok");
-    g_assert_cmpint(qlist_size(lines), ==, 13);
-    g_assert_cmpstr(qdict_get_str(first, "level"), ==, "ok");
-    g_assert_cmpstr(qdict_get_str(first, "topic"), ==, "kernel");
-    g_assert_cmpstr(qdict_get_str(first, "text"), ==,
-                    "Linux 6.12.117 on x86_64");
+    g_assert_cmpint(qdict_get_int(dict, "exit-code"), ==, 0);
+    g_assert_cmpint(qlist_size(qdict_get_qlist(dict, "lines")), ==, 20);
+    g_assert_cmpstr(qdict_get_str(first, "id"), ==, "system.name");
+    g_assert_cmpstr(qdict_get_str(first, "topic"), ==, "system");
+    g_assert_cmpstr(qdict_get_str(first, "text"), ==, good.system);
     g_assert_false(qdict_haskey(first, "remedy"));
-    g_assert_true(g_str_has_prefix(qdict_get_str(dict, "options"), "-accel"));
+    g_assert_cmpstr(qdict_get_str(facts, "gpu"), ==, "renderD128");
+    g_assert_cmpint(qdict_get_int(facts, "max-map-count"), ==, 65530);
+    g_assert_cmpstr(first_of(dict, "argv"), ==, good.qemu.path);
+    g_assert_true(qlist_empty(qdict_get_qlist(dict, "environment")));
     g_assert_true(g_str_has_prefix(qdict_get_str(dict, "libvirt"), "<domain"));
 }
 
@@ -721,17 +1115,14 @@ static void test_json_bad(void)
     QList *lines;
     QDict *last;
 
-    no_window(&facts);
-    few_files(&facts);
-    qemu_absent(&facts);
+    qemu_missing(&facts);
     dict = json_of(&facts);
     lines = qdict_get_qlist(dict, "lines");
     last = qobject_to(QDict, QTAILQ_LAST(&lines->head)->value);
-    g_assert_cmpstr(qdict_get_str(dict, "level"), ==, "bad");
+    g_assert_cmpint(qdict_get_int(dict, "exit-code"), ==, 2);
+    g_assert_cmpstr(qdict_get_str(last, "id"), ==, "qemu.missing");
     g_assert_cmpstr(qdict_get_str(last, "level"), ==, "bad");
-    g_assert_cmpstr(qdict_get_str(last, "remedy"), ==,
-                    "install QEMU, or name it by --qemu");
-    g_assert_false(qdict_haskey(dict, "options"));
+    g_assert_false(qdict_haskey(dict, "argv"));
     g_assert_false(qdict_haskey(dict, "libvirt"));
 }
 
@@ -758,12 +1149,13 @@ static bool is_null(int fd)
            st.st_rdev == makedev(1, 3);
 }
 
-/* What it prints must not get among the report's lines. */
+/* Its output is kept, not mixed with the report's lines. */
 static void do_it(void *found)
 {
-    if (is_null(STDIN_FILENO) && is_null(STDOUT_FILENO) &&
-        is_null(STDERR_FILENO)) {
+    if (is_null(STDIN_FILENO)) {
         *(pid_t *)found = getpid();
+        dprintf(STDOUT_FILENO, "one\n");
+        dprintf(STDERR_FILENO, "two\n");
     }
 }
 
@@ -788,7 +1180,7 @@ static void hang(void *found)
     }
 }
 
-/* What a probe starts would live on. */
+/* A child of the probe's would live on. */
 static void leave_one_behind(void *found)
 {
     pid_t pid = fork();
@@ -816,7 +1208,7 @@ static void *shared_pids(void)
                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 }
 
-/* Whoever lost its parent may stay a zombie, as nobody waits for it. */
+/* An orphan may stay a zombie, if init does not wait for it. */
 static bool is_alive(pid_t pid)
 {
     g_autofree char *path = g_strdup_printf("/proc/%d/stat", pid);
@@ -852,50 +1244,54 @@ static void test_children(void)
     };
     DoctorChildren *children = doctor_children_new();
     pid_t *pids = shared_pids();
-    DoctorEnd ends[G_N_ELEMENTS(works)];
+    DoctorProbe probes[G_N_ELEMENTS(works)];
     int64_t start = g_get_monotonic_time();
     size_t i;
 
     for (i = 0; i < G_N_ELEMENTS(works); i++) {
-        doctor_children_start(children, works[i], &pids[i], &ends[i]);
+        doctor_children_start(children, works[i], &pids[i], &probes[i]);
     }
     doctor_children_wait(children, 1);
     g_assert_cmpint(g_get_monotonic_time() - start, <, 5 * G_USEC_PER_SEC);
     for (i = 0; i < G_N_ELEMENTS(works); i++) {
         g_test_message("child %zu", i);
-        g_assert_cmpint(ends[i], ==, wanted[i]);
+        g_assert_cmpint(probes[i].end, ==, wanted[i]);
         if (works[i] != fail) {
             assert_gone(pids[i]);
         }
     }
+    g_assert_cmpstr(probes[0].said, ==, "one\ntwo\n");
+    g_assert_cmpint(probes[1].signal, ==, SIGSEGV);
+    g_assert_cmpint(probes[2].signal, ==, 0);
     munmap(pids, qemu_real_host_page_size());
 }
 
-/* Nobody waits for those who are late, if all have ended. */
+/* The time limit is not waited for if all have ended. */
 static void test_children_soon(void)
 {
     DoctorChildren *children = doctor_children_new();
     int64_t start = g_get_monotonic_time();
-    DoctorEnd end;
+    DoctorProbe probe;
     pid_t *pids = shared_pids();
 
-    doctor_children_start(children, do_it, pids, &end);
+    doctor_children_start(children, do_it, pids, &probe);
     doctor_children_wait(children, 60);
     g_assert_cmpint(g_get_monotonic_time() - start, <, 30 * G_USEC_PER_SEC);
-    g_assert_cmpint(end, ==, DOCTOR_DONE);
+    g_assert_cmpint(probe.end, ==, DOCTOR_DONE);
     munmap(pids, qemu_real_host_page_size());
 }
 
 static void test_children_no_fork(void)
 {
     DoctorChildren *children = doctor_children_new();
-    DoctorEnd end;
+    DoctorProbe probe;
 
     no_fork = true;
-    doctor_children_start(children, do_it, NULL, &end);
+    doctor_children_start(children, do_it, NULL, &probe);
     no_fork = false;
     doctor_children_wait(children, 60);
-    g_assert_cmpint(end, ==, DOCTOR_DIED);
+    g_assert_cmpint(probe.end, ==, DOCTOR_NO_FORK);
+    g_assert_cmpint(probe.error, ==, EAGAIN);
 }
 
 /*
@@ -924,35 +1320,42 @@ static void test_options(void)
     g_assert_cmpuint(options.hostmem, ==, 4 * GiB);
     g_assert_null(options.qemu);
     g_assert_cmpint(options.seconds, ==, 8);
+    g_assert_null(options.rendernode);
     g_assert_false(options.json);
+    g_assert_false(options.verbose);
+    g_assert_false(options.version);
 
     g_assert_null(parse("doctor --json --hostmem=256M --qemu=/a --qemu /b "
-                        "--timeout=3", &options));
+                        "--timeout=3 --verbose --version "
+                        "--rendernode=/dev/dri/renderD129", &options));
     g_assert_cmpuint(options.hostmem, ==, 256 * MiB);
     g_assert_cmpstr(options.qemu, ==, "/b");
     g_assert_cmpint(options.seconds, ==, 3);
     g_assert_true(options.json);
+    g_assert_true(options.verbose);
+    g_assert_true(options.version);
+    g_assert_cmpstr(options.rendernode, ==, "renderD129");
     g_free(options.qemu);
+    g_free(options.rendernode);
 }
 
 static void test_bad_options(void)
 {
     static const char *const lines[][2] = {
-        { "doctor --hostmem=", "--hostmem= is no size, such as 256M or 4G" },
-        { "doctor --hostmem=much",
-          "--hostmem=much is no size, such as 256M or 4G" },
-        { "doctor --hostmem=-1",
-          "--hostmem=-1 is no size, such as 256M or 4G" },
-        { "doctor --hostmem=0", "--hostmem=0 is no size, such as 256M or 4G" },
+        { "doctor --hostmem=", "invalid size:  (example: 256M)" },
+        { "doctor --hostmem=much", "invalid size: much (example: 256M)" },
+        { "doctor --hostmem=-1", "invalid size: -1 (example: 256M)" },
+        { "doctor --hostmem=0", "invalid size: 0 (example: 256M)" },
+        { "doctor --hostmem=64K", "invalid size: 64K (the smallest is 1M)" },
         { "doctor --hostmem=3G", "--hostmem: 3221225472 bytes is not a power "
           "of two between 1 MiB and the host's address space" },
-        { "doctor --hostmem=64K", "--hostmem: 65536 bytes is not a power of "
-          "two between 1 MiB and the host's address space" },
+        { "doctor --rendernode=card0",
+          "invalid render node: card0 (example: /dev/dri/renderD128)" },
         { "doctor --timeout=0",
           "--timeout is a number of seconds from 1 to 600" },
         { "doctor --timeout=601",
           "--timeout is a number of seconds from 1 to 600" },
-        { "doctor now", "now: there is no such argument" },
+        { "doctor now", "unexpected argument: now" },
         { "doctor --nonsense", "Unknown option --nonsense" },
         { "doctor --hostmem", "Missing argument for --hostmem" },
     };
@@ -973,14 +1376,21 @@ int main(int argc, char **argv)
     setlocale(LC_ALL, "C");
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/doctor/good", test_good);
-    for (i = 0; i < G_N_ELEMENTS(amiss); i++) {
-        g_autofree char *path = g_strdup_printf("/doctor/amiss/%s",
-                                                amiss[i].name);
+    for (i = 0; i < G_N_ELEMENTS(wrong); i++) {
+        g_autofree char *path = g_strdup_printf("/doctor/wrong/%s",
+                                                wrong[i].name);
 
-        g_test_add_data_func(path, (void *)(uintptr_t)i, test_amiss);
+        g_test_add_data_func(path, (void *)(uintptr_t)i, test_wrong);
     }
-    g_test_add_func("/doctor/recipe", test_recipe);
-    g_test_add_func("/doctor/recipe/escaped", test_xml_is_escaped);
+    for (i = 0; i < G_N_ELEMENTS(recipes); i++) {
+        g_autofree char *path = g_strdup_printf("/doctor/recipe/%s",
+                                                recipes[i].name);
+
+        g_test_add_data_func(path, (void *)(uintptr_t)i, test_recipe);
+    }
+    g_test_add_func("/doctor/libvirt", test_libvirt);
+    g_test_add_func("/doctor/quoted", test_quoted);
+    g_test_add_func("/doctor/verbose", test_verbose);
     g_test_add_func("/doctor/json", test_json);
     g_test_add_func("/doctor/json/bad", test_json_bad);
     g_test_add_func("/doctor/children", test_children);

@@ -8,7 +8,7 @@
 #include "qemu/cutils.h"
 #include "qemu/memfd.h"
 #include "hw/display/virtio-gpu-blob-exporter.h"
-#include "buffer.h"
+#include "probes.h"
 
 #include <linux/dma-heap.h>
 #include <linux/udmabuf.h>
@@ -16,7 +16,7 @@
 
 #define HEAPS "/dev/dma_heap"
 
-/* As a guest would: read, and write the same. */
+/* A guest reads and writes: do so, without changing the content. */
 static int map_and_touch(int fd)
 {
     size_t len = qemu_real_host_page_size();
@@ -32,7 +32,7 @@ static int map_and_touch(int fd)
     return 0;
 }
 
-void doctor_buffer_look(DoctorBuffer *buffer, int fd)
+void doctor_buffer_probe(DoctorBuffer *buffer, int fd)
 {
     const char *exporter = virtio_gpu_blob_exporter_name(fd, NULL);
 
@@ -74,25 +74,30 @@ static int make_of_heap(int dev)
     return ioctl(dev, DMA_HEAP_IOCTL_ALLOC, &alloc) ? -1 : alloc.fd;
 }
 
+/* A source that does not exist is not one. */
 static void look_at_source(DoctorFacts *facts, const char *name,
                            const char *path, int (*make)(int dev))
 {
     DoctorSource *source = &facts->sources[facts->sources_count];
-    int dev = open(path, O_RDWR | O_CLOEXEC);
-    int fd = dev < 0 ? -1 : make(dev);
+    int dev, fd;
 
     pstrcpy(source->name, sizeof(source->name), name);
-    if (fd < 0) {
-        source->buffer.error = errno;
+    dev = doctor_file_open(&source->file, path);
+    if (source->file.error == ENOENT) {
+        return;
     }
     facts->sources_count++;
-    if (fd >= 0) {
-        doctor_buffer_look(&source->buffer, fd);
+    if (dev < 0) {
+        return;
+    }
+    fd = make(dev);
+    if (fd < 0) {
+        source->buffer.error = errno;
+    } else {
+        doctor_buffer_probe(&source->buffer, fd);
         close(fd);
     }
-    if (dev >= 0) {
-        close(dev);
-    }
+    close(dev);
 }
 
 static void look_at_heaps(DoctorFacts *facts)
@@ -112,7 +117,7 @@ static void look_at_heaps(DoctorFacts *facts)
     }
 }
 
-void doctor_sources_find(void *facts)
+void doctor_sources_probe(void *facts)
 {
     look_at_source(facts, "udmabuf", "/dev/udmabuf", make_udmabuf);
     look_at_heaps(facts);

@@ -1,0 +1,14 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# make check-doctor: what virtio-gpu-blob-doctor says of this machine, and with
+# less and less of what it wants. Nothing is changed.
+
+. "$(dirname "${BASH_SOURCE[0]}")/../../scripts/env.sh"
+
+help_if_asked "$@"
+run "$TOP/scripts/in-root.sh" timeout --kill-after=10 600 \
+    python3 -B "$TOP/tests/host/check-doctor.py" --here \
+    --stock="$BUILD/stock/qemu-system-x86_64" -- \
+    "$(inside "$OURS")/contrib/virtio-gpu-blob-doctor/virtio-gpu-blob-doctor" \
+    --qemu="$BUILD/qemu-system-x86_64"
