@@ -13,14 +13,14 @@
 #include <sys/resource.h>
 #include <virglrenderer.h>
 
-/* One export may need as many: the renderer opens others on the way. */
+/* An export may need this many: the renderer opens others meanwhile */
 #define FDS_NEEDED 4
-/* With as many left, an export cannot have failed for want of fds. */
+/* With this many fds left, an export did not fail for lack of fds. */
 #define FDS_PLENTY 32
 
 /*
- * memfds and files of a tmpfs have seals.  Other files that a renderer calls
- * shared memory may lose their pages, and their cache type is not known.
+ * memfds and files on tmpfs have seals.  Other files that a renderer calls
+ * shared memory may lose their pages, and their cache type is unknown.
  */
 static VirtIOGPUBlobBacking backing_of(int fd, uint32_t fd_type)
 {
@@ -36,9 +36,9 @@ static VirtIOGPUBlobBacking backing_of(int fd, uint32_t fd_type)
 }
 
 /*
- * The renderer's fd shares its file offset with ours, so that must not change.
- * A dma-buf has no offset, and no st_size (drivers/dma-buf/dma-buf.c,
- * dma_buf_llseek()).
+ * The fd shares its file offset with the renderer's fd, so the offset must not
+ * change.  A dma-buf has no file offset and no st_size
+ * (drivers/dma-buf/dma-buf.c, dma_buf_llseek()).
  */
 static int64_t length_of(const VirtIOGPUBlobBuffer *buf)
 {
@@ -51,8 +51,8 @@ static int64_t length_of(const VirtIOGPUBlobBuffer *buf)
 }
 
 /*
- * An opaque fd is not what gets mapped, and a driver's file may have no
- * length: it is too short only if it has one.
+ * An opaque fd is not mapped, and the file of a driver may have no length.
+ * Such an fd is too short only if it has a length.
  */
 static bool is_too_short(const VirtIOGPUBlobBuffer *buf)
 {
@@ -87,7 +87,10 @@ static void ask_fd(VirtIOGPUBlobBuffer *buf, uint32_t fd_type)
     }
 }
 
-/* @n fds can be opened.  One tells of the whole system's limit, ENFILE. */
+/*
+ * True if @n fds can be opened.  With @n 1 this checks the limit of the whole
+ * system (ENFILE).
+ */
 static bool can_open_fds(int n)
 {
     int fd = eventfd(0, EFD_CLOEXEC);
@@ -99,7 +102,10 @@ static bool can_open_fds(int n)
     return can;
 }
 
-/* The kernel assigns the lowest number, so those below the limit are free. */
+/*
+ * The kernel assigns the lowest free number, so only the highest numbers below
+ * the limit are checked.
+ */
 static bool has_plenty_of_fds(void)
 {
     struct pollfd fds[FDS_PLENTY];
@@ -121,8 +127,9 @@ static bool has_plenty_of_fds(void)
 }
 
 /*
- * The renderer returns the same error for a buffer that has no fd, and where
- * it cannot open one.  If fds are left now, they may not have been then.
+ * The renderer returns the same error for a buffer without an fd and when it
+ * cannot open an fd.  Fds that are free now may not have been free then, so the
+ * export is tried once more.
  */
 static int export(VirtIOGPUBlobBuffer *buf, uint32_t resource_id,
                   uint32_t *fd_type)

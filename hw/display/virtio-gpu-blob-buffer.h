@@ -3,10 +3,10 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Asks the kernel, the exporter and the renderer about a resource's buffer when
- * it is mapped.  Only an exporter's name is kept: i915 changes the type of a
- * buffer until it is mapped.  BQL held, main loop: the renderer is used
- * nowhere else.
+ * Finds out about a resource's buffer from the kernel, the exporter and the
+ * renderer.  This is done for each mapping, as i915 may change the type of a
+ * buffer until it is mapped; only an exporter's name is kept.  Main loop, BQL
+ * held: the renderer is not used in any other thread.
  */
 
 #ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_BUFFER_H
@@ -23,9 +23,9 @@ typedef struct VirtIOGPUBlobBuffer {
 } VirtIOGPUBlobBuffer;
 
 /**
- * virtio_gpu_blob_buffer_open() - export a buffer and ask about it
+ * virtio_gpu_blob_buffer_open() - export a buffer and query its facts
  * @buf: filled in; end with virtio_gpu_blob_buffer_close()
- * @host: the host; of a confidential guest's buffers nothing is asked
+ * @host: the host; with a confidential guest nothing is queried
  * @resource_id: known to the renderer
  * @size: the blob's size in bytes
  *
@@ -38,20 +38,17 @@ void virtio_gpu_blob_buffer_open(VirtIOGPUBlobBuffer *buf,
 /**
  * virtio_gpu_blob_buffer_read_exporter() - read the exporter's name
  * @buf: an open buffer; @exporter is set if it is a dma-buf with a name
- * @known: the resource's, from earlier mappings
+ * @known: the name kept from earlier mappings of the resource, or NULL
  *
- * Returns: false if there was no file descriptor left to read it
+ * Returns: false if there was no file descriptor left for this
  */
 bool virtio_gpu_blob_buffer_read_exporter(VirtIOGPUBlobBuffer *buf,
                                           VirtIOGPUBlobNamed *known);
 
-/**
- * virtio_gpu_blob_buffer_seal() - seal shared memory against shrinking
- * @buf: an open buffer that is about to be mapped; any backing
- *
- * Where it can be sealed, its pages cannot be lost while it is mapped.
- *
- * Returns: false if it is shorter than the blob by now
+/*
+ * Seals shared memory against shrinking before it is mapped, so that its pages
+ * cannot be lost.  Does nothing for other buffers, or if sealing is not
+ * possible.  Returns false if the buffer is now shorter than the blob.
  */
 bool virtio_gpu_blob_buffer_seal(const VirtIOGPUBlobBuffer *buf);
 

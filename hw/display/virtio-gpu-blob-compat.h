@@ -1,10 +1,10 @@
 /*
- * virtio-gpu blob mappings: one face of QEMU's memory API in every release
+ * virtio-gpu blob mappings: differences between QEMU releases
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What differs between the series for more than one file; what only one file
- * uses stands there.
+ * Differences that affect more than one file.  A difference that affects only
+ * one file is handled in that file.
  */
 
 #ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_COMPAT_H

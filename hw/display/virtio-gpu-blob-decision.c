@@ -62,9 +62,9 @@ virtio_gpu_blob_check_request(const VirtIOGPUBlobRequest *req)
 
 /*
  * Exporters whose CPU mappings are always cached, and need no cache maintenance
- * where DMA is coherent, as on x86: udmabuf exports pages of a memfd, the
- * system heap maps its pages cached.  Both sync by dma_sync_sgtable_*(), which
- * does nothing there.  On other hosts a device may bypass the cache.
+ * if DMA is coherent, as on x86: udmabuf exports pages of a memfd, and the
+ * system heap maps its pages cached.  Both use dma_sync_sgtable_*(), which does
+ * nothing on x86.  On other hosts a device may bypass the cache.
  */
 static bool exporter_is_coherent(const VirtIOGPUBlobFacts *facts)
 {
@@ -92,14 +92,14 @@ static VirtIOGPUBlobVerdict decide_unvouched(const VirtIOGPUBlobFacts *facts,
         return grant(facts->renderer, VIRTIO_GPU_BLOB_VOUCHER_RENDERER);
     }
     if (policy == VIRTIO_GPU_MAP_POLICY_RENDERER) {
-        /* As a Linux guest does where the reply names no type */
+        /* A Linux guest does the same if the reply names no type. */
         return grant(VIRTIO_GPU_MAP_CACHE_CACHED,
                      VIRTIO_GPU_BLOB_VOUCHER_NOBODY);
     }
     return refuse(VIRTIO_GPU_BLOB_NOBODY_VOUCHES);
 }
 
-/* The kernel has no DMA_BUF_IOCTL_INFO. */
+/* For a kernel without DMA_BUF_IOCTL_INFO */
 static VirtIOGPUBlobVerdict decide_by_name(const VirtIOGPUBlobFacts *facts,
                                           VirtIOGPUMapPolicy policy)
 {
@@ -291,7 +291,10 @@ static const char *const type_names[] = {
     "none", "cached", "uncached", "wc",
 };
 
-/* The pointer also marks these reasons: the operator can do nothing. */
+/*
+ * The operator can do nothing about these.  The pointer is compared in
+ * virtio_gpu_blob_reason_is_guests().
+ */
 static const char guest_bug[] = "guest driver error";
 #define RENDERER_BUG "renderer error"
 

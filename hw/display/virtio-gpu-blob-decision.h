@@ -90,7 +90,7 @@ typedef enum VirtIOGPUBlobReason {
 /* A RESOURCE_MAP_BLOB command and its resource; sizes are in bytes */
 typedef struct VirtIOGPUBlobRequest {
     bool mappable;        /* created with VIRTIO_GPU_BLOB_FLAG_USE_MAPPABLE */
-    bool mapped;          /* already */
+    bool mapped;          /* it is already mapped */
     uint64_t size;
     uint64_t offset;      /* from the window's start */
     uint64_t window_size; /* 0: there is no window */
@@ -103,12 +103,12 @@ typedef struct VirtIOGPUBlobFacts {
     bool guest_type_honoured; /* a guest can use WC and UNCACHED */
     bool host_x86;
     bool host_vram;           /* a dma-buf may be VRAM, unsafe to map here */
-    bool no_fds_left;         /* the rest could not be found out for that */
+    bool no_fds_left;         /* other facts may be missing therefore */
     VirtIOGPUBlobBacking backing;
     bool fd_too_short;        /* shorter than the blob */
     bool fd_read_write;       /* open for reading and writing */
     VirtIOGPUExporterAnswer answer;
-    const char *exporter;     /* the exporter's name if it matters, or NULL */
+    const char *exporter;     /* its name, NULL if not needed */
     uint32_t renderer;        /* VIRTIO_GPU_MAP_CACHE_*, 0: it names none */
 } VirtIOGPUBlobFacts;
 
@@ -118,7 +118,7 @@ typedef struct VirtIOGPUBlobVerdict {
     VirtIOGPUBlobReason reason; /* VIRTIO_GPU_BLOB_OK: granted */
 } VirtIOGPUBlobVerdict;
 
-/* A reason in words; each part can follow the one before it */
+/* The texts of a reason, in the order in which messages use them */
 typedef struct VirtIOGPUBlobReasonText {
     const char *name;   /* in counters and trace events */
     const char *why;
@@ -128,65 +128,52 @@ typedef struct VirtIOGPUBlobReasonText {
 /* The names of VirtIOGPUMapPolicy */
 extern const QEnumLookup virtio_gpu_blob_policies;
 
-/**
- * virtio_gpu_blob_check_request() - check the guest's request
- *
- * The caller checks for overlap with other mappings.
+/*
+ * Checks the guest's request.  The caller checks for overlap with other
+ * mappings.
  */
 VirtIOGPUBlobReason
 virtio_gpu_blob_check_request(const VirtIOGPUBlobRequest *req);
 
-/**
- * virtio_gpu_blob_decide() - choose the map type, or refuse
- *
- * The type must be the one that the host uses for the same pages
- * (virtio 1.3, 5.7.6.11, struct virtio_gpu_resp_map_info).
+/*
+ * Chooses the map type, or refuses.  The type must be the one that the host
+ * uses for the same pages (virtio 1.3, 5.7.6.11, struct
+ * virtio_gpu_resp_map_info).
  */
 VirtIOGPUBlobVerdict virtio_gpu_blob_decide(const VirtIOGPUBlobFacts *facts,
                                             VirtIOGPUMapPolicy policy);
 
-/**
- * virtio_gpu_blob_is_assumed() - granted although the type is unknown
- *
- * Only map-policy=renderer does that.
+/*
+ * True if the mapping was granted although the type is unknown, which only
+ * map-policy=renderer does.
  */
 bool virtio_gpu_blob_is_assumed(const VirtIOGPUBlobVerdict *verdict);
 
-/**
- * virtio_gpu_blob_needs_exporter_name() - whether the name matters
- * @facts: the facts, without @exporter
- * @policy: the operator's choice
- *
+/*
+ * True if the decision needs the exporter's name (@facts has none yet).
  * Reading the name costs more than the rest of a mapping.
  */
 bool virtio_gpu_blob_needs_exporter_name(const VirtIOGPUBlobFacts *facts,
                                          VirtIOGPUMapPolicy policy);
 
-/**
- * virtio_gpu_blob_names_type() - exactly CACHED, UNCACHED or WC
- */
+/* True for CACHED, UNCACHED and WC. */
 bool virtio_gpu_blob_names_type(uint32_t map_info);
 
-/**
- * virtio_gpu_blob_reason_of_errno() - the reason for a failed mapping
- * @err: positive, of mmap() or of the renderer
+/*
+ * The reason for a failed mapping; @err is a positive errno from mmap() or from
+ * the renderer.
  */
 VirtIOGPUBlobReason virtio_gpu_blob_reason_of_errno(int err);
 
-/**
- * virtio_gpu_blob_reason_error() - the VIRTIO_GPU_RESP_ERR_* for a refusal
- */
+/* The VIRTIO_GPU_RESP_ERR_* for a refusal. */
 uint32_t virtio_gpu_blob_reason_error(VirtIOGPUBlobReason reason);
 
-/**
- * virtio_gpu_blob_reason_is_guests() - an error of the guest's driver
- */
+/* True for errors of the guest's driver. */
 bool virtio_gpu_blob_reason_is_guests(VirtIOGPUBlobReason reason);
 
-/**
- * virtio_gpu_blob_reason_text() - a reason in words
- *
- * The texts of GUEST_TYPE_IGNORED are the host's: virtio_gpu_blob_explain().
+/*
+ * The name and texts of a reason.  For GUEST_TYPE_IGNORED only the name is set:
+ * its texts depend on the host, see virtio_gpu_blob_explain().
  */
 const VirtIOGPUBlobReasonText *
 virtio_gpu_blob_reason_text(VirtIOGPUBlobReason reason);
@@ -194,7 +181,7 @@ virtio_gpu_blob_reason_text(VirtIOGPUBlobReason reason);
 /**
  * virtio_gpu_blob_explain() - cause and remedy in one line
  * @reason: any but VIRTIO_GPU_BLOB_OK
- * @type: the host's
+ * @type: what the host does with a guest's cache type
  *
  * Returns: a text that the caller frees
  */

@@ -41,7 +41,9 @@ static VirtIOGPUBlobAccel probe_accel(void)
            ? VIRTIO_GPU_BLOB_ACCEL_QEMU : VIRTIO_GPU_BLOB_ACCEL_OTHER;
 }
 
-/* -accel kvm,honor-guest-pat; a value that cannot be read may be "off". */
+/*
+ * -accel kvm,honor-guest-pat.  A value that cannot be parsed counts as "off".
+ */
 static OnOffAuto probe_honor_guest_pat(void)
 {
     static const char name[] = "honor-guest-pat";
@@ -71,13 +73,13 @@ static void probe_kvm(VirtIOGPUBlobProbes *probes)
     probes->cacheable_pfnmap =
         kvm_vm_ioctl(kvm_state, KVM_CHECK_EXTENSION,
                      VIRTIO_GPU_BLOB_CAP_ARM_CACHEABLE_PFNMAP) > 0;
-    /* From another thread, KVM would wait until the vCPU stops. */
+    /* In any other thread, this ioctl waits until the vCPU stops. */
     if (first_cpu && virtio_gpu_blob_cpu_register(probes->cpu)) {
         run_on_cpu(first_cpu, read_register, RUN_ON_CPU_HOST_PTR(probes));
     }
 }
 
-/* Acts on the whole VM, and cannot be undone. */
+/* This affects the whole VM and cannot be undone. */
 static VirtIOGPUBlobGuestType enable_guest_pat(const VirtIOGPUGL *gl)
 {
     struct kvm_enable_cap cap = {
@@ -85,7 +87,7 @@ static VirtIOGPUBlobGuestType enable_guest_pat(const VirtIOGPUGL *gl)
         .args[0] = VIRTIO_GPU_BLOB_QUIRK_IGNORE_GUEST_PAT,
     };
 
-    /* This policy maps the same whether the guest's type is honoured or not. */
+    /* With this policy, mappings do not depend on guest PAT. */
     if (gl->map_policy == VIRTIO_GPU_MAP_POLICY_RENDERER &&
         gl->guest_pat != ON_OFF_AUTO_ON) {
         return VIRTIO_GPU_BLOB_TYPE_SWITCH_NOT_NEEDED;
@@ -109,7 +111,7 @@ static void look_at_host(const VirtIOGPUGL *gl, VirtIOGPUBlobHost *host)
         .honor_guest_pat = probe_honor_guest_pat(),
     };
 
-    /* kvm-accel is KVM's type. */
+    /* A type name ends in "-accel", for example "kvm-accel". */
     *strchrnul(name, '-') = '\0';
     host->accelerator = g_intern_string(name);
     virtio_gpu_blob_probe_cpu(&probes);
@@ -127,7 +129,7 @@ static void look_at_host(const VirtIOGPUGL *gl, VirtIOGPUBlobHost *host)
         virtio_gpu_blob_guest_type_text(host->guest_type)->name);
 }
 
-/* A host that could not be asked, or does not do what it reported */
+/* Support could not be determined, or could not be enabled although reported */
 static bool has_failed(VirtIOGPUBlobGuestType type)
 {
     return type == VIRTIO_GPU_BLOB_TYPE_SWITCH_FAILED ||
@@ -171,7 +173,7 @@ static void set_map_policy(Object *obj, int value, Error **errp)
     VIRTIO_GPU_GL(obj)->map_policy = value;
 }
 
-/* There is none before the device is realized. */
+/* blobs is NULL before the device is realized. */
 static void get_maps(Object *obj, Visitor *v, const char *name,
                      void *opaque, Error **errp)
 {
@@ -276,7 +278,7 @@ static uint32_t blob_alignment(const VirtIOGPUGL *gl)
 static bool new_window(VirtIOGPUBlobs *blobs, Error **errp)
 {
     VirtIOGPUBase *b = VIRTIO_GPU_BASE(blobs->g);
-    /* vCPUs and other threads may meet gaps: see virtio-gpu-blob-lost.h. */
+    /* vCPUs and other threads may access gaps: see virtio-gpu-blob-lost.h. */
     bool direct = blobs->host.x86 &&
                   (kvm_enabled() ? virtio_gpu_blob_lost_vcpus_retry()
                                  : probe_accel() == VIRTIO_GPU_BLOB_ACCEL_QEMU);
@@ -323,7 +325,7 @@ bool virtio_gpu_blob_realize(VirtIOGPUGL *gl, Error **errp)
     return true;
 }
 
-/* Before the guest runs only: the device cannot be unplugged. */
+/* Called only before the guest runs: the device cannot be unplugged. */
 void virtio_gpu_blob_unrealize(VirtIOGPUGL *gl)
 {
     virtio_gpu_blob_destroy(gl->blobs);

@@ -9,10 +9,10 @@
 #include "hw/virtio/dma-buf-info.h"
 #include "virtio-gpu-blob-exporter.h"
 
-/* Bounded: an exporter that always returns EAGAIN must not stop the VM. */
+/* An exporter that always returns EAGAIN must not stop the VM. */
 #define ASK_RETRIES 1000
 
-/* Far more than the lines up to the exporter's name */
+/* Much longer than the lines up to the exporter's name */
 #define FDINFO_MAX 1023
 
 VirtIOGPUExporterAnswer virtio_gpu_blob_exporter_ask(int fd)
@@ -41,7 +41,7 @@ VirtIOGPUExporterAnswer virtio_gpu_blob_exporter_ask(int fd)
     }
 }
 
-/* A line without its end may be incomplete. */
+/* A last line without a newline may be incomplete, so it is ignored. */
 static const char *find_name(char *text)
 {
     char *next = text;

@@ -13,7 +13,7 @@
 #include "virtio-gpu-blob-decision.h"
 
 /*
- * A dma-buf and its exporter's name, once that was read.  A dma-buf keeps its
+ * A dma-buf and its exporter's name, once it was read.  A dma-buf keeps its
  * exporter, and the kernel does not use its inode number again
  * (drivers/dma-buf/dma-buf.c, dma_buf_getfile()).
  */
@@ -23,16 +23,13 @@ typedef struct VirtIOGPUBlobNamed {
     const char *name; /* interned, or NULL */
 } VirtIOGPUBlobNamed;
 
-/**
- * virtio_gpu_blob_exporter_ask() - ask how the CPU's mappings are cached
- * @fd: a dma-buf
- */
+/* Asks the exporter of a dma-buf how CPU mappings of the buffer are cached. */
 VirtIOGPUExporterAnswer virtio_gpu_blob_exporter_ask(int fd);
 
 /**
  * virtio_gpu_blob_exporter_name() - the exporter's name
  * @fd: a dma-buf
- * @known: used if it is the same dma-buf, else replaced; may be NULL
+ * @known: returned if it is of the same dma-buf, else replaced; may be NULL
  *
  * The first exp_name of /proc/self/fdinfo/FD: the lines after it can be set
  * by every holder of the buffer (drivers/dma-buf/dma-buf.c,

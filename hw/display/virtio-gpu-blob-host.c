@@ -11,8 +11,9 @@
 #include <sys/utsname.h>
 
 /*
- * The processor.  Registers have numbers here, as linux/kvm.h has one
- * architecture's only: each host is compiled, and can be tested, on all.
+ * The processor.  The ids of registers are numbers here because linux/kvm.h has
+ * only those of one architecture.  So the code for every host is compiled, and
+ * can be tested, on every host.
  */
 
 /* KVM_REG_ARM64, 64 bits, ARM64_SYS_REG(3, 0, 0, 7, 2): ID_AA64MMFR2_EL1 */
@@ -22,7 +23,7 @@
 /* KVM_REG_RISCV, 64 bits, KVM_REG_RISCV_ISA_EXT: KVM_RISCV_ISA_EXT_SVPBMT */
 #define RISCV_SVPBMT 0x8030000007000007ULL
 
-/* Hygon's processors are AMD's in this. */
+/* Processors of Hygon have SVM, as those of AMD. */
 static VirtIOGPUBlobCPU x86_of_vendor(const char *vendor)
 {
     return !strcmp(vendor, "AuthenticAMD") || !strcmp(vendor, "HygonGenuine")
@@ -102,8 +103,8 @@ void virtio_gpu_blob_probe_cpu(VirtIOGPUBlobProbes *probes)
 #define DRM "/sys/class/drm"
 
 /*
- * These drivers export RAM and VRAM under one exporter's name, mapped as if
- * both were cacheable, and may move a buffer between them
+ * These drivers use one exporter name for RAM and VRAM, map both as if they
+ * were cacheable, and may move a buffer between them
  * (drivers/gpu/drm/ttm/ttm_bo_vm.c).
  */
 bool virtio_gpu_blob_driver_has_vram(const char *driver, VirtIOGPUBlobCPU cpu)
@@ -121,7 +122,7 @@ static bool is_error(const GError *err, GFileError code)
     return g_error_matches(err, G_FILE_ERROR, code);
 }
 
-/* Connectors and files in this folder have no driver. */
+/* Connectors and files in this directory have no driver. */
 static bool card_has_vram(const char *card, VirtIOGPUBlobCPU cpu)
 {
     g_autofree char *path = g_build_filename(DRM, card, "device/driver", NULL);
@@ -137,7 +138,7 @@ static bool card_has_vram(const char *card, VirtIOGPUBlobCPU cpu)
     return virtio_gpu_blob_driver_has_vram(driver, cpu);
 }
 
-/* A host without any GPU has no such folder, but the one above it. */
+/* Without any GPU there is /sys/class, but not /sys/class/drm. */
 static bool has_no_gpu(const GError *err)
 {
     return is_error(err, G_FILE_ERROR_NOENT) &&
@@ -181,8 +182,9 @@ static bool has_switch(const VirtIOGPUBlobProbes *probes)
 }
 
 /*
- * Nested page tables have no type, so that the guest's PAT decides.  Without
- * them KVM writes the processor's page tables itself, and hides the switch.
+ * Nested page tables have no cache type, so the guest's PAT decides.  Without
+ * nested paging, KVM writes the page tables that the processor uses, and does
+ * not offer the quirk.
  */
 static VirtIOGPUBlobGuestType svm_type(const VirtIOGPUBlobProbes *probes)
 {
@@ -206,8 +208,8 @@ static VirtIOGPUBlobGuestType vmx_type(const VirtIOGPUBlobProbes *probes)
 }
 
 /*
- * The weaker of the two stages' types wins, unless FEAT_S2FWB lets stage 2
- * force write-back for RAM (Linux, arch/arm64/include/asm/memory.h,
+ * The weaker type of the two stages takes effect, unless FEAT_S2FWB lets stage
+ * 2 force write-back for RAM (Linux, arch/arm64/include/asm/memory.h,
  * MT_S2_FWB_NORMAL).  Cacheable PFNMAP needs FEAT_S2FWB.
  */
 static VirtIOGPUBlobGuestType arm64_type(const VirtIOGPUBlobProbes *probes)
@@ -222,7 +224,7 @@ static VirtIOGPUBlobGuestType arm64_type(const VirtIOGPUBlobProbes *probes)
                                       : VIRTIO_GPU_BLOB_TYPE_HONOURED;
 }
 
-/* Without Svpbmt a page has the type of its physical address. */
+/* Without Svpbmt, the physical address alone decides the type of a page. */
 static VirtIOGPUBlobGuestType riscv64_type(const VirtIOGPUBlobProbes *probes)
 {
     if (!probes->reg_known) {

@@ -3,10 +3,10 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A pure rule over what was found out about the host, and those probes that
- * read /proc and /sys.  The caller asks KVM, about the VM that it has: the
- * device and the doctor reach it in different ways.  Any thread, no lock;
- * nothing blocks.
+ * A pure function from facts about the host to what it does with a guest's
+ * cache type (the rule), and the probes that read /proc and /sys.  The caller
+ * probes KVM, as the device and the doctor do so in different ways.  Any
+ * thread, no lock; nothing blocks.
  */
 
 #ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_HOST_H
@@ -44,7 +44,7 @@ typedef enum VirtIOGPUBlobCPU {
  * @honor_guest_pat: -accel kvm,honor-guest-pat (QEMU 11), AUTO if not set
  * @cpu: the processor
  * @nested_paging: x86 with SVM: KVM is known to use nested paging
- * @quirks: KVM_CHECK_EXTENSION of KVM_CAP_DISABLE_QUIRKS2, as it returned
+ * @quirks: what KVM_CHECK_EXTENSION of KVM_CAP_DISABLE_QUIRKS2 returned
  * @cacheable_pfnmap: KVM_CHECK_EXTENSION of
  *                    VIRTIO_GPU_BLOB_CAP_ARM_CACHEABLE_PFNMAP is positive
  * @reg_known: @reg was read
@@ -92,17 +92,16 @@ typedef struct VirtIOGPUBlobGuestTypeText {
 
 /* The host, for the device's life */
 typedef struct VirtIOGPUBlobHost {
-    const char *accelerator; /* its name; NULL: the host was not looked at */
+    const char *accelerator; /* its name; NULL: the host was not probed */
     bool x86;
     bool confidential_guest;
     bool vram;               /* virtio_gpu_blob_probe_vram() */
     VirtIOGPUBlobGuestType guest_type;
 } VirtIOGPUBlobHost;
 
-/**
- * virtio_gpu_blob_cpu_of() - the kind of processor
- * @machine: of uname(2)
- * @vendor: x86: CPUID's; empty if unknown, which counts as X86_VMX
+/*
+ * The kind of processor, from uname(2)'s @machine and, on x86, CPUID's @vendor.
+ * An empty or unknown vendor counts as X86_VMX.
  */
 VirtIOGPUBlobCPU virtio_gpu_blob_cpu_of(const char *machine,
                                         const char *vendor);
@@ -116,16 +115,12 @@ bool virtio_gpu_blob_cpu_is_x86(VirtIOGPUBlobCPU cpu);
  */
 uint64_t virtio_gpu_blob_cpu_register(VirtIOGPUBlobCPU cpu);
 
-/**
- * virtio_gpu_blob_probe_cpu() - read /proc and /sys
- * @probes: @cpu and @nested_paging are set
- */
+/* Reads /proc and /sys; sets @cpu and @nested_paging. */
 void virtio_gpu_blob_probe_cpu(VirtIOGPUBlobProbes *probes);
 
-/**
- * virtio_gpu_blob_driver_has_vram() - its dma-bufs may be in VRAM
- * @driver: the name of a GPU's driver
- * @cpu: the host's; Intel's GPUs on arm64 are cards
+/*
+ * True if dma-bufs of a GPU driver may be in VRAM.  On arm64, Intel GPUs are
+ * discrete cards.
  */
 bool virtio_gpu_blob_driver_has_vram(const char *driver, VirtIOGPUBlobCPU cpu);
 
@@ -133,24 +128,23 @@ bool virtio_gpu_blob_driver_has_vram(const char *driver, VirtIOGPUBlobCPU cpu);
  * virtio_gpu_blob_probe_vram() - dma-bufs may be VRAM that KVM cannot map
  * @probes: complete
  *
- * Returns: true also if the GPUs cannot be seen
+ * Returns: true also if the GPUs cannot be listed
  */
 bool virtio_gpu_blob_probe_vram(const VirtIOGPUBlobProbes *probes);
 
 /*
- * Guests with pages of 4 KiB align blobs to these by themselves, and drivers
- * are known that accept VIRTIO_GPU_F_BLOB_ALIGNMENT and do not align (Mesa's
- * Venus), so the feature is offered where the host's page is larger.
+ * Guests with pages of 4 KiB align blobs to 4 KiB without this feature, and
+ * some drivers accept VIRTIO_GPU_F_BLOB_ALIGNMENT but do not align (Venus in
+ * Mesa).  So the feature is offered only if the host's page is larger.
  */
 static inline bool virtio_gpu_blob_page_needs_alignment(uint64_t page_size)
 {
     return page_size > 4096;
 }
 
-/**
- * virtio_gpu_blob_guest_type() - the rule
- *
- * If support cannot be determined, it is assumed to be missing.
+/*
+ * Applies the rule.  If support cannot be determined, it is assumed to be
+ * missing.
  */
 VirtIOGPUBlobGuestType
 virtio_gpu_blob_guest_type(const VirtIOGPUBlobProbes *probes);

@@ -1,10 +1,10 @@
 /*
- * virtio-gpu blob mappings: what the device's own files share
+ * virtio-gpu blob mappings: declarations for the device's files
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * All of it belongs to the main loop and needs the BQL, unless a comment says
- * otherwise: the renderer can be used in no other thread.
+ * All functions and data are for the main loop with the BQL held, unless a
+ * comment says otherwise: the renderer cannot be used in any other thread.
  */
 
 #ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_INTERNAL_H
@@ -51,13 +51,13 @@ struct VirtIOGPUBlobMapping {
     VirtIOGPUBlobPages pages;
     VirtIOGPUBlobRegion *region;    /* NULL if it is in the window */
     struct virtio_gpu_virgl_resource *res; /* NULL once the resource is gone */
-    bool renderer;                  /* shows the renderer's own mapping */
-    bool release;                   /* release the renderer's resource, too */
+    bool renderer;                  /* the renderer's own mapping is used */
+    bool release;                   /* also release the renderer's resource */
     uint32_t resource_id;
     uint32_t ctx_id;
     uint8_t backing;                /* VirtIOGPUBlobBacking */
     uint8_t answer;                 /* VirtIOGPUExporterAnswer */
-    uint8_t renderer_type;          /* that the renderer names, or 0 */
+    uint8_t renderer_type;          /* as reported by the renderer, or 0 */
     VirtIOGPUBlobVerdict verdict;
     const char *exporter;           /* interned; NULL if it was not read */
     QTAILQ_ENTRY(VirtIOGPUBlobMapping) next; /* in the list of its state */
@@ -95,7 +95,7 @@ struct VirtIOGPUBlobs {
     VirtIOGPU *g;
     VirtIOGPUBlobHost host;
     VirtIOGPUBlobWindow *window;    /* NULL if nothing can be mapped */
-    bool slots_look;    /* KVM looks at mappings when it makes a slot */
+    bool slots_look;    /* KVM checks mappings when it creates a slot */
     VirtIOGPUBlobLost lost;
     VirtIOGPUBlobMappingList mapped; /* the newest first */
     VirtIOGPUBlobMappingList stale;
@@ -120,11 +120,9 @@ void virtio_gpu_blob_destroy(VirtIOGPUBlobs *blobs);
 /* Traces and logs each buffer that has lost its pages since the last call */
 void virtio_gpu_blob_tell_lost(VirtIOGPUBlobs *blobs);
 
-/**
- * virtio_gpu_blob_region_unused() - the last reference to a region is gone
- * @m: its mapping, LEAVING; unmapped and freed later, in the main loop
- *
- * Any thread.
+/*
+ * Called when the last reference to a region is gone, from any thread.  @m is
+ * LEAVING; the main loop unmaps and frees it later.
  */
 void virtio_gpu_blob_region_unused(VirtIOGPUBlobMapping *m);
 
@@ -139,7 +137,7 @@ void virtio_gpu_blob_region_unused(VirtIOGPUBlobMapping *m);
  * @size: bytes, a power of two and a multiple of the host's page
  * @direct: as for virtio_gpu_blob_vma_init()
  * @slots_look: VirtIOGPUBlobs.slots_look
- * @errp: set when the address space cannot be had
+ * @errp: set if the address space cannot be reserved
  *
  * Returns: the window, owned by @owner; NULL on error
  */
@@ -149,9 +147,9 @@ VirtIOGPUBlobWindow *virtio_gpu_blob_window_new(Object *owner,
                                                 bool slots_look,
                                                 Error **errp);
 
-/**
- * virtio_gpu_blob_window_delete() - take the window out of the guest's memory
- * @w: without mappings; freed once its region is not referred to any more
+/*
+ * Removes the window from the guest's memory; nothing is mapped in it.  It is
+ * freed when its region is not referenced any more.
  */
 void virtio_gpu_blob_window_delete(VirtIOGPUBlobWindow *w);
 
@@ -159,16 +157,16 @@ void virtio_gpu_blob_window_delete(VirtIOGPUBlobWindow *w);
  * virtio_gpu_blob_window_vma() - the window's address space
  * @w: the window
  *
- * Returns: it, with the places of all mappings, those in regions included
+ * Returns: the address space, with the places of mappings in regions, too
  */
 VirtIOGPUBlobVMA *virtio_gpu_blob_window_vma(VirtIOGPUBlobWindow *w);
 
 /**
  * virtio_gpu_blob_window_map() - map a buffer in the window
  * @w: the window
- * @m: the mapping, its place and kind of buffer set
- * @fd: the buffer, at least as long as the place but for the last page's
- *      rest; may be closed afterwards
+ * @m: the mapping, with its place and backing set
+ * @fd: the buffer, which may end within the last page of the place; may be
+ *      closed afterwards
  *
  * Returns: 0, or a negative errno: -ENOSPC at the kernel's limit on mappings,
  * -EMFILE without file descriptors, -EBUSY when another device needs all RAM
@@ -182,7 +180,8 @@ int virtio_gpu_blob_window_map(VirtIOGPUBlobWindow *w,
  * virtio_gpu_blob_window_move() - move a buffer into the window
  * @w: the window
  * @m: as for virtio_gpu_blob_window_map()
- * @from: where it is mapped, as long as the place; still so after a failure
+ * @from: its present address, as long as the place; still mapped after a
+ *        failure
  *
  * Returns: as virtio_gpu_blob_window_map()
  */
@@ -199,27 +198,28 @@ int virtio_gpu_blob_window_move(VirtIOGPUBlobWindow *w,
 bool virtio_gpu_blob_window_unmap(VirtIOGPUBlobWindow *w,
                                   VirtIOGPUBlobMapping *m);
 
-/**
- * virtio_gpu_blob_window_lost() - a buffer in the window has lost its pages
- * @w: the window
- * @m: its mapping; a hole is mapped there
+/*
+ * Called when a buffer in the window has lost its pages and a hole is mapped in
+ * its place.
  */
 void virtio_gpu_blob_window_lost(VirtIOGPUBlobWindow *w,
                                  VirtIOGPUBlobMapping *m);
 
 /**
- * virtio_gpu_blob_hide_ram() - keep a region's RAM from those who pin it
+ * virtio_gpu_blob_hide_ram() - keep other devices from pinning a region
  * @mr: the region, of an object with virtio_gpu_blob_discard_class_init()
  *
- * No buffer of a GPU is memory that stays.  VFIO and vhost-vdpa ignore
- * protected RAM; a virtual IOMMU and dumps ask the region's manager, for which
- * nothing is ever there.
+ * The pages of a GPU's buffer may change at any time.  VFIO and vhost-vdpa
+ * ignore protected RAM.  A virtual IOMMU and dumps use the RamDiscardManager of
+ * the region, which reports all of it as discarded.
  */
 void virtio_gpu_blob_hide_ram(MemoryRegion *mr);
 
 /**
- * virtio_gpu_blob_discard_class_init() - a manager of RAM that is never there
+ * virtio_gpu_blob_discard_class_init() - set up a RamDiscardManager
  * @oc: a class with the interface TYPE_RAM_DISCARD_MANAGER
+ *
+ * It reports all RAM as discarded.
  */
 void virtio_gpu_blob_discard_class_init(ObjectClass *oc);
 
@@ -231,14 +231,14 @@ void virtio_gpu_blob_discard_class_init(ObjectClass *oc);
  * virtio_gpu_blob_renderer_map() - map a buffer without a file descriptor
  * @resource_id: known to the renderer, not mapped by it
  * @size: the blob's size in bytes
- * @len: the same in whole pages
+ * @len: @size rounded up to whole pages
  * @slots_look: VirtIOGPUBlobs.slots_look
- * @host: set to where it is mapped
+ * @host: set to the address where it is mapped
  * @ours: set to true if munmap() ends the mapping, to false if
  *        virgl_renderer_resource_unmap() does
  * @err: set to the renderer's errno, or 0
  *
- * Returns: VIRTIO_GPU_BLOB_OK, or why it is not mapped
+ * Returns: VIRTIO_GPU_BLOB_OK, or the reason for a failure
  */
 VirtIOGPUBlobReason virtio_gpu_blob_renderer_map(uint32_t resource_id,
                                                  uint64_t size, size_t len,
@@ -246,35 +246,33 @@ VirtIOGPUBlobReason virtio_gpu_blob_renderer_map(uint32_t resource_id,
                                                  bool *ours, int *err);
 
 /*
- * virtio-gpu-blob-region.c: a memory region of its own for what cannot be in
- * the window.  It takes memory slots and sections of the memory map, so it is
- * checked before whether these are left.
+ * virtio-gpu-blob-region.c: a memory region of its own for a buffer that cannot
+ * be in the window.  It needs memory slots and sections of the memory map, so
+ * limits on both are checked first.
  */
 
 /**
- * virtio_gpu_blob_region_map() - show memory in a region of its own
- * @m: the mapping, its place and @renderer set
+ * virtio_gpu_blob_region_map() - map memory in a region of its own
+ * @m: the mapping, with its place and @renderer set
  * @container: the host-visible region
- * @host: the memory; unless it is the renderer's, unmapped with the region
+ * @host: the memory; unmapped with the region, unless it is the renderer's
  *
- * Returns: VIRTIO_GPU_BLOB_OK, or why it is not mapped
+ * Returns: VIRTIO_GPU_BLOB_OK, or the reason for a failure
  */
 VirtIOGPUBlobReason virtio_gpu_blob_region_map(VirtIOGPUBlobMapping *m,
                                                MemoryRegion *container,
                                                void *host);
 
-/**
- * virtio_gpu_blob_region_unmap() - take a region out of the guest's memory
- * @m: its mapping; virtio_gpu_blob_region_unused() is called once the region
- *     is not referred to any more
+/*
+ * Removes a region from the guest's memory.  virtio_gpu_blob_region_unused() is
+ * called when the region is not referenced any more.
  */
 void virtio_gpu_blob_region_unmap(VirtIOGPUBlobMapping *m,
                                   MemoryRegion *container);
 
-/**
- * virtio_gpu_blob_region_free() - finalize a region
- * @m: its mapping, for which virtio_gpu_blob_region_unused() was called; the
- *     memory stays mapped
+/*
+ * Finalizes a region after virtio_gpu_blob_region_unused() was called for @m.
+ * The memory stays mapped.
  */
 void virtio_gpu_blob_region_free(VirtIOGPUBlobMapping *m);
 
@@ -288,16 +286,15 @@ bool virtio_gpu_blob_log_has_room(VirtIOGPUBlobLog *log);
 /* Whether the caller may log one line now */
 bool virtio_gpu_blob_log_open(VirtIOGPUBlobLog *log);
 
-/**
- * virtio_gpu_blob_report_refusal() - count, trace and log a refusal
- *
- * Errors of the guest's driver are logged with -d guest_errors only.
+/*
+ * Counts, traces and logs a refusal.  Errors of the guest's driver are logged
+ * only with -d guest_errors.
  */
 void virtio_gpu_blob_report_refusal(VirtIOGPUBlobs *blobs,
                                     const VirtIOGPUBlobSubject *subject,
                                     VirtIOGPUBlobReason reason);
 
-/* One line each; ask virtio_gpu_blob_log_open() first */
+/* One line each; the caller checks virtio_gpu_blob_log_open() first */
 void virtio_gpu_blob_log_assumed(const VirtIOGPUBlobSubject *subject);
 void virtio_gpu_blob_log_lost(const VirtIOGPUBlobMapping *m);
 void virtio_gpu_blob_log_unmap_failed(const VirtIOGPUBlobMapping *m);
@@ -306,8 +303,8 @@ void virtio_gpu_blob_trace_decision(const VirtIOGPUBlobSubject *subject,
                                     const VirtIOGPUBlobVerdict *verdict);
 
 /*
- * The content of blob-maps (the newest 256),
- * blob-map-stats and blob-host; the caller owns it
+ * The content of blob-maps (the newest 256), blob-map-stats and blob-host; the
+ * caller owns it
  */
 QList *virtio_gpu_blob_list_maps(const VirtIOGPUBlobs *blobs);
 QDict *virtio_gpu_blob_list_stats(const VirtIOGPUBlobs *blobs);

@@ -18,9 +18,9 @@
 #include <sys/syscall.h>
 
 /*
- * A page that can be read, but not be written to, raises SIGBUS again at once.
- * Races with the main loop, and drivers that fail for a moment, do not repeat
- * so fast.
+ * A page that can be read, but not written to, raises SIGBUS again at once.
+ * Races with the main loop, and drivers that fail temporarily, do not repeat so
+ * fast.
  */
 #define RETRIES_MAX 16
 #define RETRIES_PERIOD_NS NANOSECONDS_PER_SECOND
@@ -32,10 +32,13 @@
 static QemuSpin lock;
 static IntervalTreeRoot buffers;
 static IntervalTreeRoot windows;
-/* Accesses tried again where no buffer is, since one was removed; locked */
+/*
+ * Accesses outside of buffers that were tried again since a buffer was removed;
+ * protected by the lock
+ */
 static unsigned strays;
 
-/* Losses, maps and unmaps in the process; qatomic_read(), never 0 */
+/* Number of losses, maps and unmaps in the process, plus 1; qatomic_read() */
 static size_t changes = 1;
 
 static bool is_registered;
@@ -64,8 +67,8 @@ static size_t len_of(const VirtIOGPUBlobPages *pages)
 }
 
 /*
- * Accesses by system calls fail with EFAULT, without a signal.  This one reads
- * eight bytes, and then refuses an argument.
+ * A system call that cannot access a page fails with EFAULT, without a signal.
+ * rt_sigprocmask() reads eight bytes before it rejects its first argument.
  */
 static bool is_readable(void *addr)
 {
@@ -76,7 +79,7 @@ static bool is_readable(void *addr)
            errno != EFAULT;
 }
 
-/* This one sets no bits in four bytes, and then wakes no thread. */
+/* futex() sets no bits in four bytes, and then wakes no thread. */
 static bool is_writable(void *addr)
 {
     uint32_t futex = 0;
@@ -87,7 +90,9 @@ static bool is_writable(void *addr)
            errno != EFAULT;
 }
 
-/* The lock is held, in a signal handler or the main loop; a hole is mapped. */
+/*
+ * The lock is held and a hole is mapped.  Any thread, and in signal handlers.
+ */
 static void set_lost(VirtIOGPUBlobPages *pages)
 {
     VirtIOGPUBlobLost *owner = pages->owner;
@@ -115,7 +120,7 @@ static bool lose(VirtIOGPUBlobPages *pages)
  * SIGBUS and SIGSEGV
  */
 
-/* What was there when the access was made may have been replaced since. */
+/* What was mapped when the access failed may have been replaced since. */
 static bool may_retry(VirtIOGPUBlobPages *pages)
 {
     int64_t now = get_clock();
@@ -142,7 +147,10 @@ static bool on_gone(void *addr)
     return retry;
 }
 
-/* Is there a gap at an address, or only in the window that it is in? */
+/*
+ * True while another thread replaces a mapping in the window at @addr.  There
+ * need not be a gap at @addr itself.
+ */
 static bool is_replacing(void *addr)
 {
     VirtIOGPUBlobGapRange *range;
@@ -160,7 +168,10 @@ static bool is_replacing(void *addr)
     return replacing;
 }
 
-/* Maps nothing: only the thread that replaces a mapping knows what comes. */
+/*
+ * Waits, and maps nothing: only the thread that replaces a mapping knows what
+ * must be mapped there.
+ */
 static bool on_unmapped(void *addr)
 {
     bool in_window;
@@ -180,7 +191,7 @@ static MemoryAccessHandler access_handler = {
 };
 
 /*
- * KVM's EFAULT, in a vCPU's thread with the BQL
+ * EFAULT from KVM_RUN, in a vCPU's thread with the BQL held
  */
 
 static void look_at_page(VirtIOGPUBlobPages *pages, void *page)
@@ -194,12 +205,13 @@ static void look_at_page(VirtIOGPUBlobPages *pages, void *page)
 }
 
 /*
- * Not all pages: that would take long with the BQL held, and fill sparse files.
- * A file loses its end first, so its last page is looked at, and then at half
- * the distance to the first one each time: 20 pages of 4 GiB.  A driver takes
- * a buffer back as a whole, so a few pages of a dma-buf tell.  If one loses
- * others only, and KVM does not give the address, the loss is not found, and
- * the VM stops as it does for memory that KVM cannot map.
+ * Not all pages are checked: that would take long with the BQL held, and
+ * allocate all pages of sparse files.  A file loses its end first.  So its last
+ * page is checked, and then the page at half of the remaining distance to the
+ * first page each time: 20 pages of 4 GiB.  A driver takes back a buffer as a
+ * whole, so a few pages of a dma-buf are enough.  If other pages are lost, and
+ * KVM does not report the address, the loss is not found, and the VM stops as
+ * it does for memory that KVM cannot map.
  */
 static void look_at_buffer(VirtIOGPUBlobPages *pages)
 {
@@ -221,7 +233,7 @@ static void look_at_buffer(VirtIOGPUBlobPages *pages)
     }
 }
 
-/* A look makes pages writable that the kernel had mapped for reading only. */
+/* This also makes pages writable that the kernel had mapped read-only. */
 static void look(void *host)
 {
     VirtIOGPUBlobPages *pages;
@@ -263,9 +275,9 @@ static void warn(void *host)
 }
 
 /*
- * A vCPU tries again whenever something has changed since it failed the last
- * time, a first failure included.  If nothing has, mappings are looked at; the
- * vCPU tries once more, as that changes page tables, and then gives up.
+ * A vCPU tries again if anything has changed since it last failed, or if it had
+ * not failed before.  If nothing has changed, mappings are checked.  As that
+ * changes page tables, the vCPU tries once more before it gives up.
  */
 static int on_memory_fault(NotifierWithReturn *notifier, void *data,
                            Error **errp)
@@ -301,7 +313,7 @@ static NotifierWithReturn memory_fault_notifier = {
  * Buffers and windows
  */
 
-/* For as long as QEMU runs: nothing is found in empty trees. */
+/* The handlers are never removed: they find nothing in empty trees. */
 static void register_handlers(void)
 {
     if (!is_registered) {

@@ -3,16 +3,16 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A file is truncated, or a driver takes a buffer back, while it is mapped.
- * The next access raises SIGBUS in the thread that made it, or, by a vCPU
- * under KVM, makes KVM_RUN fail with EFAULT.  A hole is then mapped over all of
- * the buffer, the access is tried again, and the main loop is told.
+ * While a buffer is mapped, its file may be truncated, or its driver may take
+ * it back.  The next access raises SIGBUS in the thread that made it; if a vCPU
+ * under KVM made it, KVM_RUN fails with EFAULT.  Then a hole is mapped over the
+ * whole buffer, the access is tried again, and the main loop is notified.
  *
- * All mapped buffers of the process are in one tree, by host address, as a
- * signal handler knows nothing but the address.  One spin lock guards the tree,
- * each buffer's state and each device's queue; signal handlers take it.  While
- * it is held, no memory may be accessed that could raise a signal.  The tree
- * is changed by the main loop alone, with the BQL.
+ * All mapped buffers of the process are in one tree, by host address, because a
+ * signal handler knows only the address.  One spin lock protects the tree, each
+ * buffer's state and each device's queue; signal handlers take it.  While it is
+ * held, no memory may be accessed that could raise a signal.  The tree is
+ * changed only with the BQL held.
  */
 
 #ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_LOST_H
@@ -27,9 +27,9 @@
 /**
  * VirtIOGPUBlobLost - a device's buffers that lost their pages
  * @vma: supplies holes
- * @bh: scheduled for each loss, in a signal handler; not owned
+ * @bh: scheduled for each loss, also in signal handlers; not owned
  * @count: losses since the device was created; qatomic_read()
- * @untold: those that virtio_gpu_blob_lost_next() has not returned, in order
+ * @untold: losses that virtio_gpu_blob_lost_next() has not returned yet
  */
 typedef struct VirtIOGPUBlobLost {
     VirtIOGPUBlobVMA *vma;
@@ -41,12 +41,12 @@ typedef struct VirtIOGPUBlobLost {
 /**
  * VirtIOGPUBlobPages - the pages of one mapped buffer
  * @range: its first and last host address
- * @owner: the device's
+ * @owner: the losses of its device
  * @file: shared memory: pages are allocated when they are accessed
  * @write_touch: cached memory of a dma-buf: an atomic write that changes
  *               nothing is allowed
- * @lost: set in a signal handler: a hole is mapped there; qatomic_read()
- * @retries: accesses tried again since @retry_start, as the page was there
+ * @lost: a hole is mapped there; set in any thread, qatomic_read()
+ * @retries: accesses tried again since @retry_start, as they seemed possible
  * @retry_start: nanoseconds, get_clock()
  * @next_untold: within the owner's queue
  */
@@ -62,10 +62,11 @@ typedef struct VirtIOGPUBlobPages {
 } VirtIOGPUBlobPages;
 
 /**
- * VirtIOGPUBlobGapRange - where buffers are mapped straight over others
+ * VirtIOGPUBlobGapRange - a range in which there may be gaps
  * @range: first and last host address
- * @replacer: the thread that does so, which added the range
- * @replacing: it does so now: mmap() may unmap what was there before it fails
+ * @replacer: the only thread that replaces mappings; it added the range
+ * @replacing: it replaces a mapping now; mmap() unmaps the old one first, and
+ *             may then fail
  */
 typedef struct VirtIOGPUBlobGapRange {
     IntervalTreeNode range;
@@ -73,64 +74,52 @@ typedef struct VirtIOGPUBlobGapRange {
     bool replacing;
 } VirtIOGPUBlobGapRange;
 
-/**
- * virtio_gpu_blob_lost_vcpus_retry() - does KVM let a vCPU try again?
- *
- * Only then may a vCPU meet a gap.  Main thread, BQL held.
+/*
+ * True if a vCPU whose KVM_RUN failed can try again.  Gaps are allowed in the
+ * window only then.  Main thread, BQL held.
  */
 bool virtio_gpu_blob_lost_vcpus_retry(void);
 
-/**
- * virtio_gpu_blob_lost_init() - nothing is lost
- * @lost: must outlive its buffers
- */
+/* Initializes @lost, which must outlive its buffers. */
 void virtio_gpu_blob_lost_init(VirtIOGPUBlobLost *lost, VirtIOGPUBlobVMA *vma,
                                QEMUBH *bh);
 
 /**
- * virtio_gpu_blob_lost_add() - from now on, losses in a range are handled
+ * virtio_gpu_blob_lost_add() - handle losses in a range
  * @pages: @file and @write_touch are set; the rest is set up here
  *
- * Before the buffer is mapped there.  Main thread, BQL held.
+ * To be called before the buffer is mapped.  Main thread, BQL held.
  */
 void virtio_gpu_blob_lost_add(VirtIOGPUBlobPages *pages,
                               VirtIOGPUBlobLost *owner, void *host, size_t len);
 
 /**
- * virtio_gpu_blob_lost_remove() - no handler uses the pages any more
+ * virtio_gpu_blob_lost_remove() - stop handling losses in a range
  *
- * After a hole is mapped there, or before the range is unmapped.  BQL held.
+ * To be called after a hole is mapped there, or before the range is unmapped.
+ * BQL held.
  */
 void virtio_gpu_blob_lost_remove(VirtIOGPUBlobPages *pages);
 
-/**
- * virtio_gpu_blob_lost_next() - a loss that has not been told, once each
- *
- * Main loop.
- *
- * Returns: its pages, or NULL
- */
+/* Returns the next loss that has not been reported, or NULL.  Main loop. */
 VirtIOGPUBlobPages *virtio_gpu_blob_lost_next(VirtIOGPUBlobLost *owner);
 
-/**
- * virtio_gpu_blob_lost_mark() - the caller has mapped a hole itself
- *
- * For a buffer that could not be mapped again.  Main loop.
+/*
+ * Marks a buffer as lost that could not be mapped again; the caller has mapped
+ * a hole in its place.  BQL held.
  */
 void virtio_gpu_blob_lost_mark(VirtIOGPUBlobPages *pages);
 
 /**
- * virtio_gpu_blob_lost_changed() - something was mapped or unmapped
+ * virtio_gpu_blob_lost_changed() - count a change of mappings
  *
  * A vCPU whose KVM_RUN failed before tries again.  Any thread.
  */
 void virtio_gpu_blob_lost_changed(void);
 
-/**
- * virtio_gpu_blob_lost_add_window() - gaps may be met in a range
- *
- * Main thread, BQL held; the range is mapped.  Only this thread replaces
- * mappings in it.
+/*
+ * Handles accesses to gaps in a mapped range from now on.  Main thread, BQL
+ * held; only this thread replaces mappings in the range.
  */
 void virtio_gpu_blob_lost_add_window(VirtIOGPUBlobGapRange *range, void *host,
                                      size_t len);
@@ -138,11 +127,10 @@ void virtio_gpu_blob_lost_add_window(VirtIOGPUBlobGapRange *range, void *host,
 /* BQL held */
 void virtio_gpu_blob_lost_remove_window(VirtIOGPUBlobGapRange *range);
 
-/**
- * virtio_gpu_blob_lost_begin_replace() - from now on, there may be a gap
- *
- * Main loop.  Until virtio_gpu_blob_lost_end_replace() this thread does not
- * access the range, and other threads that meet the gap wait.
+/*
+ * There may be a gap from now on, until virtio_gpu_blob_lost_end_replace().
+ * This thread must not access the range until then; other threads that access
+ * the gap wait.  Main loop.
  */
 void virtio_gpu_blob_lost_begin_replace(VirtIOGPUBlobGapRange *range);
 

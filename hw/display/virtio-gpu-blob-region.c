@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * For a buffer that cannot be in the window's RAM region: one that only the
- * renderer has mapped, or any where another device needs all RAM pinned.
+ * For a buffer that cannot be in the window's RAM region: because only the
+ * renderer has mapped it, or because another device needs all RAM pinned.
  */
 
 #include "qemu/osdep.h"
@@ -18,21 +18,21 @@
 #define MADV_POPULATE_READ 22 /* Linux 5.14 */
 #endif
 
-/* A region within the window makes three memory slots of one. */
+/* A region in the window splits the window's memory slot into three. */
 #define SLOTS_NEEDED 2
 
 /*
- * Those in the guest's memory, and those that are only referred to.  The latter
- * take no section of the memory map: a guest at the limit may unmap one blob
- * and map another at once.
+ * Regions of all devices in the guest's memory, and those that are unmapped
+ * and still in use.  The latter take no section of the memory map, so that a
+ * guest at the limit may unmap one blob and map another at once.
  */
 static unsigned regions;
 static unsigned leaving;
 
 /*
- * A region's owner counts the references to it, the last of which may go in
- * any thread.  The region itself must be finalized with the BQL, so it is not
- * part of its owner.
+ * Counts the references to a region.  The last one may be dropped in any
+ * thread, but the region must be finalized with the BQL held, so it is not part
+ * of its owner.
  */
 #define TYPE_VIRTIO_GPU_BLOB_REGION_OWNER "virtio-gpu-blob-region"
 OBJECT_DECLARE_SIMPLE_TYPE(VirtIOGPUBlobRegionOwner,
@@ -46,12 +46,13 @@ struct VirtIOGPUBlobRegionOwner {
 
 struct VirtIOGPUBlobRegion {
     MemoryRegion mr;
-    bool no_discards;           /* ram_block_coordinated_discard_require() */
+    bool no_discards;           /* coordinated discards were refused */
 };
 
 /*
- * Slots for all regions are asked for, since those of a BAR that the guest has
- * moved away, or hidden behind another, are free now and all come back at once.
+ * Checks for slots for all regions, not only for the new one.  If the guest has
+ * moved the BAR away, or hidden it behind another one, the slots of its regions
+ * are free now, but will all be needed again at once.
  */
 static bool has_slots(void)
 {
@@ -61,7 +62,7 @@ static bool has_slots(void)
            vhost_get_free_memslots() >= needed;
 }
 
-/* Where KVM looks at mappings, VM_PFNMAP and VM_IO must not have a slot. */
+/* If KVM checks mappings, VM_PFNMAP and VM_IO must not get a slot. */
 static bool may_have_slot(const VirtIOGPUBlobMapping *m, void *host)
 {
     return !m->blobs->slots_look ||
@@ -83,8 +84,8 @@ static VirtIOGPUBlobReason check(const VirtIOGPUBlobMapping *m, void *host)
 }
 
 /*
- * Where a device needs all RAM pinned, and discards are refused therefore, the
- * memory is a device's: what DMA reaches it is bounced.
+ * If a device needs all RAM pinned, discards are refused.  The region is then
+ * that of a device's memory, so that DMA to it is bounced.
  */
 static void init_memory(VirtIOGPUBlobRegion *region, Object *owner,
                         void *host, size_t len)
@@ -98,7 +99,10 @@ static void init_memory(VirtIOGPUBlobRegion *region, Object *owner,
         memory_region_init_ram_ptr(&region->mr, owner, name, len, host);
     }
     virtio_gpu_blob_hide_ram(&region->mr);
-    /* Its owner drops a reference when it is finalized; this one stays. */
+    /*
+     * Keep the region until virtio_gpu_blob_region_free(): its owner drops a
+     * reference when it is finalized.
+     */
     object_ref(OBJECT(&region->mr));
 }
 
@@ -128,8 +132,8 @@ VirtIOGPUBlobReason virtio_gpu_blob_region_map(VirtIOGPUBlobMapping *m,
 }
 
 /*
- * The flat view refers to the region until RCU's readers are done, and I/O in
- * flight until it ends, in a thread without the BQL.
+ * The flat view references the region until all RCU readers are done, and I/O
+ * in flight until it ends, in a thread without the BQL.
  */
 void virtio_gpu_blob_region_unmap(VirtIOGPUBlobMapping *m,
                                   MemoryRegion *container)

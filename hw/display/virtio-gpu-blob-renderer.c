@@ -1,5 +1,5 @@
 /*
- * virtio-gpu blob mappings: buffers of which only the renderer has a mapping
+ * virtio-gpu blob mappings: buffers that only the renderer has mapped
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -15,11 +15,12 @@
 /* No mapping can grow to this length */
 #define TOO_LONG ((size_t)1 << 46)
 
-/* For a renderer that maps more than the blob has */
+/* Reserved for a renderer that maps more than the size of the blob */
 #define SLACK (64 * MiB)
 
 /*
- * ORs 0 to the first word: EFAULT without a signal if it cannot be written to.
+ * ORs 0 to the word at @at.  If it cannot be written to, this fails with
+ * EFAULT, without a signal.
  */
 static bool is_writable(void *at)
 {
@@ -30,9 +31,9 @@ static bool is_writable(void *at)
 }
 
 /*
- * mremap() in place finds the one mapping that has all of the range before it
- * finds that there is no address space to grow: ENOMEM.  Where the range is not
- * within one mapping, or is a driver's (VM_PFNMAP, VM_DONTEXPAND): EFAULT.
+ * Tries to grow the range in place, for which there is no address space:
+ * ENOMEM.  If the range is not within one mapping, or is a mapping of a driver
+ * (VM_PFNMAP, VM_DONTEXPAND), the kernel finds that first: EFAULT.
  */
 static bool is_one_mapping(void *at, size_t len)
 {
@@ -44,9 +45,10 @@ static bool is_one_mapping(void *at, size_t len)
 }
 
 /*
- * With an old length of 0, mremap() maps shared memory a second time; the
- * kernel does not check the length against the first mapping.  The second one
- * keeps the pages when the renderer unmaps its own.  Private memory: EINVAL.
+ * With an old length of 0, mremap() maps shared memory a second time.  The
+ * kernel does not check the length against the first mapping.  The second
+ * mapping keeps the pages when the renderer unmaps the first one.  With private
+ * memory, mremap() fails with EINVAL.
  */
 static void *map_again(void *at, size_t len)
 {
@@ -61,9 +63,9 @@ int virgl_renderer_resource_map_fixed(uint32_t res_handle, void *map);
 #pragma weak virgl_renderer_resource_map_fixed
 
 /*
- * The renderer decides how much it maps, so it maps over a reservation first.
- * That is of a file opened for reading only: mprotect() to PROT_WRITE fails on
- * any page of it that is left.
+ * The renderer decides how much it maps, so more than @len is reserved for it.
+ * The reservation is a file that is open for reading only: if the renderer has
+ * left a page of it, mprotect() to PROT_WRITE fails.
  */
 static void *map_fixed(uint32_t resource_id, size_t len)
 {
@@ -93,7 +95,7 @@ static void *map_fixed(uint32_t resource_id, size_t len)
     return at;
 }
 
-/* More pages than the blob's would show other data of the host's. */
+/* If @got is less than @len, the guest would see other data of the host. */
 static VirtIOGPUBlobReason check(void *host, uint64_t got, uint64_t size,
                                  size_t len)
 {
@@ -107,7 +109,7 @@ static VirtIOGPUBlobReason check(void *host, uint64_t got, uint64_t size,
     return VIRTIO_GPU_BLOB_OK;
 }
 
-/* Whether a driver's pages bear an atomic operation is known for x86 only. */
+/* Only on x86 are atomic operations on pages of a driver known to work. */
 static bool may_try_to_write(void *host, size_t len)
 {
 #if defined(HOST_X86_64)
@@ -155,7 +157,10 @@ VirtIOGPUBlobReason virtio_gpu_blob_renderer_map(uint32_t resource_id,
         *host = at;
         return VIRTIO_GPU_BLOB_OK;
     }
-    /* A driver's pages cannot be put back when a memory slot is made. */
+    /*
+     * Pages of a driver could not be mapped again after a memory slot is
+     * created.
+     */
     if (slots_look) {
         return VIRTIO_GPU_BLOB_OK;
     }

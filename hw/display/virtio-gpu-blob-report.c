@@ -19,7 +19,7 @@
 #define LOG_INTERVAL_MS 5000
 #define LOG_LINES_MAX 10
 
-/* Each entry of blob-maps costs memory in the monitor. */
+/* Limits the memory that blob-maps needs in the monitor */
 #define MAPS_SHOWN 256
 
 bool virtio_gpu_blob_log_has_room(VirtIOGPUBlobLog *log)

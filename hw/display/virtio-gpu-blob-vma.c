@@ -21,25 +21,28 @@
 #define RW (PROT_READ | PROT_WRITE)
 
 /*
- * Bounds what a guest that writes into holes can make the host allocate.
- * Their page tables come on top: 2 MiB for each GiB of window.
+ * Limits the memory that a guest can make the host allocate by writing into
+ * holes.  Page tables are not included: 2 MiB for each GiB of the window.
  */
 #define HOLE_SIZE (32 * MiB)
 
 /*
- * Mappings that are left to the rest of QEMU and to the renderer: a thread
- * that cannot get its stack aborts QEMU.
+ * Mappings that are left to the rest of QEMU and to the renderer.  If a thread
+ * cannot map its stack, QEMU aborts.
  */
 #define MAPPINGS_LEFT 4096
 
-/* Beyond one hole for each HOLE_SIZE of the largest blob: cuts at its ends */
+/*
+ * Added to one for each HOLE_SIZE of the window: a blob splits holes at its
+ * ends
+ */
 #define SPARES_LEAST 8
 
 /*
- * Addresses below all that Linux on x86 picks by itself: top-down it takes the
- * highest gap that fits, bottom-up it starts at a third of 128 TiB.  The lower
- * end is above the shadow memory of AddressSanitizer; ThreadSanitizer refuses
- * mappings in this range.
+ * Addresses below those that Linux on x86 selects for mmap(): top-down it takes
+ * the highest gap that fits, bottom-up it starts at a third of 128 TiB.
+ * LOW_START is above the shadow memory of AddressSanitizer.  ThreadSanitizer
+ * refuses mappings in this range.
  */
 #if defined(HOST_X86_64) && !defined(CONFIG_TSAN)
 #define LOW_START (17 * TiB)
@@ -51,12 +54,12 @@
 #define LOW_TRIES 16
 
 /*
- * KVM on arm64 took the offset of a VM_PFNMAP mapping for a physical address,
- * and mapped 2 MiB from there where the guest's and QEMU's addresses are the
- * same within a huge page (get_vma_page_shift(), Linux 5.14 to 7.2): memory of
- * others, unless the buffer is contiguous.  User space cannot find out whether
- * this is fixed.  A window's guest address is a multiple of its size, so one
- * page more in QEMU's address keeps the two different.
+ * From Linux 5.14 to 7.2, KVM on arm64 uses the offset of a VM_PFNMAP mapping
+ * as a physical address, and maps 2 MiB from there if the guest's and QEMU's
+ * addresses are the same within a huge page (get_vma_page_shift()).  Unless the
+ * buffer is contiguous, that is other memory.  User space cannot find out
+ * whether this is fixed.  The guest address of a window is a multiple of its
+ * size, so one page more in QEMU's address keeps the two different.
  */
 #ifdef HOST_AARCH64
 #define NO_HUGE_PAGES true
@@ -140,11 +143,14 @@ VirtIOGPUBlobUsage virtio_gpu_blob_vma_usage(VirtIOGPUBlobVMA *vma)
 }
 
 /*
- * Spare mappings: a hole can always be mapped over a buffer, even when the
- * process has as many mappings as the kernel allows.
+ * Spare mappings.  They are freed when the process has as many mappings as the
+ * kernel allows, so that a hole can always be mapped over a buffer.
  */
 
-/* The same offset of the file on every page, so that no two of them merge */
+/*
+ * All pages have the same offset in the file, so that the kernel cannot merge
+ * them.
+ */
 static bool make_spares(VirtIOGPUBlobVMA *vma)
 {
     uint8_t *spare;
@@ -169,7 +175,7 @@ static bool make_spares(VirtIOGPUBlobVMA *vma)
     return true;
 }
 
-/* Any thread, a signal handler too */
+/* Any thread, and in signal handlers */
 static void free_spares(VirtIOGPUBlobVMA *vma)
 {
     void *spare = qatomic_xchg(&vma->spare, NULL);
@@ -179,7 +185,9 @@ static void free_spares(VirtIOGPUBlobVMA *vma)
     }
 }
 
-/* An mmap() has said ENOMEM: is it the kernel's limit on mappings? */
+/*
+ * True if mmap() failed with ENOMEM because of the kernel's limit on mappings
+ */
 static bool at_limit(VirtIOGPUBlobVMA *vma)
 {
     void *page = mmap(NULL, vma->page_size, PROT_NONE, MAP_SHARED,
@@ -203,7 +211,10 @@ static void set_dump(const VirtIOGPUBlobVMA *vma, void *at, size_t len)
     }
 }
 
-/* Each page of the window has its own page of the file: neighbours merge. */
+/*
+ * Each page of the window has a fixed page of the file, so that adjacent holes
+ * are merged.
+ */
 static bool map_hole(const VirtIOGPUBlobVMA *vma, uint8_t *at, size_t len)
 {
     while (len) {
@@ -256,7 +267,7 @@ static bool is_hole(VirtIOGPUBlobVMA *vma, uint64_t offset)
     return !place || !place->in_window;
 }
 
-/* The number of holes that @place adds; before offset 0 there is none. */
+/* The number of holes that @place adds.  There is none before offset 0. */
 static int gaps_added(VirtIOGPUBlobVMA *vma, const VirtIOGPUBlobPlace *place)
 {
     return is_hole(vma, place->node.start - 1) +
@@ -280,8 +291,8 @@ static void forget(VirtIOGPUBlobVMA *vma, VirtIOGPUBlobPlace *place)
 }
 
 /*
- * The kernel unmaps what is at the address and maps the buffer in one step:
- * no thread meets a gap.
+ * The kernel unmaps what is at the address and maps the buffer in one step, so
+ * that no thread can access a gap.
  */
 static int move(void *at, size_t len, void *from)
 {
@@ -290,8 +301,9 @@ static int move(void *at, size_t len, void *from)
 }
 
 /*
- * A driver's mmap() that fails may have unmapped what was at the address
- * before.  Where such a gap is not harmless, the driver maps elsewhere.
+ * If a driver's mmap() fails, it may have unmapped what was at the address
+ * before.  Unless such a gap is harmless (@vma->direct), the buffer is mapped
+ * at another address and moved.
  */
 static int map(VirtIOGPUBlobVMA *vma, const VirtIOGPUBlobPlace *place, int fd)
 {
@@ -407,8 +419,8 @@ static size_t huge_page(size_t page_size)
 }
 
 /*
- * A random address, as the guest can write there: it must not be known
- * beforehand.  NULL if there is none.
+ * Reserves a random address: the guest can write there, and must not be able to
+ * predict it.  Returns NULL if no address is free.
  */
 static void *reserve_low(size_t len)
 {
@@ -431,7 +443,7 @@ static void *reserve_low(size_t len)
         if (at == (void *)(uintptr_t)random) {
             return at;
         }
-        /* A kernel without MAP_FIXED_NOREPLACE takes it for a hint. */
+        /* Linux before 4.17 uses the address as a hint only. */
         if (at != MAP_FAILED) {
             munmap(at, len);
         }
@@ -439,7 +451,7 @@ static void *reserve_low(size_t len)
     return NULL;
 }
 
-/* A stray access beyond either end of the window meets a guard page. */
+/* There are guard pages before and after the window. */
 static bool reserve(VirtIOGPUBlobVMA *vma, bool direct)
 {
     size_t page_size = vma->page_size;

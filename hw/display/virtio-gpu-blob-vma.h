@@ -3,13 +3,13 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The host-visible window is one range of QEMU's address space, of which every
- * page is mapped at all times, to a buffer or to a hole.  A hole is part of one
- * small memfd that is mapped over and over, so that a guest may read and write
- * anywhere in the window without a fault, and QEMU grows by no more than that
- * file.  Holes next to each other are one mapping of the kernel.
+ * The host-visible window is one range of QEMU's address space.  Every page of
+ * it is mapped at all times, to a buffer or to a hole.  All holes are parts of
+ * one small memfd.  So a guest can read and write anywhere in the window
+ * without a fault, and QEMU grows by no more than the size of that file.  The
+ * kernel merges adjacent holes into one mapping.
  *
- * The functions need the BQL (virtio_gpu_blob_vma_map_hole() excepted).  vCPUs,
+ * All functions need the BQL, except virtio_gpu_blob_vma_map_hole().  vCPUs,
  * I/O threads and vhost read and write the window at the same time, without a
  * lock.
  */
@@ -20,10 +20,10 @@
 #include "qemu/interval-tree.h"
 
 /*
- * A blob that cannot be in the window has a memory region of its own there.  It
- * takes two sections of the memory map, of which there can be 4096 before QEMU
- * aborts (physmem.c, phys_section_add()); the machine takes some hundred.  Of
- * all devices together.
+ * For all devices together.  A blob that cannot be in the window has a memory
+ * region of its own there, which needs two sections of the memory map.  QEMU
+ * aborts if there are more than 4096 (physmem.c, phys_section_add()), and the
+ * machine needs some hundreds.
  */
 #define VIRTIO_GPU_BLOB_REGIONS_MAX 1536
 
@@ -42,15 +42,15 @@ typedef struct VirtIOGPUBlobVMA {
     size_t size;
     size_t page_size;
     bool dump;          /* part of QEMU's core dumps, as guest memory is */
-    bool direct;        /* buffers are mapped straight over what is there */
+    bool direct;        /* buffers are mapped over holes by mmap() */
     int hole_fd;
     size_t hole_len;
-    void *spare;        /* mappings to give up when the kernel has no more */
+    void *spare;        /* mappings to free when the kernel has no more */
     size_t spare_len;
     IntervalTreeRoot places;
     size_t buffers;     /* places in the window */
-    size_t gaps;        /* holes between them */
-    uint64_t max;       /* the kernel's mappings that the window may take */
+    size_t gaps;        /* holes before, between and after them */
+    uint64_t max;       /* the kernel's mappings that the window may use */
 } VirtIOGPUBlobVMA;
 
 /* The range of @len bytes at @offset of the window, both page aligned */
@@ -89,15 +89,15 @@ static inline void *virtio_gpu_blob_vma_at(const VirtIOGPUBlobVMA *vma,
 /**
  * virtio_gpu_blob_vma_max_mappings() - the kernel's limit for a window
  *
- * Returns: vm.max_map_count, less what is left to QEMU and to the renderer
+ * Returns: vm.max_map_count, less those for the rest of QEMU and the renderer
  */
 uint64_t virtio_gpu_blob_vma_max_mappings(void);
 
 /**
- * virtio_gpu_blob_vma_needs() - the kernel's mappings of an empty window
+ * virtio_gpu_blob_vma_needs() - count the mappings of an empty window
  * @size: bytes
  *
- * Returns: their number, spare ones included
+ * Returns: their number, including spare mappings
  */
 uint64_t virtio_gpu_blob_vma_needs(uint64_t size);
 
@@ -114,32 +114,29 @@ bool virtio_gpu_blob_vma_check(uint64_t size, bool kvm, uint64_t max,
                                Error **errp);
 
 /**
- * virtio_gpu_blob_vma_init() - reserve a window that is one hole
- * @vma: end with virtio_gpu_blob_vma_destroy(), after a failure too
+ * virtio_gpu_blob_vma_init() - reserve an empty window
+ * @vma: end with virtio_gpu_blob_vma_destroy(), also after a failure
  * @size: bytes, checked by virtio_gpu_blob_vma_check()
  * @dump: include the window in QEMU's core dumps
- * @direct: map buffers straight over what is there, if an address can be had
- *          at which the gap that a driver's mmap() may leave is harmless
- * @errp: set when there is no address space or memory
+ * @direct: map buffers over holes by mmap(), if there is a free address where
+ *          the gap that a driver's mmap() may leave is harmless
+ * @errp: set if there is no address space or memory
  *
  * Returns: false on error
  */
 bool virtio_gpu_blob_vma_init(VirtIOGPUBlobVMA *vma, uint64_t size, bool dump,
                               bool direct, Error **errp);
 
-/**
- * virtio_gpu_blob_vma_destroy() - free the window's address space
- * @vma: without places
- */
+/* Frees the window's address space; the window has no places. */
 void virtio_gpu_blob_vma_destroy(VirtIOGPUBlobVMA *vma);
 
 /**
  * virtio_gpu_blob_vma_map_hole() - map a hole, in the window or elsewhere
- * @vma: whose memory for holes to use
+ * @vma: the window whose memory for holes is used
  * @at: page aligned; what is mapped there is unmapped
  * @len: bytes, a multiple of the host's page
  *
- * Any thread, a signal handler too.
+ * Any thread, and in signal handlers.
  *
  * Returns: false if the kernel has no memory
  */
@@ -149,7 +146,7 @@ bool virtio_gpu_blob_vma_map_hole(VirtIOGPUBlobVMA *vma, void *at, size_t len);
  * virtio_gpu_blob_vma_map() - map a buffer in the window
  * @vma: the window
  * @place: where, over a hole; belongs to @vma until it is unmapped
- * @fd: the buffer, as long as @place but for the last page's rest
+ * @fd: the buffer, which may end within the last page of @place
  *
  * Returns: 0; or a negative errno, with @place a hole, or stale and still
  * belonging to @vma: -ENOSPC at the kernel's limit on mappings, any other
@@ -159,7 +156,7 @@ int virtio_gpu_blob_vma_map(VirtIOGPUBlobVMA *vma, VirtIOGPUBlobPlace *place,
                             int fd);
 
 /**
- * virtio_gpu_blob_vma_move() - move a buffer that is mapped elsewhere here
+ * virtio_gpu_blob_vma_move() - move a buffer into the window
  * @vma: the window
  * @place: as for virtio_gpu_blob_vma_map()
  * @from: as long as @place; still mapped after a failure
@@ -172,61 +169,50 @@ int virtio_gpu_blob_vma_move(VirtIOGPUBlobVMA *vma, VirtIOGPUBlobPlace *place,
 /**
  * virtio_gpu_blob_vma_unmap() - map a hole in place of a buffer
  * @vma: the window
- * @place: mapped or stale; the caller's again if true is returned
+ * @place: mapped or stale; belongs to the caller if true is returned
  *
  * Returns: false if the kernel has no memory; the place is stale then, and
- * this is to be called again
+ * the caller must try again
  */
 bool virtio_gpu_blob_vma_unmap(VirtIOGPUBlobVMA *vma,
                                VirtIOGPUBlobPlace *place);
 
-/**
- * virtio_gpu_blob_vma_set_aside() - take a buffer out for a moment
- * @vma: the window
- * @place: mapped, with an fd
- *
- * One mapping takes the place of one, so that the kernel's limit on mappings
- * is not met.
- *
- * Returns: false if the kernel has no memory
+/*
+ * Maps a hole in place of a buffer with an fd, until
+ * virtio_gpu_blob_vma_put_back() maps it again.  One mapping replaces one
+ * mapping, so that the kernel's limit on mappings is not reached.  Returns
+ * false if the kernel has no memory.
  */
 bool virtio_gpu_blob_vma_set_aside(VirtIOGPUBlobVMA *vma,
                                    VirtIOGPUBlobPlace *place);
 
-/**
- * virtio_gpu_blob_vma_put_back() - map a buffer that was set aside again
- * @vma: the window
- * @place: set aside
- *
- * Returns: 0, or a negative errno, with a hole there
+/*
+ * Maps a buffer again after virtio_gpu_blob_vma_set_aside().  Returns 0, or a
+ * negative errno if a hole was mapped instead.
  */
 int virtio_gpu_blob_vma_put_back(VirtIOGPUBlobVMA *vma,
                                  VirtIOGPUBlobPlace *place);
 
-/**
- * virtio_gpu_blob_vma_map_all_holes() - map the empty window anew
- * @vma: the window, without places
- *
- * For after madvise() of the whole: holes are one mapping only if alike.
+/*
+ * Maps the holes of a window without places again, after madvise() has changed
+ * the flags of the whole range: the kernel merges holes only if their flags are
+ * equal.
  */
 void virtio_gpu_blob_vma_map_all_holes(VirtIOGPUBlobVMA *vma);
 
-/**
- * virtio_gpu_blob_vma_trim() - free what the guest has written into holes
- * @vma: the window
- */
+/* Frees the pages that the guest has written in holes. */
 void virtio_gpu_blob_vma_trim(VirtIOGPUBlobVMA *vma);
 
 /**
  * virtio_gpu_blob_vma_mappings() - count the kernel's mappings
  * @vma: the window
  *
- * Returns: their number now, at most
+ * Returns: an upper bound of their present number
  */
 uint64_t virtio_gpu_blob_vma_mappings(const VirtIOGPUBlobVMA *vma);
 
 typedef struct VirtIOGPUBlobUsage {
-    uint64_t mapped;       /* bytes of all places, those of regions included */
+    uint64_t mapped;       /* bytes of all places, including regions */
     uint64_t largest_hole; /* bytes between places */
 } VirtIOGPUBlobUsage;
 
@@ -235,8 +221,6 @@ typedef struct VirtIOGPUBlobUsage {
  * @vma: the window
  *
  * Walks over all places.
- *
- * Returns: it, by value
  */
 VirtIOGPUBlobUsage virtio_gpu_blob_vma_usage(VirtIOGPUBlobVMA *vma);
 

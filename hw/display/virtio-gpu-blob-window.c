@@ -40,14 +40,14 @@ struct VirtIOGPUBlobWindow {
     VirtIOGPUBlobVMA vma;
     VirtIOGPUBlobGapRange gap;  /* registered if vma.direct */
 
-    /* Only where KVM looks at mappings when it makes a memory slot */
+    /* Used only if KVM checks mappings when it creates a memory slot */
     bool slots_look;
     MemoryListener before_slots;
     MemoryListener after_slots;
     size_t handles;             /* file descriptors kept in places */
-    bool set_aside;             /* the buffers with a handle are out */
+    bool set_aside;             /* holes replace the buffers with a handle */
     size_t not_back;            /* could not be mapped again, last time */
-    int64_t ns;                 /* time that it took, last time */
+    int64_t ns;                 /* duration, last time */
 };
 
 VirtIOGPUBlobVMA *virtio_gpu_blob_window_vma(VirtIOGPUBlobWindow *w)
@@ -69,8 +69,8 @@ static void drop_handle(VirtIOGPUBlobWindow *w, VirtIOGPUBlobPlace *place)
 }
 
 /*
- * The pages are known to the signal handlers before the buffer is mapped, and
- * until a hole is.
+ * The signal handlers must know the pages before the buffer is mapped, and
+ * until a hole is mapped again.
  */
 static void begin_map(VirtIOGPUBlobWindow *w, VirtIOGPUBlobMapping *m)
 {
@@ -104,7 +104,10 @@ static int end_map(VirtIOGPUBlobWindow *w, VirtIOGPUBlobMapping *m, int ret)
 int virtio_gpu_blob_window_map(VirtIOGPUBlobWindow *w,
                                VirtIOGPUBlobMapping *m, int fd)
 {
-    /* Refused where a device pins all RAM, and those come only after us. */
+    /*
+     * Fails while a device needs all RAM pinned; while it is held, no such
+     * device can be added.
+     */
     if (ram_block_coordinated_discard_require(true)) {
         return -EBUSY;
     }
@@ -148,7 +151,7 @@ void virtio_gpu_blob_window_lost(VirtIOGPUBlobWindow *w,
 }
 
 /*
- * Those who pin RAM
+ * The RamDiscardManager of the window and of regions
  */
 
 /* QEMU 10.1 let the callback of replay_discarded() fail. */
@@ -220,20 +223,21 @@ void virtio_gpu_blob_hide_ram(MemoryRegion *mr)
 /*
  * Memory slots
  *
- * KVM makes the slot over the window again when the guest moves the BAR or
- * switches memory decoding on, and when QEMU adds a region to the window.  On
- * arm64 it refuses a slot over VM_PFNMAP, as dma-bufs have it, from Linux 6.17
- * on (kvm_arch_prepare_memory_region()), and QEMU then aborts; on riscv64 it
- * maps physical memory of others before 6.18.  So there dma-bufs are taken out
- * of the window before KVM sees the change, and mapped again after it, by a
- * file descriptor that is kept for each.  No vCPU runs meanwhile: what it
- * wrote would be lost.  Other threads of QEMU may see a hole.
+ * KVM creates the memory slot of the window anew when the guest moves the BAR
+ * or enables memory decoding, and when QEMU adds a region to the window.  From
+ * Linux 6.17 on, KVM on arm64 refuses a slot over VM_PFNMAP mappings, such as
+ * dma-bufs (kvm_arch_prepare_memory_region()), and QEMU aborts.  Before Linux
+ * 6.18, KVM on riscv64 maps unrelated physical memory.  So on all hosts but x86
+ * holes replace dma-bufs before KVM sees the change, and dma-bufs are mapped
+ * again after it, with a file descriptor that is kept for each.  No vCPU runs
+ * meanwhile, as what it writes would be lost.  Other threads of QEMU may see a
+ * hole.
  */
 
 /*
  * A vCPU that was kicked needs the BQL before it enters the guest again, and
  * the BQL is held until the guest's memory is complete.  KVM's own listener
- * waits for vCPUs in the same way, but only while it makes the slots, and
+ * waits for vCPUs in the same way, but only while it creates slots, and
  * accel_ioctl_inhibit_begin() does not nest.
  */
 static void stop_vcpus(void)
@@ -263,7 +267,7 @@ static void set_aside(VirtIOGPUBlobWindow *w, VirtIOGPUBlobMapping *m)
     }
 }
 
-/* The driver may refuse to map the buffer again: a hole stays there. */
+/* The driver may refuse to map the buffer again.  Then a hole stays there. */
 static void put_back(VirtIOGPUBlobWindow *w, VirtIOGPUBlobMapping *m)
 {
     if (virtio_gpu_blob_vma_put_back(&w->vma, &m->place)) {
@@ -294,7 +298,7 @@ static void move_all(VirtIOGPUBlobWindow *w, bool out)
     w->ns += get_clock() - start;
 }
 
-/* Before KVM is told of the window */
+/* Called before the listener of KVM */
 static void before_slots(MemoryListener *listener,
                          MemoryRegionSection *section)
 {
@@ -310,7 +314,9 @@ static void before_slots(MemoryListener *listener,
     move_all(w, true);
 }
 
-/* After KVM has made its slots, with the guest's memory complete */
+/*
+ * Called after KVM has created its slots, when the guest's memory is complete
+ */
 static void after_slots(MemoryListener *listener)
 {
     VirtIOGPUBlobWindow *w = container_of(listener, VirtIOGPUBlobWindow,
@@ -372,7 +378,10 @@ VirtIOGPUBlobWindow *virtio_gpu_blob_window_new(Object *owner,
 
     memory_region_init_ram_ptr(&w->mr, obj, "virtio-gpu-blob-window", size,
                                w->vma.base);
-    /* QEMU has set flags of the whole range by madvise(). */
+    /*
+     * memory_region_init_ram_ptr() has set flags of the whole range by
+     * madvise().
+     */
     virtio_gpu_blob_vma_map_all_holes(&w->vma);
     virtio_gpu_blob_hide_ram(&w->mr);
     w->container = container;

@@ -35,7 +35,7 @@ static MemoryRegion *container_of_blobs(const VirtIOGPUBlobs *blobs)
  * The record of a mapping
  */
 
-/* The guest does not see the mapping any more. */
+/* Called when the guest does not see the mapping any more */
 static void unrecord(VirtIOGPUBlobMapping *m)
 {
     QTAILQ_REMOVE(&m->blobs->mapped, m, next);
@@ -78,8 +78,8 @@ static void record(VirtIOGPUBlobMapping *m)
 }
 
 /*
- * Unmaps for which there was no memory.  The guest was told that they are
- * done, and may use the place again.
+ * Tries again to unmap what could not be unmapped for lack of memory.  The
+ * guest was told that it is unmapped, and may use the place again.
  */
 static void retry_stale(VirtIOGPUBlobs *blobs)
 {
@@ -195,8 +195,8 @@ static void ask(MapRequest *req)
 }
 
 /*
- * For messages the name is read even if the decision does not need it, and is
- * no fact then: a verdict must not depend on what is logged.
+ * Reads the name for messages, even if the decision does not need it.  It does
+ * not become a fact then: a verdict must not depend on what is logged.
  */
 static void name_exporter(MapRequest *req)
 {
@@ -347,8 +347,8 @@ static VirtIOGPUBlobReason ask_and_place(MapRequest *req)
 }
 
 /*
- * A guest that ignores the refusal unmaps the blob later.  What follows from a
- * resource that the host could not create is not an error of the guest.
+ * A guest that ignores the refusal unmaps the blob later.  If the host could
+ * not create the resource, the refusal is not an error of the guest.
  */
 static void refuse(MapRequest *req, struct virtio_gpu_ctrl_command *cmd,
                    VirtIOGPUBlobReason reason)
@@ -471,8 +471,8 @@ void virtio_gpu_blob_cmd_unmap(VirtIOGPU *g,
 }
 
 /*
- * A backing that lies in the region would keep a reference to it for good, so
- * it is detached first.
+ * Guest memory that is the backing of the resource may lie in the region, and
+ * would reference it forever.  So it is detached first.
  */
 bool virtio_gpu_blob_end(struct virtio_gpu_virgl_resource *res)
 {
@@ -516,7 +516,7 @@ bool virtio_gpu_blob_must_wait(VirtIOGPU *g,
 }
 
 /*
- * Regions that are not referred to any more
+ * Regions that are not referenced any more
  */
 
 void virtio_gpu_blob_region_unused(VirtIOGPUBlobMapping *m)
@@ -548,7 +548,7 @@ static void free_ended(VirtIOGPUBlobMapping *m)
     g_free(m);
 }
 
-/* Commands may wait for this, and so may the renderer's reset. */
+/* Commands and the reset of the renderer may wait for this. */
 static void free_all_ended(void *opaque)
 {
     VirtIOGPUBlobs *blobs = opaque;

@@ -15,13 +15,13 @@
 #define VIRTIO_GPU_HOSTMEM_MAX (1ULL << 56)
 
 /**
- * virtio_gpu_hostmem_check() - can the hostmem property be honoured?
+ * virtio_gpu_hostmem_check() - check the hostmem property
  * @size: bytes, 0 for no host-visible memory
- * @errp: set with what is wrong and how to write it
+ * @errp: set to the error, with a hint
  *
- * A PCI BAR's size is a power of two; below 1 MiB nothing useful fits.
+ * The size of a PCI BAR is a power of two; less than 1 MiB is of no use.
  *
- * Returns: true if it can
+ * Returns: true if @size is valid
  */
 static inline bool virtio_gpu_hostmem_check(uint64_t size, Error **errp)
 {

@@ -1,5 +1,5 @@
 /*
- * virtio-gpu: what the renderer fails at
+ * virtio-gpu: failures of the renderer
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -20,7 +20,7 @@
 
 #include <virglrenderer.h>
 
-/* Ids that the host could not create and the guest may go on to use */
+/* Number of ids that are remembered: the guest may still use them */
 #define REMEMBERED_MAX 256
 
 /* Finding the window's largest hole takes a walk over all mappings. */
@@ -51,15 +51,15 @@ static const char *const texts[] = {
     "venus=on needs virgl_render_server (Debian's package virgl-server), " \
     "which -sandbox spawn=deny keeps QEMU from starting"
 
-/* What is known of a context that exists, as the value of a tree */
+/* The value of a context in the tree of contexts */
 #define CONTEXT_CREATED 1
-#define CONTEXT_TOLD    2 /* it was reported that it refuses fences */
+#define CONTEXT_TOLD    2 /* a refused fence was reported */
 
 /*
  * FailedId - a resource or a context that the host could not create
- * @id: the guest's name for it
- * @is_context: what kind it was to be
- * @map_refused: RESOURCE_MAP_BLOB came, and no RESOURCE_UNMAP_BLOB since
+ * @id: its id in the guest's commands
+ * @is_context: true for a context, false for a resource
+ * @map_refused: RESOURCE_MAP_BLOB was refused, and not unmapped since
  */
 typedef struct FailedId {
     uint32_t id;
@@ -72,8 +72,8 @@ typedef struct FailedId {
  * @counts: by kind, since the device was created
  * @contexts: CONTEXT_* by the ids of the contexts that exist
  * @remembered: ids that could not be created, the oldest first
- * @n: their number
- * @restart: what the renderer has started has died, or a context has
+ * @n: number of ids in @remembered
+ * @restart: a context has failed, or a process that the renderer has started
  * @caps_filled: the renderer has filled a capset since it was started
  * @window_told: it was reported that the window is not placed
  * @looked_ms: when the window's largest hole was last looked at
@@ -102,7 +102,7 @@ static VirtIOGPUVirglFailures *failures_of(VirtIOGPU *g)
  * Ids
  */
 
-/* Returns: its index, or -1 */
+/* Returns: the index in @remembered, or -1 */
 static int find(const VirtIOGPUVirglFailures *f, uint32_t id, bool is_context)
 {
     int i;
@@ -146,7 +146,7 @@ void virtio_gpu_virgl_blob_created(VirtIOGPU *g, uint32_t resource_id)
     forget_id(failures_of(g), resource_id, false);
 }
 
-/* Returns: its index among the remembered, or -1 */
+/* Returns: as find() */
 static int follows(VirtIOGPU *g, struct virtio_gpu_ctrl_command *cmd,
                    uint32_t id, bool is_context)
 {
@@ -286,7 +286,7 @@ void virtio_gpu_virgl_started(VirtIOGPU *g)
     failures_of(g)->restart = false;
 }
 
-/* virgl_renderer_reset() leaves the render server as it is, dead or alive. */
+/* virgl_renderer_reset() does not start the render server again. */
 void virtio_gpu_virgl_stop(VirtIOGPU *g)
 {
     if (failures_of(g)->restart) {
@@ -310,7 +310,7 @@ bool virtio_gpu_virgl_answer_down(VirtIOGPU *g,
         virtio_gpu_get_edid(g, cmd);
         break;
     case VIRTIO_GPU_CMD_GET_CAPSET_INFO: {
-        /* As for an index that there is no capset with */
+        /* The same answer as for an index without a capset */
         struct virtio_gpu_resp_capset_info resp = {
             .hdr.type = VIRTIO_GPU_RESP_OK_CAPSET_INFO,
         };
@@ -332,7 +332,7 @@ bool virtio_gpu_virgl_answer_down(VirtIOGPU *g,
  * Before contexts and mappings
  */
 
-/* VIRGL2 has all that VIRGL has, if the renderer has it. */
+/* VIRGL2 includes VIRGL, but the renderer may not have it. */
 static void fill_capset(void)
 {
     uint32_t set = VIRTIO_GPU_CAPSET_VIRGL2, version, size;
@@ -387,7 +387,7 @@ bool virtio_gpu_virgl_has_context(VirtIOGPU *g, uint32_t ctx_id)
     return g_tree_lookup(failures_of(g)->contexts, GUINT_TO_POINTER(ctx_id));
 }
 
-/* The capset is one of those that the guest was told of. */
+/* True if the guest was offered the capset, or has chosen none */
 static bool is_offered(VirtIOGPU *g, uint32_t capset_id)
 {
     GArray *ids = g->capset_ids;
@@ -577,7 +577,7 @@ void virtio_gpu_virgl_given_up(VirtIOGPU *g,
 #endif
 
 /*
- * Life
+ * Realize, unrealize and reset
  */
 
 static gint compare_ids(gconstpointer a, gconstpointer b, gpointer unused)
@@ -586,7 +586,7 @@ static gint compare_ids(gconstpointer a, gconstpointer b, gpointer unused)
            ? -1 : GPOINTER_TO_UINT(a) > GPOINTER_TO_UINT(b);
 }
 
-/* A tree, as a guest may choose ids that collide in a hash table. */
+/* Not a hash table, as a guest could choose ids that collide */
 static GTree *new_tree(void)
 {
     return g_tree_new_full(compare_ids, NULL, NULL, NULL);

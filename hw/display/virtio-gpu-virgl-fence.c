@@ -13,19 +13,19 @@
 #include <virglrenderer.h>
 
 /*
- * A context's fence that is not done after a while is followed by another one,
- * which the renderer refuses if the context is dead.  So commands wait for a
- * dead context for less than the sum of these.
+ * If a context's fence is not complete after CHECK_AGE_MS, another fence is
+ * created, which the renderer refuses if the context is dead.  So commands wait
+ * for a dead context for less than the sum of these.
  */
 #define CHECK_INTERVAL_MS 1000
 #define CHECK_AGE_MS 500
 
-/* A context's queue of fences, which are done in order */
+/* A context's queue of fences, which complete in order */
 typedef struct Ring {
     struct virtio_gpu_ctrl_command *last; /* with the highest fence id */
     uint32_t ctx_id;
     uint8_t idx;
-    bool old; /* one of its fences is not done after a while */
+    bool old; /* a fence has waited for CHECK_AGE_MS */
 } Ring;
 
 static bool is_of_ring(const struct virtio_gpu_ctrl_command *cmd)
@@ -157,9 +157,10 @@ static void fail_ring(VirtIOGPU *g, const Ring *ring, int ret)
 }
 
 /*
- * The fence that is made here has the highest id in its ring: once it is done,
- * so are the others, and their commands are answered.  The renderer may do that
- * before it returns; a ring's commands are looked at again only if it refuses.
+ * The fence that is created here has the highest id in its ring.  When it
+ * completes, so do the others, and their commands are answered.  That may
+ * happen before create_fence() returns, so the commands of a ring are used
+ * again only if the renderer refuses the fence.
  */
 void virtio_gpu_virgl_check_fences(VirtIOGPU *g)
 {

@@ -15,7 +15,7 @@ static gint compare_ids(gconstpointer a, gconstpointer b)
            ? -1 : GPOINTER_TO_UINT(a) > GPOINTER_TO_UINT(b);
 }
 
-/* A tree, as a guest may choose ids that collide in a hash table. */
+/* Not a hash table, as a guest could choose ids that collide */
 void virtio_gpu_virgl_resources_init(VirtIOGPUGL *gl)
 {
     gl->resources = g_tree_new(compare_ids);
@@ -70,7 +70,7 @@ void virtio_gpu_virgl_remove_resource(VirtIOGPU *g,
     QTAILQ_REMOVE(&g->reslist, &res->base, next);
     g_tree_remove(VIRTIO_GPU_GL(g)->resources,
                   resource_key(res->base.resource_id));
-    /* The iov itself is the renderer's since the resource was created. */
+    /* The iov itself belongs to the renderer. */
     g_free(res->base.addrs);
     g_free(res);
 }
@@ -82,7 +82,9 @@ void virtio_gpu_virgl_disable_scanouts(VirtIOGPU *g,
     int i;
 
     for (i = 0; i < b->conf.max_outputs; i++) {
-        /* A bit stays when another kind of resource takes the scanout. */
+        /*
+         * A bit may be stale, if another kind of resource uses the scanout now.
+         */
         if (res->base.scanout_bitmask & (1 << i) &&
             b->scanout[i].resource_id == res->base.resource_id) {
             virtio_gpu_disable_scanout(g, i);

@@ -3,9 +3,9 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The device's resources by the guest's names for them, and what the renderer
- * must do when one goes.  How a resource is mapped is not known here.  BQL
- * held, main loop: the renderer can be used nowhere else.
+ * The list of the device's resources, and their release in the renderer.
+ * Mappings are in virtio-gpu-blob.c.  Main loop, BQL held: the renderer cannot
+ * be used in any other thread.
  */
 
 #ifndef HW_DISPLAY_VIRTIO_GPU_VIRGL_H
@@ -18,10 +18,10 @@
  * VirtIOGPUBlob - what a resource needs to be mapped as a blob
  * @ctx_id: the context that created it
  * @flags: VIRTIO_GPU_BLOB_FLAG_*, 0 for other resources
- * @map_asked: the guest has asked for a mapping, which was made or refused
- * @map_refused: the last one was refused, and no RESOURCE_UNMAP_BLOB came since
+ * @map_asked: the guest has sent RESOURCE_MAP_BLOB, granted or refused
+ * @map_refused: the last one was refused, and no RESOURCE_UNMAP_BLOB followed
  * @mapping: where it is mapped (virtio-gpu-blob-internal.h), or NULL
- * @named: its buffer, once the exporter's name was asked for
+ * @named: its buffer and the name of the exporter, once it was read
  */
 typedef struct VirtIOGPUBlob {
     uint32_t ctx_id;
@@ -37,22 +37,16 @@ struct virtio_gpu_virgl_resource {
     VirtIOGPUBlob blob;
 };
 
-/**
- * virtio_gpu_virgl_resources_init() - there are none
- * @gl: the device; end with virtio_gpu_virgl_resources_destroy()
- */
+/* Sets up an empty list of resources. */
 void virtio_gpu_virgl_resources_init(VirtIOGPUGL *gl);
 
-/**
- * virtio_gpu_virgl_resources_destroy() - undo the above
- * @gl: the device, without resources
- */
+/* Frees the list of resources, which is empty. */
 void virtio_gpu_virgl_resources_destroy(VirtIOGPUGL *gl);
 
 /**
- * virtio_gpu_virgl_find_resource() - look a resource up, whatever its id
+ * virtio_gpu_virgl_find_resource() - find a resource by its id
  * @g: the device
- * @resource_id: the guest's name for it
+ * @resource_id: its id, any value
  *
  * Returns: the resource, or NULL
  */
@@ -60,7 +54,7 @@ struct virtio_gpu_virgl_resource *
 virtio_gpu_virgl_find_resource(VirtIOGPU *g, uint32_t resource_id);
 
 /**
- * virtio_gpu_virgl_add_resource() - make a resource known
+ * virtio_gpu_virgl_add_resource() - add a resource to the device
  * @g: the device, which owns @res from now on
  * @res: a resource with an id that is not in use
  */
@@ -68,42 +62,34 @@ void virtio_gpu_virgl_add_resource(VirtIOGPU *g,
                                    struct virtio_gpu_virgl_resource *res);
 
 /**
- * virtio_gpu_virgl_remove_resource() - make it unknown again
+ * virtio_gpu_virgl_remove_resource() - remove a resource
  * @g: the device
  * @res: the resource, not mapped; freed
  */
 void virtio_gpu_virgl_remove_resource(VirtIOGPU *g,
                                       struct virtio_gpu_virgl_resource *res);
 
-/**
- * virtio_gpu_virgl_disable_scanouts() - show it on no display any more
- * @g: the device
- * @res: the resource
- */
+/* Removes a resource from all displays that show it. */
 void virtio_gpu_virgl_disable_scanouts(VirtIOGPU *g,
                                        struct virtio_gpu_virgl_resource *res);
 
 /**
- * virtio_gpu_virgl_detach_backing() - let go of the guest's memory
+ * virtio_gpu_virgl_detach_backing() - detach its guest memory
  * @g: the device
  * @resource_id: known to the renderer, with a backing or without
  */
 void virtio_gpu_virgl_detach_backing(VirtIOGPU *g, uint32_t resource_id);
 
 /**
- * virtio_gpu_virgl_release() - let the renderer forget a resource
+ * virtio_gpu_virgl_release() - release it in the renderer
  * @g: the device
  * @resource_id: known to the renderer, not mapped by it
  */
 void virtio_gpu_virgl_release(VirtIOGPU *g, uint32_t resource_id);
 
-/**
- * virtio_gpu_virgl_resource_destroy() - release all that a resource has
- * @g: the device
- * @base: the resource; freed
- * @errp: not used
- *
- * VirtIOGPUClass's, in virtio-gpu-virgl.c.
+/*
+ * Releases and frees a resource; @errp is not used.  This is VirtIOGPUClass's
+ * resource_destroy, in virtio-gpu-virgl.c.
  */
 void virtio_gpu_virgl_resource_destroy(VirtIOGPU *g,
                                        struct virtio_gpu_simple_resource *base,
