@@ -175,14 +175,25 @@ static bool is_replacing(void *addr)
 static bool on_unmapped(void *addr)
 {
     bool in_window;
+    size_t before;
 
-    while (is_replacing(addr)) {
-        sched_yield();
-    }
     qemu_spin_lock(&lock);
     in_window = find(&windows, addr);
     qemu_spin_unlock(&lock);
-    return in_window && is_readable(addr);
+    if (!in_window) {
+        return false;
+    }
+    /* The next gap may be there before the page is accessed. */
+    do {
+        while (is_replacing(addr)) {
+            sched_yield();
+        }
+        before = qatomic_read(&changes);
+        if (is_readable(addr)) {
+            return true;
+        }
+    } while (is_replacing(addr) || qatomic_read(&changes) != before);
+    return false;
 }
 
 static MemoryAccessHandler access_handler = {
