@@ -10,8 +10,8 @@ export SANITIZE COVERAGE JOBS ARGS
 
 TARGETS := all demo check check-unit check-qtest check-doctor check-demo check-stock-faults \
            check-host check-arm64 check-libvirt check-series check-deb check-docs \
-           check-readme soak fuzz bench coverage mutants modules deb series update \
-           clean distclean
+           check-readme check-bundle soak fuzz bench coverage mutants modules deb bundle \
+           series update clean distclean
 
 .PHONY: $(TARGETS) help
 .NOTPARALLEL:

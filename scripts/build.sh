@@ -10,6 +10,7 @@
 #
 # With BLOB_VARIANT=arm64 it is qemu-system-aarch64 with our modules, and our
 # programs, for arm64: no stock modules, and no launchers, as nothing runs here.
+# With BLOB_VARIANT=bundle it is our QEMU for packaging/bundle: no launchers.
 # With BLOB_VARIANT=fuzz it is these targets alone, by clang, with its fuzzer
 # and sanitizers.
 #
@@ -52,6 +53,9 @@ FEATURES=(
     --disable-docs
     --disable-werror
 )
+
+# The archive's QEMU takes the host's USB devices, too
+[ "$VARIANT" != bundle ] || FEATURES+=(--enable-libusb)
 
 # The fuzzer's QEMU has the one device in it, and a display of its own; what
 # leads the fuzzer is the display's code alone
@@ -330,6 +334,14 @@ fi
 if [ "$VARIANT" = fuzz ]; then
     run "$TOP/scripts/root.sh" need fuzz
     build_fuzz "$@"
+    exit
+fi
+
+if [ "$VARIANT" = bundle ]; then
+    run "$TOP/scripts/root.sh" need bundle
+    build_tools
+    build_ours "$@"
+    say "built: $OURS/$EMULATOR (QEMU $SERIES, for the archive)"
     exit
 fi
 

@@ -8,7 +8,7 @@
 #   SERIES_DIR     what is built for this series
 #   PRISTINE       QEMU's source without our change
 #   QEMU_SRC       QEMU's source with our files laid over it
-#   VARIANT        empty, asan, tsan, gcov, fuzz or arm64
+#   VARIANT        empty, asan, tsan, gcov, fuzz, arm64 or bundle
 #   OURS           ninja's folder of our QEMU (of this variant)
 #   STOCK_MODULES  the folder of the virtio-gpu modules without our change
 #   TOOLS          ninja's folder of our programs outside QEMU
@@ -165,8 +165,8 @@ if [ -z "$VARIANT" ]; then
     fi
 fi
 case $VARIANT in
-'' | asan | tsan | gcov | fuzz | arm64) ;;
-*) die "no such variant of the build: $VARIANT" "BLOB_VARIANT is empty, asan, tsan, gcov, fuzz or arm64" ;;
+'' | asan | tsan | gcov | fuzz | arm64 | bundle) ;;
+*) die "no such variant of the build: $VARIANT" "BLOB_VARIANT is empty, asan, tsan, gcov, fuzz, arm64 or bundle" ;;
 esac
 export BLOB_VARIANT=$VARIANT
 

@@ -17,6 +17,7 @@ To use
   modules            our virtio-gpu modules for this system's own QEMU
   deb                a package of them, and of the doctor (of arm64's, too:
                      ./configure --arch=arm64)
+  bundle             an archive to try ours on any Linux, with a guest in it
 
 To test; the last line is "N passed, N failed"
   check              check-unit, check-qtest, check-doctor and check-demo
@@ -34,6 +35,8 @@ To test; the last line is "N passed, N failed"
   check-series       the patch series applies, builds and passes
   check-deb          the package installs, works and leaves no trace; arm64's
                      in an emulated host
+  check-bundle       the archive runs in Debian 13, testing and unstable, and
+                     where OpenGL, Vulkan or a writable folder is missing
   check-docs         the manual builds without a warning, its commands are right
   check-readme       the README's commands are right
   check-stock-faults which known faults the QEMU without our change has
@@ -140,7 +143,8 @@ check_arch()
     case $VARIANT,$1 in
     arm64,demo | arm64,check | arm64,soak | arm64,bench | arm64,mutants | arm64,fuzz | \
         arm64,check-unit | arm64,check-qtest | arm64,check-doctor | arm64,check-demo | arm64,check-host | \
-        arm64,check-libvirt | arm64,check-stock-faults)
+        arm64,check-libvirt | arm64,check-stock-faults | \
+        arm64,bundle | arm64,check-bundle)
         die "make $1 runs what was built, and this is configured for arm64" \
             "./configure without --arch=arm64, or make check-arm64"
         ;;
@@ -213,6 +217,8 @@ check-libvirt)
     build
     script tests/libvirt/run-check-libvirt.sh "$@"
     ;;
+bundle) script packaging/bundle/make-bundle.sh "$@" ;;
+check-bundle) script packaging/bundle/check-bundle.sh "$@" ;;
 check-deb) script scripts/deb.sh --check "$@" ;;
 modules | deb | series | check-series | check-docs | check-readme)
     script "scripts/$target.sh" "$@"
