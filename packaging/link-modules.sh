@@ -22,7 +22,7 @@ tracetool()
         --format="$1" drop-in.events "$2"
 }
 
-grep "^${group}_" "$source/hw/display/trace-events" >drop-in.events
+grep -E "^virtio_gpu_(blob|virgl)_" "$source/hw/display/trace-events" >drop-in.events
 tracetool h trace-$group.h
 tracetool c trace-$group.c
 

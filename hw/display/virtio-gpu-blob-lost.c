@@ -14,7 +14,6 @@
 #include "virtio-gpu-blob-lost.h"
 
 #include <linux/futex.h>
-#include <sched.h>
 #include <sys/syscall.h>
 
 /*
@@ -107,12 +106,13 @@ static void set_lost(VirtIOGPUBlobPages *pages)
 /* The lock is held, in a signal handler or a vCPU's thread. */
 static bool lose(VirtIOGPUBlobPages *pages)
 {
-    if (pages->lost ||
-        !virtio_gpu_blob_vma_map_hole(pages->owner->vma, host_of(pages),
+    if (!virtio_gpu_blob_vma_map_hole(pages->owner->vma, host_of(pages),
                                       len_of(pages))) {
         return false;
     }
-    set_lost(pages);
+    if (!pages->lost) {
+        set_lost(pages);
+    }
     return true;
 }
 
@@ -172,8 +172,22 @@ static bool is_replacing(void *addr)
  * Waits, and maps nothing: only the thread that replaces a mapping knows what
  * must be mapped there.
  */
+/* A buffer of which the kernel had no memory for the hole */
+static bool on_gap(void *addr)
+{
+    VirtIOGPUBlobPages *pages;
+    bool retry;
+
+    qemu_spin_lock(&lock);
+    pages = find_buffer(addr);
+    retry = pages && lose(pages);
+    qemu_spin_unlock(&lock);
+    return retry;
+}
+
 static bool on_unmapped(void *addr)
 {
+    const struct timespec moment = { .tv_nsec = 10 * 1000 };
     bool in_window;
     size_t before;
 
@@ -185,15 +199,16 @@ static bool on_unmapped(void *addr)
     }
     /* The next gap may be there before the page is accessed. */
     do {
+        /* This thread may have a higher priority than the main loop. */
         while (is_replacing(addr)) {
-            sched_yield();
+            nanosleep(&moment, NULL);
         }
         before = qatomic_read(&changes);
         if (is_readable(addr)) {
             return true;
         }
     } while (is_replacing(addr) || qatomic_read(&changes) != before);
-    return false;
+    return on_gap(addr);
 }
 
 static MemoryAccessHandler access_handler = {

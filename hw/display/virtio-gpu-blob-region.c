@@ -50,16 +50,16 @@ struct VirtIOGPUBlobRegion {
 };
 
 /*
- * Checks for slots for all regions, not only for the new one.  If the guest has
- * moved the BAR away, or hidden it behind another one, the slots of its regions
- * are free now, but will all be needed again at once.
+ * QEMU aborts if KVM has no slot, so slots for all regions must be free, not
+ * only for the new one: if the guest has moved the BAR away, or hidden it
+ * behind another one, the slots of its regions are free now, but will all be
+ * needed again at once.  vhost fails only.
  */
 static bool has_slots(void)
 {
-    unsigned needed = SLOTS_NEEDED * (regions + 1);
-
-    return (!kvm_enabled() || kvm_get_free_memslots() >= needed) &&
-           vhost_get_free_memslots() >= needed;
+    return (!kvm_enabled() ||
+            kvm_get_free_memslots() >= SLOTS_NEEDED * (regions + 1)) &&
+           vhost_get_free_memslots() >= SLOTS_NEEDED;
 }
 
 /* If KVM checks mappings, VM_PFNMAP and VM_IO must not get a slot. */

@@ -65,12 +65,13 @@ int virgl_renderer_resource_map_fixed(uint32_t res_handle, void *map);
 /*
  * The renderer decides how much it maps, so more than @len is reserved for it.
  * The reservation is a file that is open for reading only: if the renderer has
- * left a page of it, mprotect() to PROT_WRITE fails.
+ * left a page of it, mprotect() to PROT_WRITE fails.  If the renderer's mmap()
+ * fails, it may leave a gap, so it must be harmless there.
  */
 static void *map_fixed(uint32_t resource_id, size_t len)
 {
     size_t reserved = len + MAX(len, SLACK);
-    void *at = MAP_FAILED;
+    void *at = NULL;
     int fd;
 
     if (!virgl_renderer_resource_map_fixed) {
@@ -78,11 +79,10 @@ static void *map_fixed(uint32_t resource_id, size_t len)
     }
     fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
     if (fd >= 0) {
-        at = mmap(NULL, reserved, PROT_NONE, MAP_SHARED | MAP_NORESERVE, fd,
-                  0);
+        at = virtio_gpu_blob_vma_reserve_low(reserved, MAP_SHARED, fd);
         close(fd);
     }
-    if (at == MAP_FAILED) {
+    if (!at) {
         return MAP_FAILED;
     }
     if (virgl_renderer_resource_map_fixed(resource_id, at) ||

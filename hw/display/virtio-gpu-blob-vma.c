@@ -250,6 +250,10 @@ void virtio_gpu_blob_vma_trim(VirtIOGPUBlobVMA *vma)
 {
     fallocate(vma->hole_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
               0, vma->hole_len);
+    /* This frees the page tables. */
+    if (interval_tree_is_empty(&vma->places)) {
+        virtio_gpu_blob_vma_map_all_holes(vma);
+    }
 }
 
 /*
@@ -418,12 +422,10 @@ static size_t huge_page(size_t page_size)
     return page_size / 8 * page_size;
 }
 
-/*
- * Reserves a random address: the guest can write there, and must not be able to
- * predict it.  Returns NULL if no address is free.
- */
-static void *reserve_low(size_t len)
+/* The address is random: the guest may write there, and must not predict it. */
+void *virtio_gpu_blob_vma_reserve_low(size_t len, int flags, int fd)
 {
+    const size_t page_size = qemu_real_host_page_size();
     uint64_t random, range;
     void *at;
     int i;
@@ -431,15 +433,14 @@ static void *reserve_low(size_t len)
     if (len >= LOW_END - LOW_START) {
         return NULL;
     }
-    range = (LOW_END - LOW_START - len) / qemu_real_host_page_size();
+    range = (LOW_END - LOW_START - len) / page_size;
     for (i = 0; i < LOW_TRIES; i++) {
         if (getrandom(&random, sizeof(random), 0) != sizeof(random)) {
             return NULL;
         }
-        random = LOW_START + random % range * qemu_real_host_page_size();
+        random = LOW_START + random % range * page_size;
         at = mmap((void *)(uintptr_t)random, len, PROT_NONE,
-                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
-                  MAP_FIXED_NOREPLACE, -1, 0);
+                  flags | MAP_NORESERVE | MAP_FIXED_NOREPLACE, fd, 0);
         if (at == (void *)(uintptr_t)random) {
             return at;
         }
@@ -456,9 +457,13 @@ static bool reserve(VirtIOGPUBlobVMA *vma, bool direct)
 {
     size_t page_size = vma->page_size;
     size_t len = vma->size + huge_page(page_size) + 3 * page_size;
-    void *at = direct ? reserve_low(len) : NULL;
+    void *at = NULL;
     uintptr_t base;
 
+    if (direct) {
+        at = virtio_gpu_blob_vma_reserve_low(len, MAP_PRIVATE | MAP_ANONYMOUS,
+                                             -1);
+    }
     vma->direct = at;
     if (!at) {
         at = mmap(NULL, len, PROT_NONE,

@@ -211,6 +211,18 @@ void virtio_gpu_blob_vma_trim(VirtIOGPUBlobVMA *vma);
  */
 uint64_t virtio_gpu_blob_vma_mappings(const VirtIOGPUBlobVMA *vma);
 
+/**
+ * virtio_gpu_blob_vma_reserve_low() - reserve addresses where a gap is harmless
+ * @len: bytes, a multiple of the host's page
+ * @flags: of mmap(): MAP_SHARED or MAP_PRIVATE | MAP_ANONYMOUS
+ * @fd: of mmap()
+ *
+ * The kernel does not pick addresses there by itself.
+ *
+ * Returns: a PROT_NONE mapping, or NULL if there are no such addresses
+ */
+void *virtio_gpu_blob_vma_reserve_low(size_t len, int flags, int fd);
+
 typedef struct VirtIOGPUBlobUsage {
     uint64_t mapped;       /* bytes of all places, including regions */
     uint64_t largest_hole; /* bytes between places */

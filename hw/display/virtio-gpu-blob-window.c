@@ -68,6 +68,23 @@ static void drop_handle(VirtIOGPUBlobWindow *w, VirtIOGPUBlobPlace *place)
     }
 }
 
+/* A gap may be there in between; another thread that meets it waits. */
+static void begin_replace(VirtIOGPUBlobWindow *w)
+{
+    if (w->vma.direct) {
+        virtio_gpu_blob_lost_begin_replace(&w->gap);
+    }
+}
+
+static void end_replace(VirtIOGPUBlobWindow *w)
+{
+    if (w->vma.direct) {
+        virtio_gpu_blob_lost_end_replace(&w->gap);
+    } else {
+        virtio_gpu_blob_lost_changed();
+    }
+}
+
 /*
  * The signal handlers must know the pages before the buffer is mapped, and
  * until a hole is mapped again.
@@ -77,9 +94,7 @@ static void begin_map(VirtIOGPUBlobWindow *w, VirtIOGPUBlobMapping *m)
     virtio_gpu_blob_lost_add(&m->pages, &m->blobs->lost,
                              virtio_gpu_blob_vma_at(&w->vma, &m->place),
                              virtio_gpu_blob_place_len(&m->place));
-    if (w->vma.direct) {
-        virtio_gpu_blob_lost_begin_replace(&w->gap);
-    }
+    begin_replace(w);
 }
 
 static void forget(VirtIOGPUBlobWindow *w, VirtIOGPUBlobMapping *m)
@@ -91,10 +106,7 @@ static void forget(VirtIOGPUBlobWindow *w, VirtIOGPUBlobMapping *m)
 
 static int end_map(VirtIOGPUBlobWindow *w, VirtIOGPUBlobMapping *m, int ret)
 {
-    if (w->vma.direct) {
-        virtio_gpu_blob_lost_end_replace(&w->gap);
-    }
-    virtio_gpu_blob_lost_changed();
+    end_replace(w);
     if (ret && !m->place.stale) {
         forget(w, m);
     }
@@ -136,12 +148,15 @@ int virtio_gpu_blob_window_move(VirtIOGPUBlobWindow *w,
 bool virtio_gpu_blob_window_unmap(VirtIOGPUBlobWindow *w,
                                   VirtIOGPUBlobMapping *m)
 {
-    if (!virtio_gpu_blob_vma_unmap(&w->vma, &m->place)) {
-        return false;
+    bool unmapped;
+
+    begin_replace(w);
+    unmapped = virtio_gpu_blob_vma_unmap(&w->vma, &m->place);
+    end_replace(w);
+    if (unmapped) {
+        forget(w, m);
     }
-    virtio_gpu_blob_lost_changed();
-    forget(w, m);
-    return true;
+    return unmapped;
 }
 
 void virtio_gpu_blob_window_lost(VirtIOGPUBlobWindow *w,
@@ -286,7 +301,8 @@ static void move_all(VirtIOGPUBlobWindow *w, bool out)
          node = interval_tree_iter_next(node, 0, UINT64_MAX)) {
         VirtIOGPUBlobMapping *m = mapping_of(node);
 
-        if (m->place.fd < 0 || qatomic_read(&m->pages.lost)) {
+        if (m->place.fd < 0 || qatomic_read(&m->pages.lost) ||
+            (!out && m->place.stale)) {
             continue;
         }
         if (out) {
@@ -408,7 +424,7 @@ static void window_finalize(Object *obj)
 {
     VirtIOGPUBlobWindow *w = VIRTIO_GPU_BLOB_WINDOW(obj);
 
-    if (w->vma.direct) {
+    if (w->gap.range.last) {
         virtio_gpu_blob_lost_remove_window(&w->gap);
     }
     virtio_gpu_blob_vma_destroy(&w->vma);

@@ -22,27 +22,23 @@
 
 /* A context's queue of fences, which complete in order */
 typedef struct Ring {
-    struct virtio_gpu_ctrl_command *last; /* with the highest fence id */
-    uint32_t ctx_id;
-    uint8_t idx;
+    struct virtio_gpu_ctrl_hdr last; /* with the highest fence id */
     bool old; /* a fence has waited for CHECK_AGE_MS */
 } Ring;
 
-static bool is_of_ring(const struct virtio_gpu_ctrl_command *cmd)
+static bool is_of_ring(const struct virtio_gpu_ctrl_hdr *hdr)
 {
 #if VIRGL_VERSION_MAJOR >= 1
-    return cmd->cmd_hdr.flags & VIRTIO_GPU_FLAG_INFO_RING_IDX;
+    return hdr->flags & VIRTIO_GPU_FLAG_INFO_RING_IDX;
 #else
     return false;
 #endif
 }
 
-static int create_fence(const struct virtio_gpu_ctrl_command *cmd)
+static int create_fence(const struct virtio_gpu_ctrl_hdr *hdr)
 {
-    const struct virtio_gpu_ctrl_hdr *hdr = &cmd->cmd_hdr;
-
 #if VIRGL_VERSION_MAJOR >= 1
-    if (is_of_ring(cmd)) {
+    if (is_of_ring(hdr)) {
         return virgl_renderer_context_create_fence(
             hdr->ctx_id, VIRGL_RENDERER_FENCE_FLAG_MERGEABLE, hdr->ring_idx,
             hdr->fence_id);
@@ -57,7 +53,7 @@ uint32_t virtio_gpu_virgl_create_fence(VirtIOGPU *g,
     int ret;
 
     trace_virtio_gpu_fence_ctrl(cmd->cmd_hdr.fence_id, cmd->cmd_hdr.type);
-    ret = create_fence(cmd);
+    ret = create_fence(&cmd->cmd_hdr);
     if (ret) {
         return virtio_gpu_virgl_fence_failed(g, cmd, 1, ret);
     }
@@ -84,7 +80,7 @@ void virtio_gpu_virgl_drop_fences(VirtIOGPU *g, uint32_t ctx_id)
     struct virtio_gpu_ctrl_command *cmd, *tmp;
 
     QTAILQ_FOREACH_SAFE(cmd, &g->fenceq, next, tmp) {
-        if (is_of_ring(cmd) && cmd->cmd_hdr.ctx_id == ctx_id) {
+        if (is_of_ring(&cmd->cmd_hdr) && cmd->cmd_hdr.ctx_id == ctx_id) {
             answer(g, cmd, VIRTIO_GPU_RESP_OK_NODATA);
         }
     }
@@ -96,16 +92,14 @@ void virtio_gpu_virgl_drop_fences(VirtIOGPU *g, uint32_t ctx_id)
 
 static bool is_in(const Ring *ring, const struct virtio_gpu_ctrl_command *cmd)
 {
-    return is_of_ring(cmd) && cmd->cmd_hdr.ctx_id == ring->ctx_id &&
-           cmd->cmd_hdr.ring_idx == ring->idx;
+    return is_of_ring(&cmd->cmd_hdr) &&
+           cmd->cmd_hdr.ctx_id == ring->last.ctx_id &&
+           cmd->cmd_hdr.ring_idx == ring->last.ring_idx;
 }
 
-static Ring *ring_of(GArray *rings, struct virtio_gpu_ctrl_command *cmd)
+static Ring *ring_of(GArray *rings, const struct virtio_gpu_ctrl_command *cmd)
 {
-    Ring new = {
-        .last = cmd, .ctx_id = cmd->cmd_hdr.ctx_id,
-        .idx = cmd->cmd_hdr.ring_idx,
-    };
+    Ring new = { .last = cmd->cmd_hdr };
     guint i;
 
     for (i = 0; i < rings->len; i++) {
@@ -127,13 +121,13 @@ static GArray *find_rings(VirtIOGPU *g, int64_t now)
     QTAILQ_FOREACH(cmd, &g->fenceq, next) {
         Ring *ring;
 
-        if (!is_of_ring(cmd)) {
+        if (!is_of_ring(&cmd->cmd_hdr)) {
             continue;
         }
         ring = ring_of(rings, cmd);
         ring->old |= now - cmd->fence_ms >= CHECK_AGE_MS;
-        if (cmd->cmd_hdr.fence_id > ring->last->cmd_hdr.fence_id) {
-            ring->last = cmd;
+        if (cmd->cmd_hdr.fence_id > ring->last.fence_id) {
+            ring->last = cmd->cmd_hdr;
         }
     }
     return rings;
@@ -141,14 +135,20 @@ static GArray *find_rings(VirtIOGPU *g, int64_t now)
 
 static void fail_ring(VirtIOGPU *g, const Ring *ring, int ret)
 {
-    struct virtio_gpu_ctrl_command *cmd, *tmp;
+    struct virtio_gpu_ctrl_command *cmd, *tmp, *first = NULL;
     uint32_t type;
     unsigned n = 0;
 
     QTAILQ_FOREACH(cmd, &g->fenceq, next) {
-        n += is_in(ring, cmd);
+        if (is_in(ring, cmd)) {
+            first = first ?: cmd;
+            n++;
+        }
     }
-    type = virtio_gpu_virgl_fence_failed(g, ring->last, n, ret);
+    if (!n) {
+        return;
+    }
+    type = virtio_gpu_virgl_fence_failed(g, first, n, ret);
     QTAILQ_FOREACH_SAFE(cmd, &g->fenceq, next, tmp) {
         if (is_in(ring, cmd)) {
             answer(g, cmd, type);
@@ -158,9 +158,9 @@ static void fail_ring(VirtIOGPU *g, const Ring *ring, int ret)
 
 /*
  * The fence that is created here has the highest id in its ring.  When it
- * completes, so do the others, and their commands are answered.  That may
- * happen before create_fence() returns, so the commands of a ring are used
- * again only if the renderer refuses the fence.
+ * completes, so do the others, and their commands are answered and freed.  That
+ * may happen before create_fence() returns, for any ring, so a ring has a copy
+ * of a command's header.
  */
 void virtio_gpu_virgl_check_fences(VirtIOGPU *g)
 {
@@ -176,7 +176,7 @@ void virtio_gpu_virgl_check_fences(VirtIOGPU *g)
     rings = find_rings(g, now);
     for (i = 0; i < rings->len; i++) {
         const Ring *ring = &g_array_index(rings, Ring, i);
-        int ret = ring->old ? create_fence(ring->last) : 0;
+        int ret = ring->old ? create_fence(&ring->last) : 0;
 
         if (ret) {
             fail_ring(g, ring, ret);

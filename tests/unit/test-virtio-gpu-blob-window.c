@@ -683,10 +683,10 @@ static void test_region_slots(void)
         int granted; /* of three */
     } rows[] = {
         { false, 0, 1, 0 },
-        { false, 0, 2, 1 },
+        { false, 0, 2, 3 },
         { true, 1, 6, 0 },
-        { true, 6, 5, 2 },
-        { true, 6, 6, 3 },
+        { true, 5, 2, 2 },
+        { true, 6, 2, 3 },
     };
     Fixture f = { };
     size_t i;
