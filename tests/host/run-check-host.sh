@@ -377,7 +377,7 @@ doctor_host()
     local name=$1 answers=$2
     shift 2
     machine "$name" 1800 "$@" -- -device bochs-display -device virtio-gpu-pci \
-        < <(echo "ulimit -n 4096; python3 check-doctor.py --name=$name --answers=$answers" \
+        < <(echo "ip link set lo up; ulimit -n 4096; python3 check-doctor.py --name=$name --answers=$answers" \
                  "--qemu=$(quote "$OUR_DIR/qemu-system-x86_64")" \
                  "--stock=$(quote "$STOCK_DIR") --hang=$(quote "$TOOLS_DIR/libhanging-open.so")" \
                  "-- $(quote "$OUR_DIR/contrib/virtio-gpu-blob-doctor/virtio-gpu-blob-doctor")" \
