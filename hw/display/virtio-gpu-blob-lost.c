@@ -168,10 +168,6 @@ static bool is_replacing(void *addr)
     return replacing;
 }
 
-/*
- * Waits, and maps nothing: only the thread that replaces a mapping knows what
- * must be mapped there.
- */
 /* A buffer of which the kernel had no memory for the hole */
 static bool on_gap(void *addr)
 {
@@ -185,6 +181,10 @@ static bool on_gap(void *addr)
     return retry;
 }
 
+/*
+ * Waits while another thread replaces a mapping: only that thread knows what
+ * must be mapped there.
+ */
 static bool on_unmapped(void *addr)
 {
     const struct timespec moment = { .tv_nsec = 10 * 1000 };

@@ -340,6 +340,9 @@ static int finish(VirtIOGPUBlobVMA *vma, VirtIOGPUBlobPlace *place, int ret)
     }
     if (ret == -ENOMEM && at_limit(vma)) {
         ret = -ENOSPC;
+    } else if (ret == -ENOSPC) {
+        /* An exporter's word for the same; here it means the limit. */
+        ret = -ENOMEM;
     }
     virtio_gpu_blob_vma_unmap(vma, place);
     return ret;
