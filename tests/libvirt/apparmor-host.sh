@@ -20,12 +20,12 @@ modprobe overlay || insmod "$(find "/lib/modules/$(uname -r)" -name 'overlay.ko*
 modprobe kvm_amd || insmod "$(find "/lib/modules/$(uname -r)" -name 'kvm-amd.ko*')"
 mount -t securityfs none /sys/kernel/security
 state=/dev/shm/state
-mkdir -p "$state"/{etc,lib,cache,log,run} /run/upper /run/work
+mkdir -p "$state"/{etc,lib,cache,log,run} /run/upper /run/scratch
 n=0
 for folder in /etc/apparmor.d /usr/bin /usr/lib/x86_64-linux-gnu; do
     n=$((n + 1))
-    mkdir "/run/upper/$n" "/run/work/$n"
-    mount -t overlay -o "lowerdir=$folder,upperdir=/run/upper/$n,workdir=/run/work/$n" none "$folder"
+    mkdir "/run/upper/$n" "/run/scratch/$n"
+    mount -t overlay -o "lowerdir=$folder,upperdir=/run/upper/$n,workdir=/run/scratch/$n" none "$folder"
 done
 # QEMU where the distribution has it, and where its profiles expect it
 ours=$(sed -n 's/^ours=//p' /run/out/arguments)

@@ -61,7 +61,7 @@ if [ "$corpus" = 1 ]; then
 fi
 report=$SERIES_DIR/coverage
 mkdir -p "$report"
-reached '.*/hw/display/virtio-gpu-(blob|virgl-resource)' \
+reached '.*/hw/display/virtio-gpu-(blob|virgl-(resource|failure|fence))' \
     --json "$report/coverage.json" --html-details "$report/index.html"
 status=0
 "$QTEST/coverage.py" --report "$report/coverage.json" --source "$TOP/hw/display" \

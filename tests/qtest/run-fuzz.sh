@@ -3,7 +3,7 @@
 #
 # run-fuzz.sh [OPTION]...: random inputs, led by what code they reach
 #
-#   --target=NAME    device, holes, mapping or rdm; more than once for some of them
+#   --target=NAME    device or vma; more than once for both
 #   --seconds=N      for all of them together; default: 60
 #   --jobs=N         processes at once; default: one a processor
 #   --replay=FILE    only this input, of the one target that is named
@@ -20,8 +20,8 @@ help_if_asked "$@"
 targets=() seconds=60 jobs=$JOBS replay='' save=0 only_build=0 ready=0
 for arg in "$@"; do
     case $arg in
-    --target=device | --target=holes | --target=mapping | --target=rdm) targets+=("${arg#*=}") ;;
-    --target=*) die "no such target: ${arg#*=}" "one of device, holes, mapping, rdm" ;;
+    --target=device | --target=vma) targets+=("${arg#*=}") ;;
+    --target=*) die "no such target: ${arg#*=}" "one of device, vma" ;;
     --seconds=*) seconds=${arg#*=} ;;
     --jobs=*) jobs=${arg#*=} ;;
     --replay=*) replay=$(realpath -- "${arg#*=}") ;;
@@ -33,7 +33,7 @@ for arg in "$@"; do
 done
 [[ $seconds =~ ^[1-9][0-9]*$ ]] || die "--seconds=$seconds: not a number of seconds"
 [[ $jobs =~ ^[1-9][0-9]*$ ]] || die "--jobs=$jobs: not a number of processes"
-[ ${#targets[@]} -gt 0 ] || targets=(holes mapping rdm device)
+[ ${#targets[@]} -gt 0 ] || targets=(vma device)
 [ -z "$replay" ] || [ ${#targets[@]} = 1 ] || die "--replay=FILE needs one --target=NAME"
 
 # program TARGET: as ninja calls it
