@@ -209,18 +209,6 @@ bool virtio_gpu_blob_needs_exporter_name(const VirtIOGPUBlobFacts *facts,
     }
 }
 
-VirtIOGPUBlobReason virtio_gpu_blob_reason_of_errno(int err)
-{
-    switch (err) {
-    case ENOMEM:
-        return VIRTIO_GPU_BLOB_TOO_MANY_MAPPINGS;
-    case EMFILE:
-        return VIRTIO_GPU_BLOB_NO_FILE_DESCRIPTOR;
-    default:
-        return VIRTIO_GPU_BLOB_MAP_FAILED;
-    }
-}
-
 uint32_t virtio_gpu_blob_reason_error(VirtIOGPUBlobReason reason)
 {
     switch (reason) {

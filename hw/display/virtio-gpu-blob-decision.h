@@ -159,12 +159,6 @@ bool virtio_gpu_blob_needs_exporter_name(const VirtIOGPUBlobFacts *facts,
 /* True for CACHED, UNCACHED and WC. */
 bool virtio_gpu_blob_names_type(uint32_t map_info);
 
-/*
- * The reason for a failed mapping; @err is a positive errno from mmap() or from
- * the renderer.
- */
-VirtIOGPUBlobReason virtio_gpu_blob_reason_of_errno(int err);
-
 /* The VIRTIO_GPU_RESP_ERR_* for a refusal. */
 uint32_t virtio_gpu_blob_reason_error(VirtIOGPUBlobReason reason);
 

@@ -356,10 +356,8 @@ bool virtio_gpu_blob_lost_vcpus_retry(void)
     return kvm_retries;
 }
 
-void virtio_gpu_blob_lost_init(VirtIOGPUBlobLost *lost, VirtIOGPUBlobVMA *vma,
-                               QEMUBH *bh)
+void virtio_gpu_blob_lost_init(VirtIOGPUBlobLost *lost, QEMUBH *bh)
 {
-    lost->vma = vma;
     lost->bh = bh;
     lost->count = 0;
     QTAILQ_INIT(&lost->untold);

@@ -80,9 +80,11 @@ typedef struct VirtIOGPUBlobGapRange {
  */
 bool virtio_gpu_blob_lost_vcpus_retry(void);
 
-/* Initializes @lost, which must outlive its buffers. */
-void virtio_gpu_blob_lost_init(VirtIOGPUBlobLost *lost, VirtIOGPUBlobVMA *vma,
-                               QEMUBH *bh);
+/*
+ * Initializes @lost, which must outlive its buffers.  Its @vma is set before
+ * the first of them is added.
+ */
+void virtio_gpu_blob_lost_init(VirtIOGPUBlobLost *lost, QEMUBH *bh);
 
 /**
  * virtio_gpu_blob_lost_add() - handle losses in a range

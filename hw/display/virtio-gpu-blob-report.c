@@ -159,7 +159,8 @@ static QDict *map_entry(const VirtIOGPUBlobMapping *m)
     qdict_put_str(entry, "exporter", m->exporter ?: "");
     qdict_put_str(entry, "exporter-answer",
                   virtio_gpu_blob_answer_name(m->answer));
-    qdict_put_str(entry, "renderer", virtio_gpu_blob_type_name(m->renderer_type));
+    qdict_put_str(entry, "renderer",
+                  virtio_gpu_blob_type_name(m->renderer_type));
     qdict_put_str(entry, "map-type",
                   virtio_gpu_blob_type_name(m->verdict.map_info));
     qdict_put_str(entry, "voucher",

@@ -653,8 +653,9 @@ void virtio_gpu_blob_init(VirtIOGPUBlobs *blobs, VirtIOGPU *g)
     QSLIST_INIT(&blobs->ended);
     blobs->ended_bh = virtio_bh_io_new_guarded(DEVICE(g), free_all_ended,
                                                blobs);
-    QTAILQ_INIT(&blobs->lost.untold);
-    blobs->lost.bh = virtio_bh_io_new_guarded(DEVICE(g), tell_lost_bh, blobs);
+    virtio_gpu_blob_lost_init(&blobs->lost,
+                              virtio_bh_io_new_guarded(DEVICE(g), tell_lost_bh,
+                                                       blobs));
 }
 
 void virtio_gpu_blob_destroy(VirtIOGPUBlobs *blobs)

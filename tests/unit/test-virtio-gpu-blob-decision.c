@@ -521,19 +521,6 @@ static void test_errors(void)
                     ==, VIRTIO_GPU_RESP_ERR_UNSPEC);
 }
 
-/* What has run out is told from what cannot be. */
-static void test_errno(void)
-{
-    g_assert_cmpint(virtio_gpu_blob_reason_of_errno(ENOMEM), ==,
-                    VIRTIO_GPU_BLOB_TOO_MANY_MAPPINGS);
-    g_assert_cmpint(virtio_gpu_blob_reason_of_errno(EMFILE), ==,
-                    VIRTIO_GPU_BLOB_NO_FILE_DESCRIPTOR);
-    g_assert_cmpint(virtio_gpu_blob_reason_of_errno(EINVAL), ==,
-                    VIRTIO_GPU_BLOB_MAP_FAILED);
-    g_assert_cmpint(virtio_gpu_blob_reason_of_errno(ENODEV), ==,
-                    VIRTIO_GPU_BLOB_MAP_FAILED);
-}
-
 /*
  * Names: programs read them, so that they stay as they are
  */
@@ -677,7 +664,6 @@ int main(int argc, char **argv)
     g_test_add_func("/virtio-gpu-blob/request/large-page",
                     test_request_large_page);
     g_test_add_func("/virtio-gpu-blob/errors", test_errors);
-    g_test_add_func("/virtio-gpu-blob/errno", test_errno);
     g_test_add_func("/virtio-gpu-blob/names", test_names);
     g_test_add_func("/virtio-gpu-blob/types", test_types);
     g_test_add_func("/virtio-gpu-blob/reason-names", test_reason_names);

@@ -500,7 +500,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     qemu_init_main_loop(&error_abort);
     page = qemu_real_host_page_size();
-    virtio_gpu_blob_lost_init(&lost, NULL, qemu_bh_new(on_bh, NULL));
+    virtio_gpu_blob_lost_init(&lost, qemu_bh_new(on_bh, NULL));
     g_assert_true(virtio_gpu_blob_lost_vcpus_retry());
     g_test_add_func("/virtio-gpu-blob/lost/lost", test_lost);
     g_test_add_func("/virtio-gpu-blob/lost/removed", test_removed);
