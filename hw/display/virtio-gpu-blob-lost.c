@@ -27,6 +27,10 @@
 /* Pages of a dma-buf that are accessed to find out whether it is lost */
 #define DMABUF_STEPS 16
 
+/* A check takes less than a microsecond. */
+#define CHECK_INTERVAL_MS 1000
+#define CHECKS_MAX 1024
+
 /* See the header for what the lock guards. */
 static QemuSpin lock;
 static IntervalTreeRoot buffers;
@@ -42,6 +46,10 @@ static size_t changes = 1;
 
 static bool is_registered;
 static bool kvm_retries;
+
+/* Main loop; NULL until a buffer is mapped under KVM */
+static QEMUTimer *check_timer;
+static uint64_t check_next;
 
 static IntervalTreeNode *find(IntervalTreeRoot *root, void *addr)
 {
@@ -336,6 +344,68 @@ static NotifierWithReturn memory_fault_notifier = {
 };
 
 /*
+ * Checks each second, in the main loop with the BQL held
+ *
+ * On x86, KVM does not report a page that get_user_pages() cannot get: it takes
+ * it for one that is read from a disk, and lets the vCPU wait or try again
+ * (kvm_arch_setup_async_pf() in Linux).  If the page never comes, that lasts
+ * forever.  So the last page of each buffer is checked.
+ */
+
+/*
+ * MADV_POPULATE_READ follows the same rule as get_user_pages().  Where KVM
+ * does not use that (VM_IO and VM_PFNMAP), it fails with EINVAL and the driver
+ * is not called.
+ */
+static void check_last_page(VirtIOGPUBlobPages *pages)
+{
+    const size_t page = qemu_real_host_page_size();
+
+    if (madvise(host_of(pages) + len_of(pages) - page, page,
+                MADV_POPULATE_READ) == 0 || errno != EFAULT) {
+        return;
+    }
+    qemu_spin_lock(&lock);
+    lose(pages);
+    qemu_spin_unlock(&lock);
+}
+
+static void check_later(void)
+{
+    timer_mod(check_timer, qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL) +
+                           CHECK_INTERVAL_MS);
+}
+
+static void on_check_timer(void *opaque)
+{
+    IntervalTreeNode *node = interval_tree_iter_first(&buffers, check_next,
+                                                      UINT64_MAX);
+    unsigned n;
+
+    for (n = 0; node && n < CHECKS_MAX; n++) {
+        check_last_page(container_of(node, VirtIOGPUBlobPages, range));
+        check_next = node->last + 1;
+        node = interval_tree_iter_next(node, 0, UINT64_MAX);
+    }
+    if (!node) {
+        check_next = 0;
+    }
+    if (!interval_tree_is_empty(&buffers)) {
+        check_later();
+    }
+}
+
+static void start_checks(void)
+{
+    if (!check_timer) {
+        check_timer = timer_new_ms(QEMU_CLOCK_VIRTUAL, on_check_timer, NULL);
+    }
+    if (!timer_pending(check_timer)) {
+        check_later();
+    }
+}
+
+/*
  * Buffers and windows
  */
 
@@ -383,6 +453,9 @@ void virtio_gpu_blob_lost_add(VirtIOGPUBlobPages *pages,
     pages->retry_start = 0;
     memset(&pages->next_untold, 0, sizeof(pages->next_untold));
     insert(&pages->range, &buffers, host, len);
+    if (kvm_enabled()) {
+        start_checks();
+    }
 }
 
 void virtio_gpu_blob_lost_remove(VirtIOGPUBlobPages *pages)

@@ -5,7 +5,8 @@
  *
  * While a buffer is mapped, its file may be truncated, or its driver may take
  * it back.  The next access raises SIGBUS in the thread that made it; if a vCPU
- * under KVM made it, KVM_RUN fails with EFAULT.  Then a hole is mapped over the
+ * under KVM made it, KVM_RUN fails with EFAULT, or KVM lets the vCPU wait, which
+ * a check of all buffers finds within seconds.  Then a hole is mapped over the
  * whole buffer, the access is tried again, and the main loop is notified.
  *
  * All mapped buffers of the process are in one tree, by host address, because a

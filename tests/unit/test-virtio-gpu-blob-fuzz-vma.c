@@ -64,7 +64,7 @@ void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
 }
 
 /* Losses are taken by a step. */
-void qemu_bh_schedule(QEMUBH *bh)
+static void ignore(void *opaque)
 {
 }
 
@@ -96,8 +96,9 @@ static void set_up(void)
     w.pages = WINDOW / w.page;
     virtio_gpu_blob_vma_init(&w.vma, WINDOW, true, true, &error_abort);
     w.low = w.vma.direct;
+    qemu_init_main_loop(&error_abort);
+    virtio_gpu_blob_lost_init(&w.lost, qemu_bh_new(ignore, NULL));
     w.lost.vma = &w.vma;
-    QTAILQ_INIT(&w.lost.untold);
     w.steady = qemu_memfd_create("steady", LONG_PAGES * w.page, false, 0, 0,
                                  &error_abort);
     w.vanishes = qemu_memfd_create("vanishes", w.page, false, 0, 0,

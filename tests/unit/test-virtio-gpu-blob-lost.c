@@ -35,6 +35,8 @@ static sigjmp_buf jump;
 static unsigned passed_on;
 static size_t page;
 
+bool kvm_allowed;
+
 bool virtio_gpu_blob_vma_map_hole(VirtIOGPUBlobVMA *vma, void *at, size_t len)
 {
     if (holes_fail) {
@@ -495,6 +497,69 @@ static void test_look_writes(void)
     }
 }
 
+/* Runs the main loop until @end says so, for 20 seconds at most. */
+static bool run_until(bool (*end)(unsigned n), unsigned n)
+{
+    int64_t last = get_clock() + 20 * NANOSECONDS_PER_SECOND;
+
+    while (!end(n) && get_clock() < last) {
+        main_loop_wait(true);
+        g_usleep(1000);
+    }
+    return end(n);
+}
+
+static bool are_told(unsigned n)
+{
+    return told == n;
+}
+
+static bool is_idle(unsigned n)
+{
+    return !qemu_clock_has_timers(QEMU_CLOCK_VIRTUAL);
+}
+
+/*
+ * KVM that reports nothing: more buffers than one check covers, and the last
+ * of them is lost.  Without buffers, nothing is checked.
+ */
+static void test_checks(void)
+{
+    enum { N = 1030 };
+    static VirtIOGPUBlobPages between[N];
+    size_t len = N * PAGES * page, i;
+    uint8_t *at = mmap(NULL, len + 2 * PAGES * page, PROT_NONE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    Buffer first, last;
+
+    kvm_allowed = true;
+    qemu_clock_enable(QEMU_CLOCK_VIRTUAL, true);
+    holes = told = 0;
+    new_buffer_at(&first, true, at);
+    at += PAGES * page;
+    for (i = 0; i < N; i++) {
+        virtio_gpu_blob_lost_add(&between[i], &lost, at + i * PAGES * page,
+                                 PAGES * page);
+    }
+    new_buffer_at(&last, true, at + len);
+    shrink(&last, PAGES - 1);
+    g_assert_true(run_until(are_told, 1));
+    g_assert_true(last.pages.lost && !first.pages.lost);
+    shrink(&first, 0);
+    g_assert_true(run_until(are_told, 2));
+    g_assert_true(first.pages.lost);
+    g_assert_cmpuint(holes, ==, 2);
+
+    delete_buffer(&first);
+    for (i = 0; i < N; i++) {
+        virtio_gpu_blob_lost_remove(&between[i]);
+    }
+    delete_buffer(&last);
+    munmap(at, len);
+    g_assert_true(run_until(is_idle, 0));
+    kvm_allowed = false;
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -515,6 +580,7 @@ int main(int argc, char **argv)
     g_test_add_func("/virtio-gpu-blob/lost/look-is-harmless",
                     test_look_is_harmless);
     g_test_add_func("/virtio-gpu-blob/lost/look-writes", test_look_writes);
+    g_test_add_func("/virtio-gpu-blob/lost/checks", test_checks);
 
     return g_test_run();
 }

@@ -41,7 +41,6 @@
 AddressSpace address_space_memory;
 CPUTailQ cpus_queue = QTAILQ_HEAD_INITIALIZER(cpus_queue);
 MachineState *current_machine;
-bool kvm_allowed;
 
 /* What the doubles answer, and what they have seen */
 static struct {

@@ -1,5 +1,5 @@
 /*
- * Doubles of QEMU's hooks for accesses to memory that fail
+ * Doubles of KVM, and of QEMU's hooks for accesses to memory that fail
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
@@ -11,6 +11,8 @@
 
 #include "system/cpus.h"
 #include "system/kvm.h"
+
+bool kvm_allowed;
 
 static MemoryAccessHandler *access_handler;
 
