@@ -12,7 +12,7 @@
 #include "qemu/rcu.h"
 #include "hw/core/cpu.h"
 #include "hw/display/virtio-gpu-blob-compat.h"
-#include "hw/display/virtio-gpu-blob-device.h"
+#include "hw/display/virtio-gpu-blob-internal.h"
 #include "hw/virtio/virtio-gpu.h"
 #include "qom/object.h"
 #include "standard-headers/linux/virtio_pci.h"
@@ -236,7 +236,7 @@ static void run_main_loop(void)
 static void host_settle(GPU *gpu)
 {
     run_main_loop();
-    if (VIRTIO_GPU_BASE(device)->renderer_blocked) {
+    if (!QTAILQ_EMPTY(&VIRTIO_GPU_GL(device)->blobs->leaving)) {
         drain_call_rcu();
     }
     qtest_clock_step(gpu->qts, 20 * 1000 * 1000);
@@ -284,8 +284,7 @@ static void host_use(GPU *gpu, uint8_t how)
 static uint64_t host_live(GPU *gpu)
 {
     /* blob-map-stats has it too, at a fifth of a short input's time. */
-    return virtio_gpu_blob_mappings_live(
-        &VIRTIO_GPU_GL(device)->blobs->mappings);
+    return !QTAILQ_EMPTY(&VIRTIO_GPU_GL(device)->blobs->mapped);
 }
 
 /* What SIGBUS ends is not libFuzzer's to write down. */
