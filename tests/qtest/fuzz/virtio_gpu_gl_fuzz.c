@@ -122,12 +122,12 @@ static void show(unsigned head)
 }
 
 /*
- * Messages: ten lines in five seconds, and one on how many were left out, for
- * all that a guest does with blobs; of two such times, as we know not when
- * they begin
+ * Messages: ten lines in five seconds, and one on how many were left out, both
+ * for what a guest does with blobs and for failures of the host; of two such
+ * periods, as it is unknown when they begin
  */
 
-#define LINES_MAX 22
+#define LINES_MAX 44
 #define LINES_US (5 * G_USEC_PER_SEC)
 
 static void count_line(void)
