@@ -12,77 +12,29 @@ import os
 import struct
 import sys
 
-from support import Tally, fetch_fd
+from support import Tally
+from touching import PAGE, Guest
 import test_exporter
 import vgpu
 
-PAGE = 4096
 PAGES = 16
 SIZE = PAGES * PAGE
 KICK = vgpu.QUEUE_SIZE // 2
-# As in gap-vcpu.S
-MAILBOX = 0x70000
-ADDR, COUNT, VCPUS, PASSES, WRONG = 0x00, 0x04, 0x08, 0x10, 0x20
-CACHED = 1
 GONE = 5
 
 
-class Board(vgpu.PC):
-    """The window lies where vCPUs without paging reach it."""
-
-    bar_window = 0xC0000000
-
-
-class Gap:
+class Gap(Guest):
     def __init__(self, args, tally):
+        super().__init__(args, args.accel, 4)
         self.args, self.tally = args, tally
-        log = os.path.join(args.run_dir, "gap.log")
-        env = dict(os.environ, LD_PRELOAD=args.renderer,
-                   REAL_BUFFERS_THREADS="4", SDL_VIDEODRIVER="offscreen",
-                   XDG_RUNTIME_DIR=args.run_dir)
-        self.machine = vgpu.Machine(args.qemu + [
-            "-M", "pc", "-m", "64M", "-smp", "2", "-bios", args.vcpu,
-            "-nodefaults", "-no-user-config", "-display", "sdl,gl=on",
-            "-device", "virtio-gpu-gl-pci,addr=2,blob=on,hostmem=256M",
-        ], env, args.run_dir, log, 120, args.accel)
-        self.gpu = vgpu.Gpu(self.machine, board=Board)
-        self.gpu.create_context(1)
-
-    def word(self, at):
-        return self.machine.mem("l", MAILBOX + at)
-
-    def passes(self):
-        return [self.word(PASSES + 4 * i) for i in (0, 1)]
 
     def await_passes(self, name):
         """Both vCPUs access all of the pages again."""
         before = self.passes()
-        for _ in range(20000):
-            now = self.passes()
-            if all(a != b for a, b in zip(now, before)):
-                break
-            self.machine.wait()
-        self.tally.check(all(a != b for a, b in zip(now, before)),
-                         name + ": both vCPUs go on",
-                         "%s, then %s: %s" % (before, now,
-                                              self.machine.log_tail()))
-
-    def start_vcpus(self):
-        for _ in range(20000):
-            if self.word(VCPUS) == 2:
-                break
-            self.machine.wait()
-        self.machine.mem("l", MAILBOX + COUNT, PAGES)
-        self.machine.mem("l", MAILBOX + ADDR, self.gpu.window)
-        self.await_passes("at first")
-
-    def blob(self, res, kind):
-        self.gpu.create_blob(res, test_exporter.KINDS[kind] | CACHED << 8,
-                             SIZE)
-        text = self.machine.log_text()
-        line = "real-buffers: resource %d kind " % res
-        number = text[text.index(line):].split()[6]
-        return fetch_fd(self.machine.process.pid, int(number))
+        self.tally.check(self.wait_until(
+            lambda: all(a != b for a, b in zip(self.passes(), before))),
+            name + ": both vCPUs go on", "%s: %s" %
+            (before, self.machine.log_tail()))
 
     def map_often(self, res):
         """Sends all commands that the queue has places for, again and again;
@@ -103,7 +55,7 @@ class Gap:
 
     def check(self, res, kind, when, device):
         name = "%s, mmap fails %s" % (kind, when)
-        fd = self.blob(res, kind)
+        fd = self.blob(res, test_exporter.KINDS[kind], SIZE)
         device.act(fd, test_exporter.ACTIONS[when], GONE)
         before = device.mmaps(fd)
         self.tally.equal(self.map_often(res), {vgpu.ERR_UNSPEC},
@@ -112,7 +64,7 @@ class Gap:
         self.tally.check(tried >= self.args.failures // KICK * KICK,
                          name + ": its driver was asked", str(tried))
         self.await_passes(name)
-        self.tally.equal([self.word(WRONG + 4 * i) for i in (0, 1)], [0, 0],
+        self.tally.equal(self.wrong(), [0, 0],
                          name + ": no vCPU sees another's data")
         self.tally.equal("real-buffers: not ours" in self.machine.log_text(),
                          False, name + ": no thread sees a vCPU's")
@@ -129,7 +81,8 @@ def run(args, tally):
     device = test_exporter.Device()
     gap = Gap(args, tally)
     try:
-        gap.start_vcpus()
+        gap.start_vcpus(PAGES)
+        gap.await_passes("at first")
         for res, (kind, when) in enumerate(
                 [(kind, when) for kind in ("test pages", "test pfn")
                  for when in ("at once", "late")], 1):

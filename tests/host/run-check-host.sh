@@ -36,6 +36,7 @@ and, only when they are named:
                 to judge
   programs      what programs in a guest feel, ours and stock, the same
   toggles       buffers with 1002 of them, which step aside 1000 times
+  touch         what the first access to a page costs under KVM
 USAGE
 }
 
@@ -44,9 +45,9 @@ case ${1:-} in
 esac
 if [ $# -gt 0 ]; then
     for step; do
-        case " ${STEPS[*]} bench programs toggles " in
+        case " ${STEPS[*]} bench programs toggles touch " in
         *" $step "*) ;;
-        *) die "no such step: $step" "one of: ${STEPS[*]} bench programs toggles" ;;
+        *) die "no such step: $step" "one of: ${STEPS[*]} bench programs toggles touch" ;;
         esac
     done
     STEPS=("$@")
@@ -393,6 +394,17 @@ step_gap()
     version=${version##*/vmlinuz-}
     exporter gap "$version" "/lib/modules/$version/build"
     gap_host gap
+}
+
+step_touch()
+{
+    machine touch 600 --memory=2G < <(cat <<JOB
+mount -t debugfs none /sys/kernel/debug
+python3 bench-touch.py --run-dir /run/t --vcpu $(quote "$TOOLS_DIR/gap-vcpu.bin") \
+    --renderer $(quote "$TOOLS_DIR/libreal-buffers.so") -- $(quote "${QEMU[@]}") \
+    >/run/out/result.log 2>&1
+JOB
+        )
 }
 
 # doctor_host NAME ANSWERS OPTION...: ANSWERS is yes if the kernel can be asked
