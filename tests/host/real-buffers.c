@@ -46,6 +46,7 @@ enum kind {
     KIND_MEMFD_LOOSE,
     KIND_POINTER, /* the renderer's own memory, without an fd */
     KIND_VKMS,
+    KIND_PRIVATE, /* as KIND_POINTER, but nothing else can be mapped to it */
 };
 
 /* With an index of test_kinds in the bits below: of the test exporter's */
@@ -79,6 +80,7 @@ struct buffer {
     uint32_t word;
     uint32_t type; /* 0 if there is no fd for others */
     int fd;
+    int map_flags;
     void *map;
     uint64_t map_size;
     struct buffer *next;
@@ -310,6 +312,7 @@ static int make_buffer(uint64_t blob_id, uint64_t size)
         /* It may shrink, and nobody can forbid it any more. */
         return make_sealed_memfd(size, F_SEAL_SEAL);
     case KIND_POINTER:
+    case KIND_PRIVATE:
         return make_memfd(size);
     case KIND_VKMS:
         return make_vkms(size, DRM_RDWR);
@@ -326,6 +329,7 @@ static uint32_t type_of(enum kind kind)
     case KIND_MEMFD_LOOSE:
         return VIRGL_RENDERER_BLOB_FD_TYPE_SHM;
     case KIND_POINTER:
+    case KIND_PRIVATE:
         return 0;
     default:
         return VIRGL_RENDERER_BLOB_FD_TYPE_DMABUF;
@@ -366,6 +370,7 @@ int virgl_renderer_resource_create_blob(
     b->id = args->res_handle;
     b->word = args->blob_id >> 8 & 0xff;
     b->type = type_of(kind);
+    b->map_flags = kind == KIND_PRIVATE ? MAP_PRIVATE : MAP_SHARED;
     b->fd = fd;
     b->next = buffers;
     buffers = b;
@@ -410,7 +415,7 @@ int virgl_renderer_resource_map(uint32_t id, void **map, uint64_t *size)
         return -EINVAL;
     }
     len = lseek(b->fd, 0, SEEK_END);
-    p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, b->fd, 0);
+    p = mmap(NULL, len, PROT_READ | PROT_WRITE, b->map_flags, b->fd, 0);
     if (p == MAP_FAILED) {
         return -errno;
     }

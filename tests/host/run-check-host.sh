@@ -21,7 +21,7 @@ Runs these steps, each in a machine of its own and bounded in time:
   debian12      the same with the kernel of the release before, and KVM
   newest        the same with the newest kernel of the backports suite, and KVM
   kvm           a guest under KVM with 2000 blobs at once
-  buffers       a guest under KVM with dma-bufs of every kind it may map
+  buffers       guests under KVM with dma-bufs of every kind they may map, and many
   lost          a guest under KVM, and one without, whose buffers lose their pages
   stock         the guest of kvm on QEMU without our change
   vulkan        Vulkan programs in a guest, through Venus
@@ -206,21 +206,22 @@ step_kvm()
         < <(blobs "$OUR_DIR" "--name=ours --toggles=10")
 }
 
-# aside STEP BOUND OPTIONS
-aside()
-{
-    machine "$1" "$2" --kernel="$KERNEL/bzImage" \
-        < <(blobs "$OUR_DIR" "--name=$1 $3 --renderer=$(quote "$TOOLS_DIR/libreal-buffers.so")")
-}
-
 step_buffers()
 {
-    aside buffers 300 "--blobs=999 --toggles=20"
+    local real
+    real=$(quote "$TOOLS_DIR/libreal-buffers.so")
+    machine buffers 500 --kernel="$KERNEL/bzImage" \
+        < <({ guest_line "$OUR_DIR" "--name=buffers --blobs=999 --toggles=20 --renderer=$real"
+              echo "python3 check-many.py --run-dir /run/t --renderer $real" \
+                   "--vcpu $(quote "$TOOLS_DIR/gap-vcpu.bin") -- $(quote "${QEMU[@]}")"
+            } | together)
 }
 
 step_toggles()
 {
-    aside toggles 3600 "--blobs=1002 --toggles=1000 --timeout=3300"
+    machine toggles 3600 --kernel="$KERNEL/bzImage" \
+        < <(blobs "$OUR_DIR" "--name=toggles --blobs=1002 --toggles=1000 --timeout=3300 \
+            --renderer=$(quote "$TOOLS_DIR/libreal-buffers.so")")
 }
 
 # Sets MIXED to a folder of stock's modules, but for ours, as the package leaves
