@@ -162,7 +162,7 @@ static void print_recipe(GString *out, const DoctorFacts *facts)
     g_string_append_printf(out, "\n%s\nlibvirt (add a disk; virsh define "
                            "FILE):\n\n%s\n", how_to_see(&choice), xml);
     for (i = 0; notes[i]; i++) {
-        g_string_append_printf(out, "- %s.\n", notes[i]);
+        g_string_append_printf(out, "- %s\n", notes[i]);
     }
 }
 

@@ -240,12 +240,28 @@ static char *arguments(const DoctorFacts *facts, const DoctorChoice *choice)
     return g_string_free(xml, false);
 }
 
+/* The QEMU of a daemon cannot open a window on the user's desktop. */
+static DoctorChoice without_desktop(const DoctorFacts *facts,
+                                    const DoctorChoice *choice)
+{
+    DoctorChoice other = *choice;
+
+    if (choice->display == DOCTOR_DISPLAY_GTK ||
+        choice->display == DOCTOR_DISPLAY_SDL) {
+        other.display = facts->qemu.egl_headless && doctor_recipe_gpu(facts)
+                        ? DOCTOR_DISPLAY_EGL_HEADLESS
+                        : DOCTOR_DISPLAY_OFFSCREEN;
+    }
+    return other;
+}
+
 char *doctor_recipe_libvirt(const DoctorFacts *facts,
                             const DoctorChoice *choice)
 {
+    DoctorChoice display = without_desktop(facts, choice);
     g_autofree char *path = g_markup_escape_text(facts->qemu.path, -1);
-    g_autofree char *shown = graphics(facts, choice);
-    g_autofree char *passed = arguments(facts, choice);
+    g_autofree char *shown = graphics(facts, &display);
+    g_autofree char *passed = arguments(facts, &display);
     bool x86 = doctor_is_x86(facts);
 
     return g_strdup_printf(
@@ -295,38 +311,52 @@ char *doctor_recipe_libvirt(const DoctorFacts *facts,
         "");
 }
 
-/* The daemon's list as libvirt has it, which the setting replaces */
-#define DEVICE_ACL \
-    "cgroup_device_acl = [ \"/dev/null\", \"/dev/full\", \"/dev/zero\", " \
-    "\"/dev/random\", \"/dev/urandom\", \"/dev/ptmx\", \"/dev/userfaultfd\", " \
-    "\"/dev/udmabuf\" ]"
+/* The manual has them too: keep them alike (check-doctor.py compares them). */
+static const char apparmor_rules[] =
+    "  include <abstractions/mesa>\n"
+    "  include <abstractions/vulkan>\n"
+    "  include <abstractions/dri-enumerate>\n"
+    "  /etc/glvnd/egl_vendor.d/{,*} r,\n"
+    "  /usr/share/glvnd/egl_vendor.d/{,*} r,\n"
+    "  /usr/libexec/virgl_render_server rix,\n"
+    "  owner @{PROC}/@{pid}/fdinfo/* r,\n"
+    "  @{sys}/module/kvm_amd/parameters/npt r,";
+
+/* AppArmor's profiles for libvirt know emulators in /usr/bin only. */
+static char *apparmor_note(const DoctorFacts *facts)
+{
+    g_autofree char *folder = g_path_get_dirname(facts->qemu.path);
+
+    if (!strcmp(folder, "/usr/bin")) {
+        return g_strdup_printf("For AppArmor, put these rules into "
+            "/etc/apparmor.d/abstractions/libvirt-qemu.d/virtio-gpu:\n\n%s",
+            apparmor_rules);
+    }
+    return g_strdup_printf("For AppArmor, put %s PUx, into "
+        "/etc/apparmor.d/local/usr.sbin.libvirtd, run apparmor_parser -r "
+        "/etc/apparmor.d/usr.sbin.libvirtd, and put <seclabel type='none' "
+        "model='apparmor'/> into the domain.", facts->qemu.path);
+}
 
 char **doctor_recipe_libvirt_notes(const DoctorFacts *facts,
                                    const DoctorChoice *choice)
 {
     GPtrArray *notes = g_ptr_array_new();
 
-    g_ptr_array_add(notes, g_strdup("In /etc/libvirt/qemu.conf, so that QEMU "
-        "may open /dev/udmabuf: " DEVICE_ACL));
     g_ptr_array_add(notes, g_strdup("In /etc/libvirt/qemu.conf, for more than "
-        "1024 blobs: max_files = 65536"));
+        "1024 blobs: max_files = 65536."));
     if (doctor_recipe_venus(facts)) {
         g_ptr_array_add(notes, g_strdup("In /etc/libvirt/qemu.conf, so that "
             "the render server of Vulkan (venus) can be started: "
             "seccomp_sandbox = 0.  With libvirt's default, all 3D is lost; "
-            "without that setting, remove the property venus"));
+            "without that setting, remove the property venus."));
     }
     if (facts->apparmor) {
-        g_ptr_array_add(notes, g_strdup_printf("For AppArmor, in "
-            "/etc/apparmor.d/local/abstractions/libvirt-qemu: %s rmix,  "
-            "/dev/udmabuf rw,%s  (see: journalctl -k -g DENIED)",
-            facts->qemu.path, doctor_recipe_venus(facts) ?
-            "  /usr/libexec/virgl_render_server rmix,  /dev/dri/ r,  "
-            "/dev/dri/renderD* rw,  /usr/share/vulkan/{,**} r," : ""));
+        g_ptr_array_add(notes, apparmor_note(facts));
     }
     if (facts->selinux) {
         g_ptr_array_add(notes, g_strdup_printf("For SELinux: chcon -t "
-            "qemu_exec_t %s (see: ausearch -m avc -ts recent)",
+            "qemu_exec_t %s (see: ausearch -m avc -ts recent).",
             facts->qemu.path));
     }
     g_ptr_array_add(notes, NULL);

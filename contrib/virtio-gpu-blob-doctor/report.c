@@ -855,20 +855,28 @@ static char *why_failed(const DoctorBlob *blob)
                            blob->probe.stage);
 }
 
+/* The line of a buffer that failed, unless the probe was not started */
+static void add_failed_blob(Report *r, const char *id, const char *topic,
+                            const char *text, const DoctorBlob *blob,
+                            const char *packages, const char *what)
+{
+    g_autofree char *why = NULL;
+
+    if (!not_started(&blob->probe)) {
+        why = why_failed(blob);
+        install(r, add(r, DOCTOR_LIMITED, id, topic,
+                       g_strdup_printf("%s: %s", text, why)), packages, what);
+    }
+}
+
 static void report_opengl(Report *r)
 {
     const DoctorBlob *blob = &r->facts->renderer.opengl;
-    g_autofree char *why = NULL;
-    DoctorLine *line;
 
-    if (not_started(&blob->probe)) {
-        return;
-    }
     if (!blob->made) {
-        why = why_failed(blob);
-        line = add(r, DOCTOR_LIMITED, "opengl.failed", "OpenGL",
-                   g_strdup_printf("the renderer makes no buffers: %s", why));
-        install(r, line, "libegl1 libgl1-mesa-dri", "EGL and OpenGL");
+        add_failed_blob(r, "opengl.failed", "OpenGL",
+                        "the renderer makes no buffers", blob,
+                        "libegl1 libgl1-mesa-dri", "EGL and OpenGL");
         return;
     }
     add_blob(r, "OpenGL", opengl_ids, blob);
@@ -937,22 +945,15 @@ static void report_devices(Report *r)
 static void report_venus(Report *r)
 {
     const DoctorBlob *blob = &r->facts->renderer.venus;
-    g_autofree char *why = NULL;
-    DoctorLine *line;
 
-    if (not_started(&blob->probe)) {
-        return;
-    }
     if (!blob->made) {
-        why = why_failed(blob);
-        line = add(r, DOCTOR_LIMITED, "vulkan.no-server", "Vulkan",
-                   g_strdup_printf("Venus's render server does not work: %s",
-                                   why));
-        install(r, line, "virgl-server", "virgl_render_server");
+        add_failed_blob(r, "vulkan.no-server", "Vulkan",
+                        "Venus's render server does not work", blob,
+                        "virgl-server", "virgl_render_server");
     } else if (!blob->capset_size) {
-        line = add(r, DOCTOR_LIMITED, "vulkan.no-capset", "Vulkan",
-                   g_strdup("virglrenderer offers no Venus to guests"));
-        remedy(line, "Use a virglrenderer that is built with Venus.");
+        remedy(add(r, DOCTOR_LIMITED, "vulkan.no-capset", "Vulkan",
+                   g_strdup("virglrenderer offers no Venus to guests")),
+               "Use a virglrenderer that is built with Venus.");
     } else {
         add_blob(r, "Vulkan", venus_ids, blob);
         add(r, DOCTOR_OK, "vulkan.not-tested", "Vulkan", g_strdup("memory of "
@@ -1129,6 +1130,22 @@ static void report_address_bits(Report *r)
     }
 }
 
+/*
+ * SeaBIOS has up to 1 GiB below 4 GiB for BARs, where the guest's MTRRs make
+ * them uncached, whatever type the guest wants.
+ */
+static void report_small_window(Report *r)
+{
+    uint64_t size = r->facts->window.fits;
+
+    if (size && size < GiB && doctor_is_x86(r->facts)) {
+        remedy(add(r, DOCTOR_LIMITED, "window.small", "window", g_strdup(
+            "a window of less than 1G may be placed below 4 GiB, where "
+            "guests map buffers uncached, not cached")),
+            "Use hostmem=4G, or at least 1G.");
+    }
+}
+
 static void report_window(Report *r)
 {
     const DoctorWindow *window = &r->facts->window;
@@ -1152,6 +1169,7 @@ static void report_window(Report *r)
     } else {
         report_window_limit(r, fits);
     }
+    report_small_window(r);
     report_address_bits(r);
 }
 

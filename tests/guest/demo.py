@@ -347,7 +347,7 @@ def add_options(parser):
     parser.add_argument('--kernel', required=True)
     parser.add_argument('--initrd', required=True)
     parser.add_argument('--device', default='virtio-gpu-gl-pci')
-    parser.add_argument('--hostmem', default='8G')
+    parser.add_argument('--hostmem', default='4G')
     parser.add_argument('--memory', default='512M')
     parser.add_argument('--accel', default='tcg')
     parser.add_argument('--policy')
