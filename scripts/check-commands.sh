@@ -67,7 +67,7 @@ check_qemu()
     for file in $(grep -oE '[A-Za-z0-9_-]+\.(img|qcow2|iso|raw)' <<<"$command"); do
         truncate -s 1M "$tmp/$file"
     done
-    command=$(sed -E 's/-accel kvm/-accel tcg/; s/-cpu host/-cpu max/; s/-m [0-9]+G/-m 512M/
+    command=$(sed -E 's/-accel kvm/-accel tcg/; s/-cpu host/-cpu max/; s/-m [0-9]+G/-m 512M/; s/,size=[0-9]+G/,size=512M/
         s/-vnc 127\.0\.0\.1:0/&,to=99/' <<<"$command")
     headless='-display egl-headless[^ ]* -vnc [^ ]*'
     if [[ $command =~ $headless ]] && ! render_node; then
@@ -112,17 +112,22 @@ check_monitor()
     done
 }
 
-# It looks at this machine, whatever that has
+# It looks at this machine, whatever that has; the command that it prints starts
 check_doctor()
 {
-    local what=$1 status=0
+    local what=$1 status=0 command
     shift
     "$@" >"$tmp/doctor.out" 2>&1 || status=$?
     if [ "$status" -le 2 ] && grep -q '^✓ kernel: ' "$tmp/doctor.out"; then
         good "$what"
     else
         bad "$what" "it ends with $status: $(tail -n 1 "$tmp/doctor.out")"
+        return
     fi
+    command=$(awk '/^QEMU \(/ { getline; found = 1; next }
+        found && /^$/ { exit }
+        found { sub(/\\$/, ""); printf "%s", $0 }' "$tmp/doctor.out" | tr -s ' ')
+    [ -z "$command" ] || check_qemu "what it prints: $command" "$command"
 }
 
 # c_text: C on stdin as one line, its strings merged and each %... a %s

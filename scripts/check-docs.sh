@@ -58,6 +58,7 @@ check_command()
     *,qemu-system-x86_64* | *,*' qemu-system-x86_64 '*)
         check_qemu "$command" "${command/qemu-system-x86_64/build/qemu-system-x86_64}"
         ;;
+    *,apparmor_parser*) skip "$prompt $command" "make check-libvirt ARGS=--apparmor runs it" ;;
     *,modprobe* | *,ls* | *,cat*) skip "$prompt $command" "it is about the host's devices" ;;
     *) bad "$prompt $command" "this check does not know ${command%% *}" ;;
     esac

@@ -53,7 +53,7 @@ typedef struct DoctorFloor {
 
 static const DoctorFloor doctor_floors[] = {
     { "virglrenderer-blobs", DOCTOR_PART_VIRGLRENDERER, "1.0", NULL,
-      DOCTOR_WHERE_ANY, "tried", "buffers with a cache type" },
+      DOCTOR_WHERE_ANY, "read", "buffers with a cache type" },
     { "virglrenderer-nvidia", DOCTOR_PART_VIRGLRENDERER, "1.2", NULL,
       DOCTOR_WHERE_NVIDIA, "reported", "Vulkan (Venus) on NVIDIA GPUs" },
     { "nvidia-venus", DOCTOR_PART_NVIDIA, "570.86", NULL,

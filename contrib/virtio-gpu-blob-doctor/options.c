@@ -40,7 +40,7 @@ static bool parse_hostmem(const char *text, uint64_t *size, GError **error)
         return true;
     }
     if (qemu_strtosz(text, NULL, size) || !*size) {
-        return bad(error, "invalid size: %s (example: 256M)", text);
+        return bad(error, "invalid size: %s (example: 4G)", text);
     }
     if (*size < MiB) {
         return bad(error, "invalid size: %s (the smallest is 1M)", text);

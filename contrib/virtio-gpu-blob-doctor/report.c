@@ -620,9 +620,9 @@ static void report_sources(Report *r)
     }
     if (!has_udmabuf(facts)) {
         DoctorLine *line = add(r, DOCTOR_LIMITED, "dma-buf.no-udmabuf",
-            "dma-bufs", g_strdup("there is no /dev/udmabuf: the guest's own "
-            "blobs are copied when they are shown, and without a GPU few "
-            "buffers can be mapped at once"));
+            "dma-bufs", g_strdup("there is no /dev/udmabuf: the buffers of "
+            "software Vulkan (lavapipe) are not dma-bufs, and "
+            "map-policy=strict refuses them"));
 
         remedy(line, "Load its driver.");
         root_command(r, line, "modprobe udmabuf");
@@ -885,8 +885,7 @@ static void report_opengl(Report *r)
                    g_strdup_printf("at most %d buffers can be mapped at once, "
                                    "as they have no file descriptor",
                                    VIRTIO_GPU_BLOB_REGIONS_MAX)),
-               "%s", has_udmabuf(r->facts) ? "Use a GPU." :
-               "Use a GPU, or load udmabuf (see dma-bufs).");
+               "Use a GPU.");
     }
 }
 

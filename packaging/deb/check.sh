@@ -110,13 +110,18 @@ doctor()
     [ "$status" = 1 ]
 }
 
+# The command line in it is started, without running a guest
 json()
 {
-    doctor --json | python3 -B -c '
-import json, sys
+    doctor --json | XDG_RUNTIME_DIR=$work timeout $((3 * patience)) python3 -B -c '
+import json, os, subprocess, sys
 report = json.load(sys.stdin)
 assert report["level"] == "limited", report
-assert any(line["topic"] == "qemu" and line["level"] == "ok" for line in report["lines"]), report'
+assert any(line["topic"] == "qemu" and line["level"] == "ok" for line in report["lines"]), report
+env = dict(os.environ, **dict(text.split("=", 1) for text in report["environment"]))
+end = "".join(json.dumps({"execute": name}) for name in ("qmp_capabilities", "quit"))
+subprocess.run([*report["argv"], "-S", "-qmp", "stdio", "-serial", "none", "-parallel", "none",
+                "-monitor", "none"], env=env, input=end.encode(), check=True)'
 }
 
 # The clean system installs no man pages
@@ -172,7 +177,7 @@ check "the trace events are there" says 'virtio_gpu_blob_map : state 1' \
     monitor safe 'trace-event virtio_gpu_blob* on' 'info trace-events virtio_gpu_blob*'
 check "the doctor finds the modules" says '^✓ qemu: QEMU emulator version .* has map-policy$' doctor
 check "it finds limits here, and says how to start QEMU" says '^    -device .*,map-policy=safe$' doctor
-check "its JSON is JSON" json
+check "its JSON is JSON, and the command line there starts" json
 check "a wrong option is named" says 'Unknown option --wrong' virtio-gpu-blob-doctor --wrong
 check "it has a man page" man_page
 check "a wrong policy is named" says "map-policy.*bogus|bogus.*map-policy" monitor bogus

@@ -332,6 +332,8 @@ def check_resources(doctor):
     doctor.has(report, "2 GiB", "start.failed", "bad", text="memory")
     report = doctor.report("a large window", "limited", "--hostmem=32P")
     doctor.has(report, "a large window", "window.limited", "limited")
+    report = doctor.report("a small window", "limited", "--hostmem=512M")
+    doctor.has(report, "a small window", "window.small", "limited")
     if argument(report, "-accel") == "tcg":
         report = doctor.report("40 address bits", "limited", "--hostmem=256G")
         doctor.has(report, "40 address bits", "window.address-bits", "limited",
@@ -369,21 +371,35 @@ def check_choices(doctor, gpus):
                "egl-headless" if gpus else "offscreen")
 
 
-def floors_of(path, pattern):
+def find_in(path, pattern, flags=0):
     with open(os.path.join(TOP, path), encoding="utf-8") as file:
-        return re.findall(pattern, file.read())
+        return re.findall(pattern, file.read(), flags)
 
 
 def check_floors(tally):
     """The manual has the code's table."""
-    code = floors_of("contrib/virtio-gpu-blob-doctor/floors.h",
-                     r'{ "([a-z0-9-]+)", \w+, "([0-9.]+)", [^{]*?'
-                     r'"(read|tried|reported)"')
-    manual = floors_of("docs/tools/virtio-gpu-blob-doctor.rst",
-                       r"\* - ``([a-z0-9-]+)``\n +- \S+ ([0-9.]+)"
-                       r"[^*]*\n +- (read|tried|reported)")
+    code = find_in("contrib/virtio-gpu-blob-doctor/floors.h",
+                   r'{ "([a-z0-9-]+)", \w+, "([0-9.]+)", [^{]*?'
+                   r'"(read|tried|reported)"')
+    manual = find_in("docs/tools/virtio-gpu-blob-doctor.rst",
+                     r"\* - ``([a-z0-9-]+)``\n +- \S+ ([0-9.]+)"
+                     r"[^*]*\n +- (read|tried|reported)")
     tally.check(code, "there are floors")
     tally.equal(manual, code, "the manual's floors")
+
+
+def check_rules(tally):
+    """The manual has the code's rules for AppArmor, which check-libvirt
+    tries."""
+    code = find_in("contrib/virtio-gpu-blob-doctor/recipe.c",
+                   r"apparmor_rules\[\] =\n(.*?);", re.S)
+    manual = find_in("docs/system/devices/virtio-gpu-blob.rst",
+                     r"libvirt-qemu\.d/virtio-gpu``:\n\n +\.\. code-block:: "
+                     r"none\n\n(.*?)\n\n", re.S)
+    tally.check(code and manual, "there are rules for AppArmor")
+    tally.equal([line.strip() for line in "".join(manual).split("\n")],
+                re.findall(r'"  (.*?)(?:\\n)?"', "".join(code)),
+                "the manual's rules for AppArmor")
 
 
 #
@@ -479,6 +495,9 @@ def check_two_nodes(doctor):
 
 
 def check_udev(doctor):
+    """A node that is not the GPU's; where there are two, the other is used."""
+    nodes = sorted(name for name in os.listdir("/dev/dri")
+                   if name.startswith("renderD"))
     with moved(NODE):
         report = doctor.report("no node", "limited")
     doctor.has(report, "no node", "gpu.missing", "limited",
@@ -488,6 +507,8 @@ def check_udev(doctor):
         with replaced(NODE, make):
             report = doctor.report(name, "limited")
         doctor.has(report, name, "gpu.other", "limited", subject="renderD128")
+        if len(nodes) > 1:
+            doctor.has(report, name, "gpu.used", "ok", subject=nodes[1])
 
 
 def check_no_gpu(doctor):
@@ -631,6 +652,7 @@ def check(doctor, args):
     check_here(doctor, args.stock)
     if args.here:
         check_floors(doctor.tally)
+        check_rules(doctor.tally)
     else:
         check_own_host(doctor, answers, args.hang)
 

@@ -9,6 +9,7 @@
 . "$TOP/tests/host/common.sh"
 
 STEPS=(patched distribution debian12 newest kvm buffers lost stock vulkan vfio guests gap doctor)
+NAMED=(bench programs toggles touch doctor-{patched,distribution,newest})
 
 usage()
 {
@@ -37,6 +38,8 @@ and, only when they are named:
   programs      what programs in a guest feel, ours and stock, the same
   toggles       buffers with 1002 of them, which step aside 1000 times
   touch         what the first access to a page costs under KVM
+  doctor-patched, doctor-distribution, doctor-newest
+                each a part of doctor
 USAGE
 }
 
@@ -45,9 +48,9 @@ case ${1:-} in
 esac
 if [ $# -gt 0 ]; then
     for step; do
-        case " ${STEPS[*]} bench programs toggles touch " in
+        case " ${STEPS[*]} ${NAMED[*]} " in
         *" $step "*) ;;
-        *) die "no such step: $step" "one of: ${STEPS[*]} bench programs toggles touch" ;;
+        *) die "no such step: $step" "one of: ${STEPS[*]} ${NAMED[*]}" ;;
         esac
     done
     STEPS=("$@")
@@ -421,19 +424,34 @@ doctor_host()
                  ">/run/out/result.log 2>&1")
 }
 
-step_doctor()
+step_doctor-patched()
 {
     if our_kernel; then
         doctor_host doctor-patched yes --kernel="$KERNEL/bzImage"
     else
         skip doctor-patched "there is no kernel for it"
     fi
+}
+
+step_doctor-distribution()
+{
     doctor_host doctor-distribution no
+}
+
+step_doctor-newest()
+{
     if suite_kernel trixie-backports; then
         doctor_host doctor-newest no --tree="$TREE"
     else
         skip doctor-newest "no kernel of trixie-backports could be had: $(tail -n 1 "$CACHE/kernel-trixie-backports.log" 2>/dev/null)"
     fi
+}
+
+step_doctor()
+{
+    step_doctor-patched
+    step_doctor-distribution
+    step_doctor-newest
 }
 
 # What map and unmap cost beside the system calls that they consist of, in a

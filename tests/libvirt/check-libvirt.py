@@ -331,6 +331,8 @@ def doctors(doctor, domain):
     shown = ET.fromstring(found.group(0).replace("...", ""))
     # this host's KVM is not asked
     shown.set("type", "qemu")
+    shown.find("cpu").set("mode", "maximum")
+    shown.find("name").text = NAME
     for element in domain:
         if element.tag == "devices":
             devices = shown.find("devices")

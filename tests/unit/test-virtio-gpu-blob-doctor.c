@@ -676,9 +676,8 @@ static const struct {
       "    See the kernel's log.\n"
       "    $ sudo dmesg\n" },
     { "no-udmabuf", no_udmabuf, DOCTOR_LIMITED,
-      "! dma-bufs: there is no /dev/udmabuf: the guest's own blobs are "
-      "copied when they are shown, and without a GPU few buffers can be "
-      "mapped at once\n"
+      "! dma-bufs: there is no /dev/udmabuf: the buffers of software Vulkan "
+      "(lavapipe) are not dma-bufs, and map-policy=strict refuses them\n"
       "    Load its driver.\n"
       "    $ sudo modprobe udmabuf\n" },
     { "udmabuf-closed", udmabuf_closed, DOCTOR_LIMITED,
@@ -1356,10 +1355,10 @@ static void test_options(void)
 static void test_bad_options(void)
 {
     static const char *const lines[][2] = {
-        { "doctor --hostmem=", "invalid size:  (example: 256M)" },
-        { "doctor --hostmem=much", "invalid size: much (example: 256M)" },
-        { "doctor --hostmem=-1", "invalid size: -1 (example: 256M)" },
-        { "doctor --hostmem=0", "invalid size: 0 (example: 256M)" },
+        { "doctor --hostmem=", "invalid size:  (example: 4G)" },
+        { "doctor --hostmem=much", "invalid size: much (example: 4G)" },
+        { "doctor --hostmem=-1", "invalid size: -1 (example: 4G)" },
+        { "doctor --hostmem=0", "invalid size: 0 (example: 4G)" },
         { "doctor --hostmem=64K", "invalid size: 64K (the smallest is 1M)" },
         { "doctor --hostmem=3G", "--hostmem: 3221225472 bytes is not a power "
           "of two between 1 MiB and the host's address space" },
