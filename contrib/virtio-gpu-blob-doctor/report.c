@@ -712,14 +712,22 @@ static void report_gl_failure(Report *r, const DoctorGPU *gpu)
     }
 }
 
+static void slow_opengl(DoctorLine *line, const DoctorGL *gl)
+{
+    if (is_software(gl)) {
+        remedy(line, "OpenGL programs of the guest will be slow.");
+    }
+}
+
 static void report_gl(Report *r, const DoctorGPU *gpu)
 {
     bool software = is_software(&gpu->gl);
     g_autofree char *text = g_strdup_printf("OpenGL works there%s: %s",
         software ? ", with the CPU" : "", gpu->gl.renderer);
 
-    add_gpu(r, software ? DOCTOR_LIMITED : DOCTOR_OK,
-            software ? "gpu.software" : "gpu.opengl", gpu, text);
+    slow_opengl(add_gpu(r, software ? DOCTOR_LIMITED : DOCTOR_OK,
+                        software ? "gpu.software" : "gpu.opengl", gpu, text),
+                &gpu->gl);
 }
 
 static void report_moving(Report *r, const DoctorGPU *gpu)
@@ -766,10 +774,12 @@ static void report_chosen_gpu(Report *r)
     if (doctor_recipe_best(facts, &choice) >= 0 &&
         (choice.display == DOCTOR_DISPLAY_GTK ||
          choice.display == DOCTOR_DISPLAY_SDL)) {
-        line = add(r, DOCTOR_OK, "gpu.used", "gpu", g_strdup_printf(
+        line = add(r, is_software(&facts->sdl.gl) ? DOCTOR_LIMITED : DOCTOR_OK,
+                   "gpu.used", "gpu", g_strdup_printf(
             "QEMU and the renderer will use that of the desktop%s%s%s%s",
             *facts->sdl.node ? ", " : "", facts->sdl.node,
             *facts->sdl.gl.renderer ? ": " : "", facts->sdl.gl.renderer));
+        slow_opengl(line, &facts->sdl.gl);
     } else if (gpu) {
         line = add(r, DOCTOR_OK, "gpu.used", "gpu", g_strdup_printf(
             "QEMU and the renderer will use %s, %s", gpu->node,
@@ -1293,9 +1303,11 @@ static void report_failed_start(Report *r, const DoctorChoice *choice,
 {
     g_autofree char *why = why_not_started(&start->probe);
 
-    add(r, DOCTOR_BAD, "start.failed", "start", g_strdup_printf(
+    remedy(add(r, DOCTOR_BAD, "start.failed", "start", g_strdup_printf(
         "QEMU does not start with %s and %s: %s", choice->kvm ? "KVM" : "TCG",
-        display_names[choice->display], why));
+        display_names[choice->display], why)), "%s",
+        r->worst == DOCTOR_BAD ? "See what it says with --verbose."
+                               : "The options below do without.");
 }
 
 static void report_offscreen(Report *r)

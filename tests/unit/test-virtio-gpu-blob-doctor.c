@@ -846,8 +846,10 @@ static const struct {
     { "kvm-broken", kvm_broken, DOCTOR_LIMITED,
       "! start: QEMU does not start with KVM and egl-headless and VNC: no "
       "such ioctl\n"
+      "    The options below do without.\n"
       "! start: QEMU does not start with KVM and SDL's offscreen driver: "
       "the process crashed (Aborted)\n"
+      "    The options below do without.\n"
       "✓ start: QEMU starts with the options below (TCG, egl-headless and "
       "VNC)\n" },
     { "arm64", arm64, DOCTOR_LIMITED,
