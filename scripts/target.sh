@@ -23,15 +23,15 @@ To test; the last line is "N passed, N failed"
   check              check-unit, check-qtest, check-doctor and check-demo
   check-unit         each module of the code by itself
   check-qtest        the device, driven by a scripted renderer
-  check-doctor       what virtio-gpu-blob-doctor says of this machine, and with
-                     less and less of it; each line that it prints starts
+  check-doctor       virtio-gpu-blob-doctor's report on this machine, and where
+                     something is missing; each line that it prints starts
   check-demo         the demo's assertions; with ARGS=--newest: with the newest
                      virglrenderer that the distribution serves
   check-host         real kernels, real buffers, real KVM
   check-arm64        arm64 hosts: what their page tables make of a blob;
                      with ARGS=guest: Linux guests under their KVM
   check-libvirt      libvirt starts domains on our QEMU; with ARGS=--apparmor:
-                     one confined by AppArmor, too, in an emulated host
+                     two more in an emulated host with AppArmor
   check-series       the patch series applies, builds and passes
   check-deb          the package installs, works and leaves no trace; arm64's
                      in an emulated host

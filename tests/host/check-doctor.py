@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the blob doctor says of a real host, and of what is left of it when
-devices, libraries, permissions and limits are taken away.  Each command line
-that it prints is started.
+"""Checks the blob doctor's report on a real host, and where devices, libraries,
+permissions or limits are missing.  Each command line that it prints is started.
 
-With --here it changes nothing: that is a part of make check.  Otherwise it is
-run as root in a host of its own, whose /dev and modules it changes.
+With --here nothing is changed: that is a part of make check.  Otherwise the
+check is run as root in a host of its own, whose /dev and modules it changes.
 """
 
 import argparse
@@ -45,7 +44,7 @@ QUIT = b'{"execute":"qmp_capabilities"}\n{"execute":"quit"}\n'
 
 
 class Doctor:
-    """Runs the doctor and looks at what it says."""
+    """Runs the doctor and checks its report."""
 
     def __init__(self, command, tally, accels):
         self.command = command
@@ -110,7 +109,7 @@ class Doctor:
 
 
 def validate(xml):
-    """What libvirt finds wrong with a domain, where it is installed."""
+    """libvirt's message about a wrong domain, if libvirt is installed."""
     if not shutil.which("virt-xml-validate"):
         return ""
     done = subprocess.run(["virt-xml-validate", "-", "domain"], check=False,
@@ -120,8 +119,8 @@ def validate(xml):
 
 
 def start(argv, settings, prefix, env):
-    """A command line, without running a guest.  The exit code, the cards that
-    are open, and what it says."""
+    """Starts a command line, without running a guest.  Returns the exit code,
+    the cards that are open, and QEMU's messages."""
     env = dict(os.environ if env is None else env)
     env.update(setting.split("=", 1) for setting in settings)
     with tempfile.TemporaryFile() as said:
@@ -154,7 +153,7 @@ def argument(report, option):
 
 
 #
-# Taking things away
+# Hosts on which something is missing
 #
 
 @contextlib.contextmanager
@@ -213,7 +212,7 @@ def map_count(value):
 
 @contextlib.contextmanager
 def permitted(path):
-    """Everybody may open it."""
+    """With a device node that any user may open."""
     mode = os.stat(path).st_mode
     os.chmod(path, 0o666)
     try:
@@ -458,7 +457,7 @@ def check_broken_gl(doctor):
 
 
 def check_no_permission(doctor):
-    """What may not be opened is a limit, as the options work."""
+    """A node that cannot be opened is a limit, as the options work."""
     what = "another user"
     report = doctor.report(what, "limited", prefix=another_user())
     for wanted, path in (("gpu.closed", NODE), ("kvm.unusable", "/dev/kvm"),

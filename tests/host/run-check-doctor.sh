@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# make check-doctor: what virtio-gpu-blob-doctor says of this machine, and with
-# less and less of what it wants. Nothing is changed.
+# make check-doctor: virtio-gpu-blob-doctor's report on this machine, and where
+# libraries, programs or limits are missing. Nothing is changed.
 
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/env.sh"
 

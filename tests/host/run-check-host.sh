@@ -29,8 +29,8 @@ Runs these steps, each in a machine of its own and bounded in time:
   vfio          what a device given to the guest can reach of the window
   guests        other guests: kernels and tests that others wrote
   gap           three kernels: buffers that fail to map where vCPUs read and write
-  doctor        what virtio-gpu-blob-doctor says of three kernels, with less and
-                less of what it wants
+  doctor        virtio-gpu-blob-doctor's report on three kernels, and where
+                something is missing
 
 and, only when they are named:
   bench         Debian 12's kernel as the host: what a blob costs, for a reader
