@@ -319,7 +319,7 @@ static const char apparmor_rules[] =
     "  /etc/glvnd/egl_vendor.d/{,*} r,\n"
     "  /usr/share/glvnd/egl_vendor.d/{,*} r,\n"
     "  /usr/libexec/virgl_render_server rix,\n"
-    "  owner @{PROC}/@{pid}/fdinfo/* r,\n"
+    "  owner @{PROC}/@{pid}/fdinfo/" "* r,\n"
     "  @{sys}/module/kvm_amd/parameters/npt r,";
 
 /* AppArmor's profiles for libvirt know emulators in /usr/bin only. */
