@@ -356,7 +356,8 @@ char **doctor_recipe_libvirt_notes(const DoctorFacts *facts,
     }
     if (facts->selinux) {
         g_ptr_array_add(notes, g_strdup_printf("For SELinux (not "
-            "tested): chcon -t qemu_exec_t %s (see: ausearch -m avc -ts recent).",
+            "tested): chcon -t qemu_exec_t %s (see: ausearch -m avc -ts "
+            "recent).",
             facts->qemu.path));
     }
     g_ptr_array_add(notes, NULL);
