@@ -508,7 +508,7 @@ bool virtio_gpu_blob_vma_init(VirtIOGPUBlobVMA *vma, uint64_t size, bool dump,
     }
     error_setg_errno(errp, errno, "hostmem: cannot reserve a window of "
                      "%" PRIu64 " MiB in QEMU's address space", size / MiB);
-    error_append_hint(errp, "Use a smaller one, such as hostmem=256M, or "
+    error_append_hint(errp, "Use a smaller one, such as hostmem=1G, or "
                       "raise the limits on address space (ulimit -v), locked "
                       "memory if -overcommit mem-lock is on (ulimit -l) and "
                       "mappings (sysctl vm.max_map_count).\n");

@@ -33,7 +33,7 @@ static inline bool virtio_gpu_hostmem_check(uint64_t size, Error **errp)
     }
     error_setg(errp, "hostmem: %" PRIu64 " bytes is not a power of two "
                "between 1 MiB and the host's address space", size);
-    error_append_hint(errp, "Sizes take a suffix: hostmem=256M or "
+    error_append_hint(errp, "Sizes take a suffix: hostmem=4G or "
                       "hostmem=8G, for example.\n");
     return false;
 }
