@@ -251,7 +251,8 @@ def script(text, name="program"):
         os.chmod(folder, 0o755)
         path = os.path.join(folder, name)
         with open(path, "w", encoding="ascii") as file:
-            file.write("#!/bin/sh\n" + text)
+            # arm64's tree is not configured: it has no /bin/sh
+            file.write("#!/bin/bash\n" + text)
         os.chmod(path, 0o755)
         yield path
 
