@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# series.sh [--signoff] [SERIES]...   the change as patches for git am, made from
-#                                     the same files as the overlay, for each
-#                                     supported release: build/series-SERIES
+# series.sh [--signoff] [SERIES]...   the change as series of patches for git am,
+#                                     made from the same files as the overlay,
+#                                     for each supported release, in folders:
+#                                     build/series-SERIES/NAME
 # series.sh --tree SERIES             print a copy of this repository that is
 #                                     configured for SERIES
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
@@ -53,10 +54,10 @@ write_one()
         --pristine "$PRISTINE" --overlaid "$QEMU_SRC" \
         --list "$SERIES_DIR/overlay.list" --steps "$TOP/packaging/series" \
         --hooks "$TOP/subprojects/packagefiles/qemu-$SERIES" \
-        --out "$out" --manual docs/system/devices/virtio-gpu-blob.rst \
+        --out "$out" --release "$SERIES" \
         --name "${name:-${USER:-root}}" --email "${email:-${USER:-root}@localhost}" \
         --date "${date:-2000-01-01T00:00:00Z}" "${options[@]}"
-    say "$(find "$out" -name '0*.patch' | wc -l) files: $out, for $(sed -n 's/^what=//p' "$PRISTINE/.virtio-gpu-blob-source")"
+    say "$(wc -l <"$out/order") series, $(find "$out" -name '0*.patch' ! -name '0000-*' | wc -l) patches: $out, for $(sed -n 's/^what=//p' "$PRISTINE/.virtio-gpu-blob-source")"
 }
 
 
