@@ -37,10 +37,11 @@ import sys
 # What runs the tests in this repository is no part of QEMU
 OURS_ONLY = ('tests/*.sh', 'tests/*.py', 'tests/unit/mutants*')
 # Lines of a patch, with some space for what is around the changes
-LIMIT = 1150
+LIMIT = 1050
 QTEST = 'tests/qtest/'
 QTEST_MESON = QTEST + 'meson.build'
 QTEST_LIST = 'virtio_gpu_gl_tests += [\n'
+TRACE_EVENTS = 'hw/display/trace-events'
 SECTION = '\nvirtio-gpu\n'
 
 
@@ -147,8 +148,8 @@ class Folder:
                       if re.match(r'\d.*\.txt$', step)]
 
 
-class Meson:
-    """meson.build with only those of our sources that are in the tree."""
+class Growing:
+    """A file that lists ours, with those lines whose files are in the tree."""
 
     def __init__(self, name, repo, partial):
         self.name = name
@@ -164,6 +165,14 @@ class Meson:
         """A match whose file is there stays."""
         return lambda m: m[0] if self.there(form % m[1]) else ''
 
+    def keep_event(self, match):
+        """A trace event stays if something in the tree uses it."""
+        path = os.path.join(self.repo, 'hw/display')
+        return match[0] if any('trace_%s(' % match[1] in
+                               read(os.path.join(path, name))
+                               for name in os.listdir(path)
+                               if name.endswith('.c')) else ''
+
     def keep_test(self, match):
         """A unit test stays if all that it is built from is there."""
         names = re.findall(r"'((?:hw|contrib)/[^']*virtio-gpu-blob[^']*)'",
@@ -174,7 +183,12 @@ class Meson:
     def filter(self, text):
         """The text for the tree as it is."""
         folder = os.path.dirname(self.name) + '/'
-        if folder == 'hw/display/':
+        if self.name == TRACE_EVENTS:
+            text = re.sub(r'^(virtio_gpu_(?:blob|virgl)_\w+)\(.*\n',
+                          self.keep_event, text, flags=re.M)
+            text = re.sub(r'^# virtio-gpu-(?:blob\*|virgl-failure)\.c\n\n',
+                          '', text, flags=re.M)
+        elif folder == 'hw/display/':
             text = re.sub(r"^ +'(virtio-gpu-(?:blob|virgl-[a-z]+)[^']*)',\n",
                           self.keep(folder + '%s'), text, flags=re.M)
             text = re.sub(r"^ +virtio_gpu_gl_ss\.add\([^()]*files\(\s*\)\)\n",
@@ -252,7 +266,9 @@ class Series:
     def assign(self):
         """Each file of the overlay belongs to one step, or to hooks."""
         hooked = {name for step in self.every_step
-                  for name in step.changed() + step.growing}
+                  for patch in step.hooks for name in touched(patch)}
+        hooked.update(name for step in self.every_step
+                      for name in step.growing)
         self.overlay = read(self.args.list).split('\n')
         loose = []
         for name in self.overlay:
@@ -353,7 +369,7 @@ class Series:
     def grow(self):
         """Writes the files that list ours."""
         for name in self.grown:
-            text = Meson(name, self.repo, self.partial).filter(self.final(name))
+            text = Growing(name, self.repo, self.partial).filter(self.final(name))
             if name == QTEST_MESON:
                 text = self.registered(text)
             write(os.path.join(self.repo, name), text)
@@ -365,17 +381,18 @@ class Series:
         self.git('commit', '-q', '-F', '-', input=message, text=True)
 
     @staticmethod
-    def cuts(text):
-        """Where a long file is cut: between functions, in lines."""
+    def cuts(name, text):
+        """A long file's beginnings: cut between functions or paragraphs."""
         lines = text.split('\n')
+        last = ('}', '};') if name.endswith(('.c', '.h')) else lines
         done, start = [], 0
         while len(lines) - start > LIMIT:
             end = start + LIMIT
             while end > start and not (lines[end - 1] == '' and
-                                       lines[end - 2] in ('}', '};')):
+                                       lines[end - 2] in last):
                 end -= 1
             if end == start:
-                fail('no place to cut a file')
+                fail('no place to cut %s' % name)
             done.append('\n'.join(lines[:end - 1]) + '\n')
             start = end
         return done + [text]
@@ -390,7 +407,7 @@ class Series:
                                                   not n.endswith('.h'), n))
         for name in order:
             done = 0
-            for text in self.cuts(self.final(name)):
+            for text in self.cuts(name, self.final(name)):
                 n = text.count('\n') - done
                 done = text.count('\n')
                 if now and lines + n > LIMIT:
@@ -409,6 +426,12 @@ class Series:
         patches = patches + step.apply
         parts = self.parts(step, patches)
         for number, part in enumerate(parts, 1):
+            # ... at once, if these files are there already
+            early = [path for path in step.undo
+                     if set(touched(path)) & set(step.files)]
+            if number == 1:
+                for path in early:
+                    self.patch(path, '-R', '-C1')
             for name, text in part:
                 write(os.path.join(self.repo, name), text)
                 whole = text == self.final(name)
@@ -421,7 +444,8 @@ class Series:
                 self.grown += step.growing
             if number == len(parts):
                 for path in step.undo:
-                    self.patch(path, '-R', '-C1')
+                    if path not in early:
+                        self.patch(path, '-R', '-C1')
                 for path in patches:
                     self.patch(path)
                 for path in step.tests:

@@ -1,11 +1,20 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# check-series.sh [SERIES]...   apply the patch series to QEMU as it was
-#                               released, build each step and run its tests
+# check-series.sh [--qtest] [SERIES]...   apply the series of patches to QEMU as
+#                          it was released: each fix alone, with a test that
+#                          fails without it, and the features one on the other;
+#                          their sizes and style, too
+#
+#   --qtest   run all qtests with what the last patch gives, too; "make
+#             check-qtest" does so with the same files
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
-MODULES=(hw-display-virtio-gpu.so hw-display-virtio-gpu-gl.so
+# Lines of a patch, and lines of a fix outside of tests
+PATCH_MAX=1200
+FIX_MAX=150
+
+MODULES=(ui-sdl.so ui-opengl.so hw-display-virtio-gpu.so hw-display-virtio-gpu-gl.so
     hw-display-virtio-gpu-pci.so hw-display-virtio-gpu-pci-gl.so
     hw-display-virtio-vga.so hw-display-virtio-vga-gl.so)
 FEATURES=(--target-list=x86_64-softmmu --without-default-features --enable-system
@@ -14,10 +23,10 @@ FEATURES=(--target-list=x86_64-softmmu --without-default-features --enable-syste
     --disable-install-blobs --disable-download --disable-docs --enable-werror)
 CLEAN=(env -u CFLAGS -u CXXFLAGS -u LDFLAGS -u CPPFLAGS -u CC -u CXX -u PYTHONPATH
     -u PYTHONHOME -u PKG_CONFIG_PATH -u MAKEFLAGS -u MAKELEVEL -u NINJA -u DESTDIR
-    -u LD_PRELOAD -u GIT_DIR -u GIT_WORK_TREE -u GIT_INDEX_FILE PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin)
+    -u LD_PRELOAD -u GIT_DIR -u GIT_WORK_TREE -u GIT_INDEX_FILE CCACHE_NOHASHDIR=1 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin)
 GIT=("${CLEAN[@]}" GIT_CONFIG_GLOBAL=/dev/null
     GIT_CONFIG_NOSYSTEM=1 git -c user.name=check -c user.email=check@localhost
-    -c core.excludesFile= -c safe.directory='*')
+    -c core.excludesFile= -c advice.detachedHead=false -c safe.directory='*')
 
 passed=0 failed=0
 
@@ -37,105 +46,205 @@ check()
     fi
 }
 
+# git_in TREE ARGUMENT...
 git_in()
 {
-    in_root "${GIT[@]}" -C "$in_src" "$@"
+    local tree=$1
+    shift
+    in_root "${GIT[@]}" -C "$in_work/$tree/src" "$@"
 }
 
-# QEMU as it was released, where only what the series touches is followed
+# patches_of FOLDER, and of these those that do and do not touch tests alone
+patches_of()
+{
+    find "$patches/$1" -name '0*.patch' ! -name '0000-*' | LC_ALL=C sort
+}
+
+is_test()
+{
+    ! sed -n 's#^+++ b/##p' "$1" | grep -qvE '^(tests/|MAINTAINERS)'
+}
+
+tests_of()
+{
+    local p
+    for p in $(patches_of "$1"); do
+        ! is_test "$p" || printf '%s\n' "$p"
+    done
+}
+
+fixes_of()
+{
+    local p
+    for p in $(patches_of "$1"); do
+        is_test "$p" || printf '%s\n' "$p"
+    done
+}
+
+# pristine_tree TREE: QEMU as it was released, where only what the series touch
+# is followed
 pristine_tree()
 {
-    say "copying QEMU's source"
-    rm -rf "$src"
-    mkdir -p "$work"
+    local tree=$1 src=$work/$1/src
+    say "copying QEMU's source ($tree)"
+    rm -rf "${work:?}/$tree"
+    mkdir -p "$work/$tree"
     run cp -a --reflink=auto -- "$PRISTINE" "$src"
     rm -rf "$src/.git" "$src/.pc"
-    git_in init -q
+    git_in "$tree" init -q
+    # two tests are added at the same place of a list: keep both
+    echo 'tests/qtest/meson.build merge=union' >"$src/.git/info/attributes"
     (cd "$src" && while IFS= read -r f; do
         [ ! -e "$f" ] || printf '%s\0' "$f"
     done <"$patches/files") >"$work/known"
-    git_in add -f --pathspec-from-file="$in_work/known" --pathspec-file-nul
-    git_in commit -q -m QEMU
+    git_in "$tree" add -f --pathspec-from-file="$in_work/known" --pathspec-file-nul
+    git_in "$tree" commit -q -m QEMU
+    git_in "$tree" tag stock
 }
 
+# configure_tree TREE: the compiler's cache has what another tree or clone built
 configure_tree()
 {
-    local cc=gcc
+    local tree=$1 cc=gcc
     ! in_root sh -c 'command -v ccache' >/dev/null || cc='ccache gcc'
-    mkdir -p "$dir" "$CCACHE_DIR"
+    mkdir -p "$work/$tree/build" "$CCACHE_DIR"
     # shellcheck disable=SC2016
     # the emulator that make builds takes modules of its own version only
-    in_root "${CLEAN[@]}" bash -c 'cd "$1" && shift && exec "$@"' configure "$in_dir" \
-        "$in_src/configure" --cc="$cc" "${FEATURES[@]}" \
+    in_root "${CLEAN[@]}" bash -c 'cd "$1" && shift && exec "$@"' configure "$in_work/$tree/build" \
+        "$in_work/$tree/src/configure" --cc="$cc" "${FEATURES[@]}" \
         --with-pkgversion="$(sed -n 's/^pkgversion=//p' "$PRISTINE/.virtio-gpu-blob-source")"
 }
 
-# The targets of ninja that this step has
-targets()
+# ninja_in TREE TARGET...
+ninja_in()
 {
-    local test
-    printf '%s\n' "${MODULES[@]}"
-    [ ! -d "$src/contrib/virtio-gpu-blob-doctor" ] ||
-        echo contrib/virtio-gpu-blob-doctor/virtio-gpu-blob-doctor
+    local tree=$1
+    shift
+    in_root "${CLEAN[@]}" ninja -C "$in_work/$tree/build" -j "$JOBS" "$@"
+}
+
+# The test programs that a tree has, as targets of ninja
+test_targets()
+{
+    local src=$work/$1/src test
     for test in "$src"/tests/unit/test-virtio-gpu-blob-*.c; do
         [ ! -e "$test" ] || printf 'tests/unit/%s\n' "$(basename "$test" .c)"
     done
     for test in "$src"/tests/qtest/virtio-gpu-gl-*-test.c "$src"/tests/qtest/virtio-gpu-gl-bench.c; do
         [ ! -e "$test" ] || printf 'tests/qtest/%s\n' "$(basename "$test" .c)"
     done
-    [ ! -d "$src/tests/qtest/renderer" ] ||
+    [ ! -e "$src/tests/qtest/renderer/meson.build" ] ||
         printf 'tests/qtest/renderer/lib%s.so\n' scripted-renderer scripted-watcher
 }
 
-# The programs and the libraries of the qtests were among what was built
-qtests_built()
+# Those that the build knows: it does not know one that is in parts, for instance
+known_targets()
 {
-    local test
-    for test in "$TOP"/tests/qtest/virtio-gpu-gl-*-test.c; do
-        test -x "$dir/tests/qtest/$(basename "$test" .c)" || return 1
+    test_targets "$1" | while IFS= read -r target; do
+        ! grep -q "^build $target:" "$work/$1/build/build.ninja" || printf '%s\n' "$target"
     done
-    test -e "$dir/tests/qtest/renderer/libscripted-renderer.so"
 }
 
-build_step()
+emulator_targets()
+{
+    printf '%s\n' qemu-system-x86_64 "${MODULES[@]}"
+}
+
+build_emulator()
 {
     local list
-    mapfile -t list < <(targets)
-    in_root "${CLEAN[@]}" ninja -C "$in_dir" -j "$JOBS" "${list[@]}"
+    mapfile -t list < <(emulator_targets)
+    ninja_in product "${list[@]}"
+}
+
+# build_all: the emulator, the programs and the tests that the tree has
+build_all()
+{
+    local list
+    ninja_in product build.ninja || return 1
+    mapfile -t list < <(emulator_targets; known_targets product)
+    [ ! -d "$work/product/src/contrib/virtio-gpu-blob-doctor" ] ||
+        ! grep -q '^build contrib/virtio-gpu-blob-doctor/virtio-gpu-blob-doctor:' "$work/product/build/build.ninja" ||
+        list+=(contrib/virtio-gpu-blob-doctor/virtio-gpu-blob-doctor)
+    ninja_in product "${list[@]}"
+}
+
+build_tests()
+{
+    local list
+    ninja_in tests build.ninja || return 1
+    mapfile -t list < <(test_targets tests)
+    ninja_in tests "${list[@]}"
 }
 
 unit_tests()
 {
     local test
-    for test in $(targets | grep ^tests/unit/); do
-        in_root "${CLEAN[@]}" "$in_dir/$test" --tap || return 1
+    for test in $(known_targets product | grep ^tests/unit/); do
+        in_root "${CLEAN[@]}" "$in_work/product/build/$test" --tap || return 1
     done
 }
 
-# checkpatch, but for what the committer adds or knows better
+# In the end each test program is built
+all_known()
+{
+    diff <(test_targets product) <(known_targets product)
+}
+
+# checkpatch, but for what the committer adds; that MAINTAINERS has each new file
+# was checked when the series was written
 style()
 {
     local p=$1 log=$work/style
     in_root "${CLEAN[@]}" bash -c 'cd "$1" && perl scripts/checkpatch.pl --no-signoff --terse --no-summary "$2"' \
-        style "$in_src" "$p" >"$log" 2>&1 || :
+        style "$in_work/product/src" "$p" >"$log" 2>&1 || :
     sed 's/^.*\/\([^/]*\.patch\)/\1/' "$log" | grep -v 'added, moved or deleted file(s)' |
         grep -E '(ERROR|WARNING)' && return 1
     return 0
 }
 
-same_tree()
+# changed PATCH...: added and removed lines outside of tests
+changed()
 {
-    local f
-    while IFS= read -r f; do
-        cmp "$src/$f" "$QEMU_SRC/$f" || return 1
-    done <"$patches/files"
-    # and nothing else was touched
-    git_in diff --quiet HEAD || return 1
-    in_root "${GIT[@]}" -C "$in_src" ls-files | LC_ALL=C sort >"$work/followed"
-    LC_ALL=C sort "$patches/files" | cmp - "$work/followed"
+    awk '/^diff --git / { ours = $4 !~ /^b\/(tests\/|MAINTAINERS)/; hunk = 0 }
+         /^@@ / { hunk = 1; next }
+         /^-- $/ { hunk = 0 }
+         hunk && ours && /^[-+]/ { n++ }
+         END { print n + 0 }' "$@"
 }
 
-# Whatever of the overlay the series leaves out runs our tests, and is not QEMU's
+sizes()
+{
+    local p n folder kind bad=0
+    while read -r folder kind; do
+        for p in $(patches_of "$folder"); do
+            n=$(sed -n '/^diff --git/,$p' "$p" | wc -l)
+            [ "$n" -le "$PATCH_MAX" ] || {
+                echo "$folder/${p##*/} has $n lines"
+                bad=1
+            }
+        done
+        [ "$kind" = fix ] || continue
+        mapfile -t list < <(fixes_of "$folder")
+        n=$(changed "${list[@]}")
+        [ "$n" -le "$FIX_MAX" ] && [ "${#list[@]}" -le 3 ] || {
+            echo "$folder changes $n lines, in ${#list[@]} patches"
+            bad=1
+        }
+    done <"$patches/order"
+    return "$bad"
+}
+
+same_tree()
+{
+    (cd "$work/product/src" && sha256sum --quiet -c "$patches/sums") || return 1
+    # and nothing else was touched
+    git_in product diff --quiet HEAD || return 1
+    in_root "${GIT[@]}" -C "$in_work/product/src" ls-files | LC_ALL=C sort >"$work/followed"
+    sed 's/^[0-9a-f]*  //' "$patches/sums" | LC_ALL=C sort | cmp - "$work/followed"
+}
+
+# Whatever of the overlay the series leave out runs our tests, and is not QEMU's
 nothing_left_out()
 {
     local rest
@@ -146,31 +255,144 @@ nothing_left_out()
     [ -z "$rest" ]
 }
 
-check_one()
+# An emulator for libqtest, with the modules beside it
+emulator()
 {
-    local patches=$1 p name ready=0
-    work=$SERIES_DIR/check-series
-    src=$work/src
-    dir=$work/build
-    lock "$SERIES_DIR/.check-series.lock" "the check of the series"
-    rm -rf "$work"
-    mkdir -p "$work"
-    in_work=$(alias_of "$work") in_src=$(alias_of "$src") in_dir=$(alias_of "$dir")
-    check "all of the overlay is in the series" nothing_left_out || :
-    pristine_tree
-    say "configuring (about 1 min)"
-    check "QEMU is configured" configure_tree || ready=1
-    for p in "$patches"/0*.patch; do
-        name=${p##*/}
-        name=${name%.patch}
-        [ "${name%%-*}" != 0000 ] || continue
-        [ "$ready" = 0 ] || break
-        check "$name applies" git_in am -q --keep-cr "$p" || break
-        check "$name is in QEMU's style" style "$p" || :
-        check "$name builds" build_step || :
-        [ -z "$(targets | grep ^tests/unit/)" ] || check "$name passes the unit tests" unit_tests || :
+    {
+        echo '#!/bin/sh'
+        printf 'export QEMU_MODULE_DIR=%q\n' "$in_work/product/build"
+        printf 'exec %q -L /usr/share/qemu -L /usr/share/seabios "$@"\n' "$in_work/product/build/qemu-system-x86_64"
+    } >"$work/qemu-system-x86_64"
+    chmod +x "$work/qemu-system-x86_64"
+}
+
+in_test()
+{
+    QTEST_QEMU_BINARY=$in_work/qemu-system-x86_64 XDG_RUNTIME_DIR=$scratch/xdg \
+        TMPDIR=$scratch/tmp MALLOC_PERTURB_='' in_root "$@"
+}
+
+# qtests EXPECTED SECONDS NAME...: the cases of these programs, several at once;
+# each must give what is expected, "ok" or "not ok"
+qtests()
+{
+    local expected=$1 limit=$2 name program
+    shift 2
+    for name in "$@"; do
+        program=$in_work/tests/build/tests/qtest/$name
+        in_test "$program" -l | awk -v program="$program" \
+            '{ sub(/^# /, "") } /^\// { printf "%s%c%s%c", program, 0, $0, 0 }'
+    done >"$work/cases"
+    mkdir -p "$work/log"
+    in_test xargs -0 -r -n 2 -P "$JOBS" -a "$in_work/cases" setpriv --pdeathsig TERM -- \
+        bash "$TOP/tests/qtest/run-case.sh" "$limit" "$in_work/log" >"$work/results" 2>"$work/said" || :
+    cat "$work/said" "$work/results"
+    [ -s "$work/results" ] && ! grep -qv "^$expected$(printf '\t')" "$work/results"
+}
+
+# qtest_names FOLDER...: the test programs that their patches add
+qtest_names()
+{
+    local folder p
+    for folder in "$@"; do
+        for p in $(tests_of "$folder"); do
+            sed -n 's#^+++ b/tests/qtest/\(virtio-gpu-gl-.*-test\)\.c$#\1#p' "$p"
+        done
     done
-    check "the qtests are built" qtests_built || :
+}
+
+folders()
+{
+    awk -v kind="$1" '$2 == kind { print $1 }' "$patches/order"
+}
+
+am()
+{
+    local tree=$1 p
+    shift
+    for p in "$@"; do
+        git_in "$tree" am -q -3 --keep-cr "$p" || {
+            git_in "$tree" am --abort
+            return 1
+        }
+    done
+}
+
+# The test client and the scripted renderer; and in their tree the tests of all
+# fixes at once
+check_tests()
+{
+    local folder p list
+    for folder in $(folders tests); do
+        for p in $(patches_of "$folder"); do
+            check "$folder/${p##*/} applies" am tests "$p" || return 1
+            check "$folder/${p##*/} is in QEMU's style" style "$p" || :
+        done
+    done
+    git_in tests tag client
+    for folder in $(folders fix); do
+        for p in $(tests_of "$folder"); do
+            check "$folder/${p##*/} applies" am tests "$p" || :
+            check "$folder/${p##*/} is in QEMU's style" style "$p" || :
+        done
+    done
+    check "the test programs build" build_tests || return 1
+    mapfile -t list < <(qtest_names $(folders tests))
+    check "the client's test passes" qtests ok 120 "${list[@]}" || :
+    for folder in $(folders fix); do
+        mapfile -t list < <(qtest_names "$folder")
+        [ "${#list[@]}" = 0 ] ||
+            check "$folder: the test fails without the fix" qtests 'not ok' 60 "${list[@]}" || :
+    done
+}
+
+check_fix()
+{
+    local folder=$1 p list
+    git_in product checkout -q -f --detach stock
+    for p in $(fixes_of "$folder"); do
+        check "$folder/${p##*/} applies to QEMU as it is" am product "$p" || return 0
+        check "$folder/${p##*/} is in QEMU's style" style "$p" || :
+        check "$folder/${p##*/} builds" build_emulator || return 0
+    done
+    mapfile -t list < <(qtest_names "$folder")
+    [ "${#list[@]}" = 0 ] || check "$folder: the test passes" qtests ok 120 "${list[@]}" || :
+}
+
+# The client, the scripted renderer and all fixes, for the features
+together()
+{
+    local folder
+    git_in product checkout -q -f --detach stock
+    for folder in $(folders tests); do
+        am product $(patches_of "$folder") || return 1
+    done
+    for folder in $(folders stable) $(folders fix); do
+        if [ -d "$patches/together/$folder" ]; then
+            am product $(patches_of "together/$folder") || return 1
+        else
+            am product $(fixes_of "$folder") || return 1
+        fi
+    done
+}
+
+check_features()
+{
+    local folder p name
+    check "tests and fixes apply one on the other" together || return 0
+    check "tests and fixes build together" build_all || return 0
+    for folder in $(folders feature); do
+        for p in $(patches_of "$folder"); do
+            name=$folder/${p##*/}
+            name=${name%.patch}
+            check "$name applies" am product "$p" || return 0
+            check "$name is in QEMU's style" style "$p" || :
+            check "$name builds" build_all || :
+            [ -z "$(known_targets product | grep ^tests/unit/)" ] ||
+                check "$name passes the unit tests" unit_tests || :
+        done
+    done
+    check "all test programs are built" all_known || :
     check "the tree is the overlaid one, byte for byte" same_tree || :
 }
 
@@ -184,14 +406,49 @@ alias_of()
     printf '%s\n' "$path"
 }
 
+check_one()
+{
+    local folder start=$SECONDS
+    work=$SERIES_DIR/check-series
+    lock "$SERIES_DIR/.check-series.lock" "the check of the series"
+    rm -rf "$work"
+    mkdir -p "$work"
+    # as they are now, whoever writes them again meanwhile
+    cp -r -- "$1" "$work/patches"
+    patches=$work/patches
+    in_work=$(alias_of "$work")
+    export CCACHE_BASEDIR=$in_work
+    # LD_PRELOAD and libqtest know no spaces
+    scratch=$(mktemp -d /tmp/virtio-gpu-gl.XXXXXX)
+    trap 'rm -rf -- "$scratch"' EXIT
+    mkdir -m 700 "$scratch/xdg" "$scratch/tmp"
+    check "all of the overlay is in the series" nothing_left_out || :
+    check "no patch has more than $PATCH_MAX lines, no fix more than $FIX_MAX" sizes || :
+    pristine_tree product
+    pristine_tree tests
+    emulator
+    say "configuring (about 2 min)"
+    check "QEMU is configured" configure_tree product || return 0
+    check "QEMU is configured for the tests" configure_tree tests || return 0
+    say "building QEMU as it was released"
+    check "QEMU builds" build_emulator || return 0
+    check_tests || return 0
+    for folder in $(folders fix); do
+        check_fix "$folder"
+    done
+    say "the features ($(((SECONDS - start) / 60)) min so far)"
+    check_features
+    say "$(((SECONDS - start) / 60)) min"
+}
+
 # The last step's qtests: its modules, test programs and scripted renderer, as
-# they were built from the series. The emulator around them, in which the series
-# changes nothing, is the one that make builds.
+# they were built from the series. The emulator around them is the one that make
+# builds.
 device_tests()
 {
     local last
     say "the qtests, with the modules of the last step"
-    run env "BLOB_DEVICE=$dir" BLOB_VARIANT= SANITIZE=0 COVERAGE=0 \
+    run env "BLOB_DEVICE=$work/product/build" BLOB_VARIANT= SANITIZE=0 COVERAGE=0 \
         "$TOP/tests/qtest/run-qtests.sh" > >(tee "$work/qtest.log") 2>&1 || :
     wait "$!" || :
     last=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$work/qtest.log" | tail -n 1) || :
@@ -203,9 +460,10 @@ device_tests()
     fi
 }
 
-series=() one='' qtest=1
+series=() one='' qtest=0
 while [ $# -gt 0 ]; do
     case $1 in
+    --qtest) qtest=1 ;;
     --no-qtest) qtest=0 ;;
     --one)
         one=${2:?whose patches?}
@@ -224,7 +482,7 @@ done
 if [ -n "$one" ]; then
     check_one "$one"
     [ "$qtest" = 0 ] || device_tests
-    rm -rf "$src" "$dir"
+    rm -rf "$work/product" "$work/tests"
 else
     [ ${#series[@]} -gt 0 ] || series=(10.0 10.2)
     build_folder
@@ -232,7 +490,7 @@ else
         run "$TOP/scripts/series.sh" "$s"
         tree=$("$TOP/scripts/series.sh" --tree "$s")
         more=()
-        [ "$qtest" = 1 ] || more=(--no-qtest)
+        [ "$qtest" = 0 ] || more=(--qtest)
         say "QEMU $s"
         log=$BUILD/check-series-$s.log
         run "$tree/scripts/check-series.sh" --one "$BUILD/series-$s" "${more[@]}" > >(tee "$log") 2>&1 || :
