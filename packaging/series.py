@@ -293,9 +293,9 @@ class Series:
         wanted = re.compile(r'#include "(?:.*/)?%s"'
                             % re.escape(os.path.basename(name)))
         for step in self.every_step:
-            if any(wanted.search(read(os.path.join(self.args.overlaid, f)))
+            if any(wanted.search(self.final(f))
                    for f in step.files + step.changed()
-                   if f.endswith(('.c', '.h'))):
+                   if f.endswith(('.c', '.h')) and self.stays(f)):
                 step.files.insert(0, name)
                 return
         fail('%s belongs to no step of packaging/series' % name)
@@ -336,6 +336,10 @@ class Series:
     def final(self, name):
         """A file's text in the overlaid tree."""
         return read(os.path.join(self.args.overlaid, name))
+
+    def stays(self, name):
+        """Whether a file is in the overlaid tree, and not only on the way."""
+        return os.path.exists(os.path.join(self.args.overlaid, name))
 
     def start(self):
         """The files as QEMU has them."""
@@ -497,7 +501,12 @@ class Series:
         """After the last series all is as in the overlaid tree."""
         self.sums = []
         for name in self.files() + sorted(self.extra):
-            text = read(os.path.join(self.repo, name))
+            path = os.path.join(self.repo, name)
+            if name not in self.extra and not self.stays(name):
+                if os.path.exists(path):
+                    fail('after the series %s is still there' % name)
+                continue
+            text = read(path)
             if name == 'MAINTAINERS':
                 want = self.maintainers()
             elif name in self.extra:
