@@ -204,7 +204,7 @@ class Growing:
             text = re.sub(r"^ +'(virtio-gpu-gl-[^']+-test)',\n",
                           self.keep(folder + '%s.c'), text, flags=re.M)
             text = re.sub(r"^ +qtests \+= \{'(virtio-gpu-gl-[^']+)': "
-                          r"virtio_gpu_gl_client \+ files\(.*?\)\}\n",
+                          r"virtio_gpu_gl_client \+ files\(.*?\)\]?\}\n",
                           self.keep(folder + '%s.c'), text, flags=re.M | re.S)
             text = re.sub(r"^ +executable\('(virtio-gpu-gl-[^']+)',.*?"
                           r"build_by_default: false\)\n",

@@ -32,5 +32,6 @@ int main(int argc, char **argv)
         { "unterminated", test_unterminated },
     };
 
-    return gpu_run_tests(argc, argv, "context-name", tests, G_N_ELEMENTS(tests));
+    return gpu_run_tests(argc, argv, "context-name", tests,
+                         G_N_ELEMENTS(tests));
 }

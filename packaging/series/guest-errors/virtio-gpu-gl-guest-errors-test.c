@@ -27,5 +27,6 @@ int main(int argc, char **argv)
         { "unknown-id", test_unknown_id },
     };
 
-    return gpu_run_tests(argc, argv, "guest-errors", tests, G_N_ELEMENTS(tests));
+    return gpu_run_tests(argc, argv, "guest-errors", tests,
+                         G_N_ELEMENTS(tests));
 }

@@ -11,40 +11,51 @@
 #define WC VIRTIO_GPU_MAP_CACHE_WC
 #define REFUSED 0
 
+#ifdef SCRIPTED_FIELD
+typedef uint64_t ScriptedBlob;
+#define EXPORTED(a, w) (SCRIPTED_DMABUF | SCRIPTED_##a | SCRIPTED_WORD_##w)
+#define MEMFD(w) (SCRIPTED_SHM | SCRIPTED_WORD_##w)
+#define MAPPED(w) (SCRIPTED_NONE | SCRIPTED_WORD_##w)
+#define UDMABUF (EXPORTED(ENOTTY, ERROR) | SCRIPTED_EXP_UDMABUF)
+#define SHORT_FILE (SCRIPTED_SHM | SCRIPTED_HALF)
+#define READ_ONLY (SCRIPTED_SHM | SCRIPTED_READ_ONLY)
+#else
+#define EXPORTED(a, w) DMABUF(.answer = ANSWER_##a, .word = WORD_##w)
+#define MEMFD(w) SHM(.word = WORD_##w)
+#define MAPPED(w) NO_FD(.word = WORD_##w)
+#define UDMABUF DMABUF(.exporter = EXPORTER_UDMABUF)
+#define SHORT_FILE SHM(.length = LENGTH_HALF)
+#define READ_ONLY SHM(.access = ACCESS_READ_ONLY)
+#endif
+
 static const struct {
-    uint64_t blob_id;
+    ScriptedBlob blob;
     uint32_t safe, strict, renderer; /* map_info, or REFUSED */
 } rows[] = {
-    /* the exporter's answer; its renderer's type */
-    { SCRIPTED_DMABUF | SCRIPTED_CACHED | SCRIPTED_WORD_CACHED,
-      CACHED, CACHED, CACHED },
-    { SCRIPTED_DMABUF | SCRIPTED_CACHED | SCRIPTED_WORD_WC,
-      CACHED, REFUSED, WC },
-    { SCRIPTED_DMABUF | SCRIPTED_WC | SCRIPTED_WORD_ERROR, WC, WC, WC },
-    { SCRIPTED_DMABUF | SCRIPTED_INCOHERENT | SCRIPTED_WORD_CACHED,
-      REFUSED, REFUSED, CACHED },
-    { SCRIPTED_DMABUF | SCRIPTED_OTHER | SCRIPTED_WORD_ERROR,
-      REFUSED, REFUSED, REFUSED },
+    /* the exporter's answer, and the renderer's type */
+    { EXPORTED(CACHED, CACHED), CACHED, CACHED, CACHED },
+    { EXPORTED(CACHED, WC), CACHED, REFUSED, WC },
+    { EXPORTED(WC, ERROR), WC, WC, WC },
+    { EXPORTED(INCOHERENT, CACHED), REFUSED, REFUSED, CACHED },
+    { EXPORTED(OTHER, ERROR), REFUSED, REFUSED, REFUSED },
     /* no answer */
-    { SCRIPTED_DMABUF | SCRIPTED_ENOTTY | SCRIPTED_WORD_WC, WC, REFUSED, WC },
-    { SCRIPTED_DMABUF | SCRIPTED_ENOTTY | SCRIPTED_WORD_STRAY,
-      REFUSED, REFUSED, CACHED },
-    { SCRIPTED_DMABUF | SCRIPTED_ENOTTY | SCRIPTED_EXP_UDMABUF,
-      CACHED, CACHED, CACHED },
+    { EXPORTED(ENOTTY, WC), WC, REFUSED, WC },
+    { EXPORTED(ENOTTY, STRAY), REFUSED, REFUSED, CACHED },
+    { UDMABUF, CACHED, CACHED, CACHED },
     /* no dma-buf */
-    { SCRIPTED_SHM | SCRIPTED_WORD_ERROR, CACHED, CACHED, CACHED },
-    { SCRIPTED_NONE | SCRIPTED_WORD_CACHED, CACHED, REFUSED, CACHED },
-    { SCRIPTED_NONE | SCRIPTED_WORD_ERROR, REFUSED, REFUSED, CACHED },
+    { MEMFD(ERROR), CACHED, CACHED, CACHED },
+    { MAPPED(CACHED), CACHED, REFUSED, CACHED },
+    { MAPPED(ERROR), REFUSED, REFUSED, CACHED },
     /* a buffer that is too short, and one that cannot be written to */
-    { SCRIPTED_SHM | SCRIPTED_HALF, REFUSED, REFUSED, REFUSED },
-    { SCRIPTED_SHM | SCRIPTED_READ_ONLY, REFUSED, REFUSED, REFUSED },
+    { SHORT_FILE, REFUSED, REFUSED, REFUSED },
+    { READ_ONLY, REFUSED, REFUSED, REFUSED },
 };
 
-static uint32_t map_type(GPU *gpu, uint64_t blob_id)
+static uint32_t map_type(GPU *gpu, ScriptedBlob blob)
 {
     uint32_t map_info, answer;
 
-    g_assert_cmphex(gpu_create(gpu, 1, blob_id, 4 * GPU_PAGE), ==, OK);
+    g_assert_cmphex(gpu_create(gpu, 1, blob, 4 * GPU_PAGE), ==, OK);
     answer = gpu_map(gpu, 1, GPU_PAGE, &map_info);
     if (answer == GRANTED) {
         g_assert_cmphex(gpu_read(gpu, GPU_PAGE), ==, scripted_stamp(1, 0));
@@ -71,7 +82,7 @@ static void test_policies(void)
             };
 
             g_test_message("%s, row %zu", policies[policy], i);
-            g_assert_cmpuint(map_type(gpu, rows[i].blob_id), ==,
+            g_assert_cmpuint(map_type(gpu, rows[i].blob), ==,
                              expected[policy]);
         }
         gpu_stop(gpu);

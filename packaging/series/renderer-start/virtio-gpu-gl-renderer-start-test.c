@@ -42,5 +42,6 @@ int main(int argc, char **argv)
         { "start", test_start },
     };
 
-    return gpu_run_tests(argc, argv, "renderer-start", tests, G_N_ELEMENTS(tests));
+    return gpu_run_tests(argc, argv, "renderer-start", tests,
+                         G_N_ELEMENTS(tests));
 }

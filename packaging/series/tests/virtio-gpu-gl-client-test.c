@@ -14,8 +14,7 @@ static void test_map_and_unmap(void)
     const uint64_t offset = 3 * GPU_PAGE;
     uint32_t map_info;
 
-    g_assert_cmphex(gpu_create(gpu, 7, SCRIPTED_SHM | SCRIPTED_WORD_CACHED,
-                               4 * GPU_PAGE), ==, OK);
+    g_assert_cmphex(gpu_create(gpu, 7, BUFFER, 4 * GPU_PAGE), ==, OK);
     g_assert_cmphex(gpu_map(gpu, 7, offset, &map_info), ==, GRANTED);
     g_assert_cmphex(map_info, ==, VIRTIO_GPU_MAP_CACHE_CACHED);
     g_assert_cmphex(gpu_read(gpu, offset), ==, scripted_stamp(7, 0));
