@@ -17,6 +17,7 @@ lines that say what is in it:
   # undo FOLDER/PATCH
   # grows PATCH   a hook that lists our files: from here on each commit has
                   those lines of it whose files are there
+  # whole NAME    the commit is not cut, whatever its size
   # test FILE     of the folder: a test program that no other commit has
   # maintain PATTERN  one more line in MAINTAINERS
 
@@ -98,7 +99,8 @@ class Step(Text):
         folder = os.path.dirname(path)
         for words in self.lines:
             if words[0] not in ('file', 'pick', 'rest', 'hook', 'alone',
-                                'apply', 'undo', 'grows', 'test', 'maintain'):
+                                'apply', 'undo', 'grows', 'test', 'maintain',
+                                'whole'):
                 fail('%s: # %s says nothing' % (path, words[0]))
         self.wanted = self.of('file') + self.of('pick')
         self.hooks = self.present(args.hooks, 'hook')
@@ -403,6 +405,8 @@ class Series:
 
     def parts(self, step, patches):
         """The files of a step, in as many parts as it takes."""
+        if step.of('whole'):
+            return [[(name, self.final(name)) for name in step.files]]
         size = sum(len(re.findall(r'^[-+ ]', read(p), flags=re.M))
                    for p in patches)
         parts, now = [], []
@@ -433,6 +437,7 @@ class Series:
             # ... at once, if these files are there already
             early = [path for path in step.undo
                      if set(touched(path)) & set(step.files)]
+            early = step.undo[:step.undo.index(early[-1]) + 1] if early else []
             if number == 1:
                 for path in early:
                     self.patch(path, '-R', '-C1')

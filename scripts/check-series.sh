@@ -272,14 +272,14 @@ in_test()
         TMPDIR=$scratch/tmp MALLOC_PERTURB_='' in_root "$@"
 }
 
-# qtests EXPECTED SECONDS NAME...: the cases of these programs, several at once;
-# each must give what is expected, "ok" or "not ok"
+# qtests TREE EXPECTED SECONDS NAME...: the cases of these programs of a tree,
+# several at once; each must give what is expected, "ok" or "not ok"
 qtests()
 {
-    local expected=$1 limit=$2 name program
-    shift 2
+    local tree=$1 expected=$2 limit=$3 name program
+    shift 3
     for name in "$@"; do
-        program=$in_work/tests/build/tests/qtest/$name
+        program=$in_work/$tree/build/tests/qtest/$name
         in_test "$program" -l | awk -v program="$program" \
             '{ sub(/^# /, "") } /^\// { printf "%s%c%s%c", program, 0, $0, 0 }'
     done >"$work/cases"
@@ -338,11 +338,11 @@ check_tests()
     done
     check "the test programs build" build_tests || return 1
     mapfile -t list < <(qtest_names $(folders tests))
-    check "the client's test passes" qtests ok 120 "${list[@]}" || :
+    check "the client's test passes" qtests tests ok 120 "${list[@]}" || :
     for folder in $(folders fix); do
         mapfile -t list < <(qtest_names "$folder")
         [ "${#list[@]}" = 0 ] ||
-            check "$folder: the test fails without the fix" qtests 'not ok' 60 "${list[@]}" || :
+            check "$folder: the test fails without the fix" qtests tests 'not ok' 60 "${list[@]}" || :
     done
 }
 
@@ -356,7 +356,7 @@ check_fix()
         check "$folder/${p##*/} builds" build_emulator || return 0
     done
     mapfile -t list < <(qtest_names "$folder")
-    [ "${#list[@]}" = 0 ] || check "$folder: the test passes" qtests ok 120 "${list[@]}" || :
+    [ "${#list[@]}" = 0 ] || check "$folder: the test passes" qtests tests ok 120 "${list[@]}" || :
 }
 
 # The client, the scripted renderer and all fixes, for the features
@@ -376,9 +376,18 @@ together()
     done
 }
 
+# Those test programs of a folder that are in packaging/series
+added_tests()
+{
+    local name
+    for name in $(qtest_names "$1"); do
+        [ ! -e "$TOP/packaging/series/$1/$name.c" ] || printf '%s\n' "$name"
+    done
+}
+
 check_features()
 {
-    local folder p name
+    local folder p name list=()
     check "tests and fixes apply one on the other" together || return 0
     check "tests and fixes build together" build_all || return 0
     for folder in $(folders feature); do
@@ -391,6 +400,9 @@ check_features()
             [ -z "$(known_targets product | grep ^tests/unit/)" ] ||
                 check "$name passes the unit tests" unit_tests || :
         done
+        mapfile -t -O "${#list[@]}" list < <(added_tests "$folder")
+        [ "${#list[@]}" = 0 ] ||
+            check "$folder: the series' own tests pass" qtests product ok 120 "${list[@]}" || :
     done
     check "all test programs are built" all_known || :
     check "the tree is the overlaid one, byte for byte" same_tree || :
