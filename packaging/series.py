@@ -358,8 +358,9 @@ class Series:
 
     def registered(self, text):
         """tests/qtest/meson.build with the series' own tests, too."""
-        lines = ''.join("    '%s',\n" % os.path.basename(name)[:-2]
-                        for name in sorted(self.extra))
+        lines = ["    '%s',\n" % os.path.basename(name)[:-2]
+                 for name in sorted(self.extra)]
+        lines = ''.join(line for line in lines if line not in text)
         return text.replace(QTEST_LIST, QTEST_LIST + lines, 1)
 
     def maintainers(self):

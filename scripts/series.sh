@@ -57,6 +57,9 @@ write_one()
         --out "$out" --release "$SERIES" \
         --name "${name:-${USER:-root}}" --email "${email:-${USER:-root}@localhost}" \
         --date "${date:-2000-01-01T00:00:00Z}" "${options[@]}"
+    # the kernel's half, for the list of dma-buf
+    mkdir -p "$out/kernel"
+    cp -- "$TOP"/tests/host/linux-6.12/0*.patch "$out/kernel"
     say "$(wc -l <"$out/order") series, $(find "$out" -name '0*.patch' ! -name '0000-*' | wc -l) patches: $out, for $(sed -n 's/^what=//p' "$PRISTINE/.virtio-gpu-blob-source")"
 }
 
