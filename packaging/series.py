@@ -331,7 +331,7 @@ class Series:
     def patch(self, path, *options):
         """A patch into the tree."""
         try:
-            self.git('apply', *options, os.path.abspath(path))
+            self.git('apply', '-q', *options, os.path.abspath(path))
         except subprocess.CalledProcessError:
             fail('%s does not apply' % path)
 
