@@ -60,7 +60,7 @@ write_one()
     # the kernel's half, for the list of dma-buf
     mkdir -p "$out/kernel"
     cp -- "$TOP"/tests/host/linux-6.12/0*.patch "$out/kernel"
-    say "$(wc -l <"$out/order") series, $(find "$out" -name '0*.patch' ! -name '0000-*' | wc -l) patches: $out, for $(sed -n 's/^what=//p' "$PRISTINE/.virtio-gpu-blob-source")"
+    say "$(wc -l <"$out/order") series, $(find "$out" -name '0*.patch' ! -name '0000-*' ! -path '*/kernel/*' | wc -l) patches: $out, for $(sed -n 's/^what=//p' "$PRISTINE/.virtio-gpu-blob-source")"
 }
 
 
