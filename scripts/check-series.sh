@@ -9,12 +9,14 @@
 #   --qtest   run all qtests with what the last patch gives, too; "make
 #             check-qtest" does so with the same files
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+# Lists have a name a line, which may have spaces in it
+IFS=$'\n'
 
 # Lines of a patch, and lines of a fix outside of tests
 PATCH_MAX=1200
 FIX_MAX=150
 
-MODULES=(ui-sdl.so ui-opengl.so hw-display-virtio-gpu.so hw-display-virtio-gpu-gl.so
+MODULES=(accel-qtest-x86_64.so ui-sdl.so ui-opengl.so hw-display-virtio-gpu.so hw-display-virtio-gpu-gl.so
     hw-display-virtio-gpu-pci.so hw-display-virtio-gpu-pci-gl.so
     hw-display-virtio-vga.so hw-display-virtio-vga-gl.so)
 FEATURES=(--target-list=x86_64-softmmu --without-default-features --enable-system
@@ -220,7 +222,7 @@ changed()
 sizes()
 {
     local p n folder kind bad=0
-    while read -r folder kind; do
+    while IFS=' ' read -r folder kind; do
         for p in $(patches_of "$folder"); do
             n=$(sed -n '/^diff --git/,$p' "$p" | wc -l)
             [ "$n" -le "$PATCH_MAX" ] || {
@@ -231,10 +233,10 @@ sizes()
         [ "$kind" = fix ] || continue
         mapfile -t list < <(fixes_of "$folder")
         n=$(changed "${list[@]}")
-        [ "$n" -le "$FIX_MAX" ] && [ "${#list[@]}" -le 3 ] || {
+        if [ "$n" -gt "$FIX_MAX" ] || [ "${#list[@]}" -gt 3 ]; then
             echo "$folder changes $n lines, in ${#list[@]} patches"
             bad=1
-        }
+        fi
     done <"$patches/order"
     return "$bad"
 }
@@ -305,9 +307,10 @@ qtest_names()
     done
 }
 
+# folders KIND: a regular expression
 folders()
 {
-    awk -v kind="$1" '$2 == kind { print $1 }' "$patches/order"
+    awk -v kind="^($1)\$" '$2 ~ kind { print $1 }' "$patches/order"
 }
 
 am()
@@ -324,6 +327,7 @@ am()
 
 # The test client and the scripted renderer; and in their tree the tests of all
 # fixes at once
+# shellcheck disable=SC2046
 check_tests()
 {
     local folder p list
@@ -364,6 +368,7 @@ check_fix()
 }
 
 # The client, the scripted renderer and all fixes, for the features
+# shellcheck disable=SC2046
 together()
 {
     local folder
@@ -371,7 +376,7 @@ together()
     for folder in $(folders tests); do
         am product $(patches_of "$folder") || return 1
     done
-    for folder in $(folders stable) $(folders fix); do
+    for folder in $(folders 'fix|stable'); do
         if [ -d "$patches/together/$folder" ]; then
             am product $(patches_of "together/$folder") || return 1
         else
