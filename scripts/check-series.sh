@@ -67,6 +67,12 @@ is_test()
     ! sed -n 's#^+++ b/##p' "$1" | grep -qvE '^(tests/|MAINTAINERS)'
 }
 
+# touches REGEX PATCH: a file whose name begins so, outside of docs
+touches()
+{
+    sed -n 's#^[-+]\{3\} [ab]/##p' "$2" | grep -vE '^(docs/|MAINTAINERS)' | grep -qE "^($1)"
+}
+
 tests_of()
 {
     local p
@@ -405,8 +411,8 @@ check_features()
             name=${name%.patch}
             check "$name applies" am product "$p" || return 0
             check "$name is in QEMU's style" style "$p" || :
-            check "$name builds" build_all || :
-            [ -z "$(known_targets product | grep ^tests/unit/)" ] ||
+            ! touches '' "$p" || check "$name builds" build_all || :
+            ! touches 'hw/|tests/unit/' "$p" || [ -z "$(known_targets product | grep ^tests/unit/)" ] ||
                 check "$name passes the unit tests" unit_tests || :
         done
         mapfile -t -O "${#list[@]}" list < <(added_tests "$folder")
