@@ -440,7 +440,7 @@ check_one()
     lock "$SERIES_DIR/.check-series.lock" "the check of the series"
     rm -rf "$work"
     mkdir -p "$work"
-    # as they are now, whoever writes them again meanwhile
+    # a copy, so that "make series" can run at the same time
     cp -r -- "$1" "$work/patches"
     patches=$work/patches
     in_work=$(alias_of "$work")
