@@ -24,7 +24,7 @@ static void check(const char *props, uint32_t alignment)
 
 static void test_property(void)
 {
-    uint32_t page_size = getpagesize();
+    uint32_t page_size = qemu_real_host_page_size();
 
     check(",blob-alignment=on", page_size);
     check(",blob-alignment=off", 0);
