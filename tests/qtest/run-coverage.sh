@@ -25,7 +25,7 @@ esac
 mapfile -t tests < <(test_names)
 mapfile -t units < <(cd "$TOP/tests/unit" && for f in test-*.c; do echo "${f%.c}"; done)
 if [ "$corpus" = 1 ]; then
-    mapfile -t tests < <(printf '%s\n' "${tests[@]}" | grep -- -fuzz-)
+    tests=(virtio-gpu-gl-random-test)
     mapfile -t units < <(printf '%s\n' "${units[@]}" | grep -- -fuzz-)
 fi
 build_tests "${tests[@]/#/tests/qtest/}" "${units[@]/#/tests/unit/}"
@@ -35,7 +35,8 @@ find "$OURS" -name '*.gcda' -delete
 for unit in "${units[@]}"; do
     in_root "$OURS/tests/unit/$unit" >/dev/null
 done
-list_cases "$SCRATCH/ours" "${tests[@]}" >"$SCRATCH/cases"
+list_cases "$SCRATCH/ours" "${tests[@]}" >"$SCRATCH/all"
+grep "$([ "$corpus" = 0 ] || echo /corpus-)" "$SCRATCH/all" >"$SCRATCH/cases"
 say "$(wc -l <"$SCRATCH/cases") cases, $JOBS at once"
 judge "$SCRATCH/ours" 300 "$SERIES_DIR/qtest-gcov"
 

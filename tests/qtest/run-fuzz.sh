@@ -49,9 +49,30 @@ program()
 corpus_of()
 {
     case $1 in
-    device) echo "$QTEST/virtio-gpu-gl-fuzz-corpus.h" ;;
-    *) echo "$TOP/tests/unit/virtio-gpu-blob-fuzz-$1-corpus.h" ;;
+    device) echo "$QTEST/virtio-gpu-gl-fuzz.corpus" ;;
+    *) echo "$TOP/tests/unit/virtio-gpu-blob-fuzz-$1.corpus" ;;
     esac
+}
+
+# unpack FILE DIR: the inputs, one in hexadecimal a line, as files
+unpack()
+{
+    local hex n=0
+    while read -r hex; do
+        n=$((n + 1))
+        # shellcheck disable=SC2059
+        printf "$(sed 's/../\\x&/g' <<<"$hex")" >"$2/line-$n"
+    done <"$1"
+}
+
+# pack DIR FILE: short ones first
+pack()
+{
+    local file
+    for file in "$1"/*; do
+        od -An -v -tx1 "$file" | tr -d ' \n'
+        echo
+    done | awk '{ print length, $0 }' | LC_ALL=C sort -n -k1,1 -k2,2 | cut -d' ' -f2 >"$2"
 }
 
 # fuzzer TARGET ARGUMENT...: one process
@@ -84,7 +105,7 @@ one()
     local target=$1 time=$2 dir=$SERIES_DIR/fuzz/$1 before after runs cov i status pids=() bad=0
     rm -rf "$dir"/{logs,last-*}
     mkdir -p "$dir/corpus" "$dir/logs" "$dir/crashes"
-    "$QTEST/fuzz-corpus.py" unpack "$(corpus_of "$target")" "$dir/corpus"
+    unpack "$(corpus_of "$target")" "$dir/corpus"
     before=$(find "$dir/corpus" -type f | wc -l)
     say "$target: $time s, $jobs at once, from $before inputs"
     for ((i = 0; i < jobs; i++)); do
@@ -126,7 +147,7 @@ save()
     mkdir -p "$dir/min"
     fuzzer "$target" -merge=1 -use_counters=0 -max_len=128 "$dir/min" "$dir/corpus" >"$dir/logs/merge" 2>&1 </dev/null ||
         die "$target: the corpus could not be minimised" "see $dir/logs/merge"
-    "$QTEST/fuzz-corpus.py" pack "$dir/min" "$(corpus_of "$target")"
+    pack "$dir/min" "$(corpus_of "$target")"
     say "$target: $(find "$dir/min" -type f | wc -l) inputs in $(corpus_of "$target")"
 }
 

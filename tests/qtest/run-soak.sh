@@ -18,7 +18,7 @@ while [ $# -gt 0 ]; do
     shift 2
 done
 
-build_tests tests/qtest/virtio-gpu-gl-soak-test
+build_tests tests/qtest/virtio-gpu-gl-random-test
 make_scratch
 emulator "$SCRATCH/ours"
 # In parts: each is checked to leave nothing behind, and is easy to shorten
@@ -28,7 +28,7 @@ while [ "$commands" -gt 0 ]; do
     n=$((commands < part ? commands : part))
     start=$SECONDS
     if SOAK_COMMANDS=$n SOAK_SEED=$seed with_qemu "$SCRATCH/ours" \
-        "$(inside "$OURS")/tests/qtest/virtio-gpu-gl-soak-test" --tap >"$SCRATCH/log" 2>&1; then
+        "$(inside "$OURS")/tests/qtest/virtio-gpu-gl-random-test" --tap -p /x86_64/virtio-gpu-gl/random/soak >"$SCRATCH/log" 2>&1; then
         PASSED=$((PASSED + 1))
         printf 'ok      %s commands, seed %s (%s s)\n' "$n" "$seed" $((SECONDS - start))
     else

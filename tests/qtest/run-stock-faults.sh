@@ -10,11 +10,11 @@
 
 help_if_asked "$@"
 
-build_tests tests/qtest/virtio-gpu-gl-fault-test
+build_tests tests/qtest/virtio-gpu-gl-stock-faults-test
 make_scratch
 emulator "$SCRATCH/ours"
 emulator "$SCRATCH/stock" "$STOCK_MODULES"
-list_cases "$SCRATCH/ours" virtio-gpu-gl-fault-test >"$SCRATCH/cases"
+list_cases "$SCRATCH/ours" virtio-gpu-gl-stock-faults-test >"$SCRATCH/cases"
 say "$(wc -l <"$SCRATCH/cases") faults, ours"
 run_cases "$SCRATCH/ours" 120 "$SCRATCH/log-ours" <"$SCRATCH/cases" >"$SCRATCH/ours.tsv"
 say "the same, stock (up to 4 min: it becomes slow before it aborts)"

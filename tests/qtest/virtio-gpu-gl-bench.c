@@ -32,22 +32,22 @@
  */
 typedef struct Case {
     const char *name;
-    uint64_t blob_id;
+    ScriptedBlob blob;
     bool mute;
     bool apart;
     bool fresh;
 } Case;
 
-#define NAMED (SCRIPTED_DMABUF | SCRIPTED_EXP_UDMABUF | SCRIPTED_WORD_WC)
+#define NAMED (DMABUF(.exporter = EXPORTER_UDMABUF, .word = WORD_WC))
 
 static const Case cases[] = {
     { "answers", BUFFER, .apart = true },
     { "no-query", BUFFER, .mute = true, .apart = true },
     { "name", NAMED, .apart = true, .fresh = true },
     { "name-again", NAMED, .apart = true },
-    { "shm", SCRIPTED_SHM | SCRIPTED_WORD_CACHED, .apart = true },
+    { "shm", SHM(.word = WORD_CACHED), .apart = true },
     { "answers-next", BUFFER },
-    { "shm-next", SCRIPTED_SHM | SCRIPTED_WORD_CACHED },
+    { "shm-next", SHM(.word = WORD_CACHED) },
     { "pointer", DRIVERS, .apart = true },
 };
 
@@ -208,7 +208,7 @@ static void create(GPU *gpu, const Case *c)
     unsigned i;
 
     for (i = 0; i < GPU_BATCH; i++) {
-        gpu_take(gpu, gpu_put_create(gpu, FIRST + i, c->blob_id, GPU_PAGE));
+        gpu_take(gpu, gpu_put_create(gpu, FIRST + i, c->blob, GPU_PAGE));
     }
 }
 

@@ -17,7 +17,7 @@ static void header(struct virtio_gpu_ctrl_hdr *hdr, uint32_t type)
     hdr->type = cpu_to_le32(type);
 }
 
-static uint32_t run_nodata(GPU *gpu, const void *out, size_t len)
+uint32_t gpu_send(GPU *gpu, const void *out, size_t len)
 {
     struct virtio_gpu_ctrl_hdr reply;
 
@@ -25,14 +25,14 @@ static uint32_t run_nodata(GPU *gpu, const void *out, size_t len)
 }
 
 static struct virtio_gpu_resource_create_blob
-make_create(uint32_t id, uint64_t blob_id, uint64_t size, uint32_t flags)
+make_create(uint32_t id, ScriptedBlob blob, uint64_t size, uint32_t flags)
 {
     struct virtio_gpu_resource_create_blob cmd = {
         .hdr.ctx_id = cpu_to_le32(1),
         .resource_id = cpu_to_le32(id),
         .blob_mem = cpu_to_le32(VIRTIO_GPU_BLOB_MEM_HOST3D),
         .blob_flags = cpu_to_le32(flags),
-        .blob_id = cpu_to_le64(blob_id),
+        .blob_id = cpu_to_le64(scripted_blob_id(blob)),
         .size = cpu_to_le64(size),
     };
 
@@ -40,25 +40,25 @@ make_create(uint32_t id, uint64_t blob_id, uint64_t size, uint32_t flags)
     return cmd;
 }
 
-uint32_t gpu_create_flags(GPU *gpu, uint32_t id, uint64_t blob_id,
+uint32_t gpu_create_flags(GPU *gpu, uint32_t id, ScriptedBlob blob,
                           uint64_t size, uint32_t flags)
 {
     struct virtio_gpu_resource_create_blob cmd =
-        make_create(id, blob_id, size, flags);
+        make_create(id, blob, size, flags);
 
-    return run_nodata(gpu, &cmd, sizeof(cmd));
+    return gpu_send(gpu, &cmd, sizeof(cmd));
 }
 
-uint32_t gpu_create(GPU *gpu, uint32_t id, uint64_t blob_id, uint64_t size)
+uint32_t gpu_create(GPU *gpu, uint32_t id, ScriptedBlob blob, uint64_t size)
 {
-    return gpu_create_flags(gpu, id, blob_id, size, MAPPABLE);
+    return gpu_create_flags(gpu, id, blob, size, MAPPABLE);
 }
 
-unsigned gpu_put_create(GPU *gpu, uint32_t id, uint64_t blob_id,
+unsigned gpu_put_create(GPU *gpu, uint32_t id, ScriptedBlob blob,
                         uint64_t size)
 {
     struct virtio_gpu_resource_create_blob cmd =
-        make_create(id, blob_id, size, MAPPABLE);
+        make_create(id, blob, size, MAPPABLE);
 
     return gpu_put(gpu, &(GPUCmd) {
         .out = &cmd, .out_len = sizeof(cmd),
@@ -82,13 +82,13 @@ static uint32_t run_with_pages(GPU *gpu, const void *cmd, size_t len,
 
         g_byte_array_append(out, (uint8_t *)&entry, sizeof(entry));
     }
-    return run_nodata(gpu, out->data, out->len);
+    return gpu_send(gpu, out->data, out->len);
 }
 
 uint32_t gpu_create_guest(GPU *gpu, uint32_t id, uint32_t entries)
 {
     struct virtio_gpu_resource_create_blob cmd =
-        make_create(id, 0, entries * GPU_PAGE, MAPPABLE);
+        make_create(id, NO_FD(), entries * GPU_PAGE, MAPPABLE);
 
     cmd.blob_mem = cpu_to_le32(VIRTIO_GPU_BLOB_MEM_GUEST);
     cmd.nr_entries = cpu_to_le32(entries);
@@ -105,7 +105,7 @@ uint32_t gpu_create_2d(GPU *gpu, uint32_t id)
     };
 
     header(&cmd.hdr, VIRTIO_GPU_CMD_RESOURCE_CREATE_2D);
-    return run_nodata(gpu, &cmd, sizeof(cmd));
+    return gpu_send(gpu, &cmd, sizeof(cmd));
 }
 
 uint32_t gpu_attach_backing(GPU *gpu, uint32_t id, uint32_t entries)
@@ -147,6 +147,13 @@ uint32_t gpu_map(GPU *gpu, uint32_t id, uint64_t offset, uint32_t *map_info)
     return type;
 }
 
+void gpu_map_new(GPU *gpu, uint32_t id, ScriptedBlob blob, uint64_t size,
+                 uint64_t offset)
+{
+    g_assert_cmphex(gpu_create(gpu, id, blob, size), ==, OK);
+    g_assert_cmphex(gpu_map(gpu, id, offset, NULL), ==, GRANTED);
+}
+
 unsigned gpu_put_map(GPU *gpu, uint32_t id, uint64_t offset)
 {
     struct virtio_gpu_resource_map_blob cmd = make_map(id, offset);
@@ -169,7 +176,7 @@ uint32_t gpu_simple(GPU *gpu, uint32_t type, uint32_t id)
 {
     struct virtio_gpu_resource_unref cmd = make_simple(type, id);
 
-    return run_nodata(gpu, &cmd, sizeof(cmd));
+    return gpu_send(gpu, &cmd, sizeof(cmd));
 }
 
 unsigned gpu_put_fenced(GPU *gpu, uint32_t type, uint32_t id,
@@ -208,7 +215,7 @@ uint32_t gpu_unref(GPU *gpu, uint32_t id)
 
 unsigned gpu_put_shared(GPU *gpu, uint32_t id)
 {
-    return gpu_put_create(gpu, id, BUFFER | SCRIPTED_ONE_BUFFER, GPU_PAGE);
+    return gpu_put_create(gpu, id, BUFFER_BUT(.one_buffer = true), GPU_PAGE);
 }
 
 unsigned gpu_put_pointer(GPU *gpu, uint32_t id)

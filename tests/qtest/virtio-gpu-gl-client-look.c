@@ -15,9 +15,21 @@
  * The window and the buffers
  */
 
+const GPUKind gpu_kinds[GPU_KINDS] = {
+    { "shm", LOOSE_SHM, "window" },
+    { "dma-buf", BUFFER, "window" },
+    { "pointer", POINTER, "window" },
+    { "driver's", DRIVERS, "region" },
+};
+
 uint64_t gpu_read(GPU *gpu, uint64_t offset)
 {
     return qtest_readq(gpu->qts, gpu->window + offset);
+}
+
+bool gpu_shows(GPU *gpu, uint64_t offset, uint32_t id, uint32_t page)
+{
+    return gpu_read(gpu, offset) == scripted_stamp(id, page);
 }
 
 void gpu_write(GPU *gpu, uint64_t offset, uint64_t value)
@@ -87,9 +99,77 @@ void gpu_release(GPU *gpu)
     }
 }
 
+bool gpu_try_to_pin(GPU *gpu)
+{
+    gpu_watch(gpu, SCRIPTED_WATCH_PIN, 0);
+    return !gpu->shared->pin_refused;
+}
+
+void gpu_pin(GPU *gpu)
+{
+    while (!gpu_try_to_pin(gpu)) {
+        g_usleep(1000);
+    }
+}
+
+void gpu_unpin(GPU *gpu)
+{
+    gpu_watch(gpu, SCRIPTED_WATCH_UNPIN, 0);
+}
+
+/*
+ * DMA of another device: QEMU's edu, at an address of its own
+ */
+
+#define EDU_SLOT 0x1f
+#define EDU_BAR 0xe0000000ull
+
+static void edu_config(GPU *gpu, uint8_t reg, uint32_t value)
+{
+    qtest_outl(gpu->qts, 0xcf8, 1u << 31 | EDU_SLOT << 11 | reg);
+    qtest_outl(gpu->qts, 0xcfc, value);
+}
+
+void gpu_edu_copy(GPU *gpu, uint64_t from, uint64_t to)
+{
+    /* A reset of the machine takes its place away. */
+    edu_config(gpu, 0x10, EDU_BAR);
+    edu_config(gpu, 0x04, 0x6);
+    if (qtest_readq(gpu->qts, EDU_BAR + 0x98) & 1) {
+        return;
+    }
+    qtest_writeq(gpu->qts, EDU_BAR + 0x80, from);
+    qtest_writeq(gpu->qts, EDU_BAR + 0x88, to);
+    qtest_writeq(gpu->qts, EDU_BAR + 0x90, 64);
+    qtest_writeq(gpu->qts, EDU_BAR + 0x98, from == GPU_EDU_BUFFER ? 3 : 1);
+}
+
 /*
  * What QEMU has
  */
+
+char *gpu_new_log(void)
+{
+    char *path = NULL;
+    int fd = g_file_open_tmp("virtio-gpu-gl-XXXXXX.log", &path, NULL);
+
+    g_assert_cmpint(fd, >=, 0);
+    close(fd);
+    return path;
+}
+
+unsigned gpu_count_log(const char *path, const char *what)
+{
+    g_autofree char *text = NULL;
+    const char *at;
+    unsigned n = 0;
+
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    for (at = text; (at = strstr(at, what)); at++) {
+        n++;
+    }
+    return n;
+}
 
 static char *proc_text(GPU *gpu, const char *file)
 {
@@ -207,6 +287,11 @@ uint64_t gpu_stat(GPU *gpu, const char *name)
 uint64_t gpu_refused(GPU *gpu, const char *reason)
 {
     return get_stat(gpu, "refused", reason);
+}
+
+uint64_t gpu_failures(GPU *gpu, const char *what)
+{
+    return get_stat(gpu, "failures", what);
 }
 
 void gpu_check_path(GPU *gpu, const char *path)

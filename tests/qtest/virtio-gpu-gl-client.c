@@ -223,7 +223,7 @@ static void delete_gpu(GPU *gpu)
 }
 
 /* QEMU's messages go to a file while it is started. */
-static QTestState *start_logged(const char *args, const char *log)
+static QTestState *init_logged(const char *args, const char *log)
 {
     int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     int saved = dup(STDERR_FILENO);
@@ -241,7 +241,7 @@ static QTestState *start_logged(const char *args, const char *log)
 static void start_by_qtest(GPU *gpu, const GPUConfig *config,
                            const char *args)
 {
-    gpu->qts = config->log ? start_logged(args, config->log)
+    gpu->qts = config->log ? init_logged(args, config->log)
                            : qtest_init(args);
     gpu->pid = qtest_pid(gpu->qts);
 }
@@ -323,6 +323,13 @@ void gpu_stop(GPU *gpu)
 GPU *gpu_start_plain(void)
 {
     return gpu_start(&(GPUConfig) { .hostmem = WINDOW });
+}
+
+GPU *gpu_start_logged(const char *log, const char *args)
+{
+    return gpu_start(&(GPUConfig) {
+        .hostmem = WINDOW, .log = log, .args = args,
+    });
 }
 
 void gpu_finish(GPU *gpu)

@@ -41,15 +41,34 @@
 /* What gpu_start_plain() has */
 #define WINDOW (64 * GPU_MIB)
 
-/*
- * Buffers that are granted: one that goes into the window, one that does so
- * in a QEMU that knows of no exporter, too; and without an fd, one that goes
- * into the window and one that has a region of its own
- */
-#define CACHED_BUF (SCRIPTED_DMABUF | SCRIPTED_CACHED)
-#define BUFFER (CACHED_BUF | SCRIPTED_WORD_CACHED)
-#define POINTER (SCRIPTED_NONE | SCRIPTED_WORD_CACHED)
-#define DRIVERS (POINTER | SCRIPTED_MEM_DRIVER)
+typedef struct scripted_blob ScriptedBlob;
+
+#define BLOB(...) ((ScriptedBlob) { __VA_ARGS__ })
+#define DMABUF(...) BLOB(.backing = BACKING_DMABUF, __VA_ARGS__)
+#define SHM(...) BLOB(.backing = BACKING_SHM, __VA_ARGS__)
+#define OPAQUE(...) BLOB(.backing = BACKING_OPAQUE, __VA_ARGS__)
+#define NO_FD(...) BLOB(.backing = BACKING_NONE, __VA_ARGS__)
+
+/* These are granted: in the window, with an fd and without one; in a region */
+#define BUFFER_BUT(...) \
+    DMABUF(.answer = ANSWER_CACHED, .word = WORD_CACHED, __VA_ARGS__)
+#define BUFFER BUFFER_BUT()
+#define POINTER_BUT(...) NO_FD(.word = WORD_CACHED, __VA_ARGS__)
+#define POINTER POINTER_BUT()
+#define DRIVERS_BUT(...) POINTER_BUT(.memory = MEMORY_DRIVER, __VA_ARGS__)
+#define DRIVERS DRIVERS_BUT()
+/* What cannot be sealed may be truncated */
+#define LOOSE_SHM SHM(.sealed = true)
+
+/* Each kind of buffer that may lose its pages, and where it is mapped */
+typedef struct GPUKind {
+    const char *name;
+    ScriptedBlob blob;
+    const char *path;
+} GPUKind;
+
+#define GPU_KINDS 4
+extern const GPUKind gpu_kinds[GPU_KINDS];
 
 /**
  * GPUConfig - how to start QEMU
@@ -171,8 +190,11 @@ void gpu_settle(GPU *gpu);
 uint32_t gpu_run(GPU *gpu, const void *out, size_t out_len,
                  void *in, size_t in_len);
 
-uint32_t gpu_create(GPU *gpu, uint32_t id, uint64_t blob_id, uint64_t size);
-uint32_t gpu_create_flags(GPU *gpu, uint32_t id, uint64_t blob_id,
+/* The same for a reply that is a header */
+uint32_t gpu_send(GPU *gpu, const void *out, size_t out_len);
+
+uint32_t gpu_create(GPU *gpu, uint32_t id, ScriptedBlob blob, uint64_t size);
+uint32_t gpu_create_flags(GPU *gpu, uint32_t id, ScriptedBlob blob,
                           uint64_t size, uint32_t flags);
 /* A blob in guest memory, of @entries pages at GPU_SCRATCH */
 uint32_t gpu_create_guest(GPU *gpu, uint32_t id, uint32_t entries);
@@ -181,6 +203,9 @@ uint32_t gpu_create_2d(GPU *gpu, uint32_t id);
 uint32_t gpu_attach_backing(GPU *gpu, uint32_t id, uint32_t entries);
 /* map_info is 0 unless granted */
 uint32_t gpu_map(GPU *gpu, uint32_t id, uint64_t offset, uint32_t *map_info);
+/* Creates and maps one that is granted */
+void gpu_map_new(GPU *gpu, uint32_t id, ScriptedBlob blob, uint64_t size,
+                 uint64_t offset);
 uint32_t gpu_unmap(GPU *gpu, uint32_t id);
 uint32_t gpu_unref(GPU *gpu, uint32_t id);
 /* A command that is a header and an id: UNMAP_BLOB, RESOURCE_UNREF, ... */
@@ -190,7 +215,7 @@ unsigned gpu_put_fenced(GPU *gpu, uint32_t type, uint32_t id,
                         uint64_t fence_id);
 unsigned gpu_put_simple(GPU *gpu, uint32_t type, uint32_t id);
 unsigned gpu_put_map(GPU *gpu, uint32_t id, uint64_t offset);
-unsigned gpu_put_create(GPU *gpu, uint32_t id, uint64_t blob_id,
+unsigned gpu_put_create(GPU *gpu, uint32_t id, ScriptedBlob blob,
                         uint64_t size);
 
 /* Resets the device and sets it up anew */
@@ -228,6 +253,8 @@ void gpu_toggle_master(GPU *gpu);
 void gpu_move_window(GPU *gpu);
 
 uint64_t gpu_read(GPU *gpu, uint64_t offset);
+/* Does a page of the window begin as this page of the blob was made? */
+bool gpu_shows(GPU *gpu, uint64_t offset, uint32_t id, uint32_t page);
 void gpu_write(GPU *gpu, uint64_t offset, uint64_t value);
 /* The renderer's side of a blob, at a multiple of eight bytes */
 uint64_t gpu_buffer_read(GPU *gpu, uint32_t id, uint64_t offset);
@@ -240,6 +267,18 @@ void gpu_watch(GPU *gpu, uint32_t order, uint64_t offset);
 
 /* Lets go of what SCRIPTED_WATCH_HOLD holds */
 void gpu_release(GPU *gpu);
+
+/* Another device needs all RAM pinned, or no more; false if it cannot be */
+bool gpu_try_to_pin(GPU *gpu);
+/* The same, once all that was mapped is gone */
+void gpu_pin(GPU *gpu);
+void gpu_unpin(GPU *gpu);
+
+/* With "-device edu,addr=0x1f,dma_mask=0xffffffffffffffff": its DMA */
+#define GPU_EDU "-device edu,addr=0x1f,dma_mask=0xffffffffffffffff"
+#define GPU_EDU_BUFFER 0x40000
+/* Begins to copy 64 bytes, unless it is busy; takes a tenth of a second */
+void gpu_edu_copy(GPU *gpu, uint64_t from, uint64_t to);
 
 /* Lines of /proc/PID/maps with @text */
 unsigned gpu_count_maps(GPU *gpu, const char *text);
@@ -255,6 +294,8 @@ uint64_t gpu_hole_memory(GPU *gpu);
 /* blob-map-stats: a counter, or a reason's within "refused" */
 uint64_t gpu_stat(GPU *gpu, const char *name);
 uint64_t gpu_refused(GPU *gpu, const char *reason);
+/* The renderer's failures */
+uint64_t gpu_failures(GPU *gpu, const char *what);
 /* Any property of the device */
 QObject *gpu_property(GPU *gpu, const char *name);
 /* All that is mapped is in the "window", or has a "region" */
@@ -263,6 +304,10 @@ void gpu_check_path(GPU *gpu, const char *path);
 void gpu_wait_live(GPU *gpu, unsigned n);
 /* No resource, mapping or fd of a buffer is left, and no misuse was seen */
 void gpu_check_nothing_left(GPU *gpu);
+
+/* A new file for QEMU's messages, and how often it has this text */
+char *gpu_new_log(void);
+unsigned gpu_count_log(const char *path, const char *text);
 
 typedef unsigned (*GPUBatch)(GPU *gpu, uint32_t id);
 
@@ -290,6 +335,8 @@ typedef struct GPUTest {
 
 /* A device with a window, and all else as it comes */
 GPU *gpu_start_plain(void);
+/* The same, with a log and more arguments, or NULL */
+GPU *gpu_start_logged(const char *log, const char *args);
 /* Checks that nothing is left, and ends QEMU */
 void gpu_finish(GPU *gpu);
 /* What main() does: each test as /virtio-gpu-gl/GROUP/NAME */

@@ -5,6 +5,10 @@
  *
  * An input is a row of steps: a byte that chooses one, and bytes that say what
  * with.  None is invalid, and few values are to be had, so that steps meet.
+ *
+ * A model of the device says what a guest must get for each command about blobs
+ * and see in the window, unless a step has left that open; it is sure again
+ * after a reset.
  */
 
 #include "qemu/osdep.h"
@@ -20,10 +24,34 @@
 #define MOVES_MAX 4
 #define IDS 8
 #define RING_IDX_FLAG (1 << 1) /* VIRTIO_GPU_FLAG_INFO_RING_IDX */
+/* Pages of a blob that steps look at */
+#define VALUES 32
+
+/* What a guest must get; a type of 0 for any answer that there is */
+typedef struct Answer {
+    uint32_t type;
+    uint32_t map_info;
+} Answer;
+
+typedef struct Blob {
+    bool exists;
+    bool unsure;      /* whether it does: no host's buffer, and never mapped */
+    bool failed;      /* the host could not create it */
+    bool mappable;
+    bool mapped;
+    bool map_refused; /* and not unmapped since */
+    bool short_fd;    /* too short to be mapped again */
+    bool vanished;    /* what it shows is not known */
+    const GPUFuzzType *type;
+    uint64_t size;
+    uint64_t offset;
+    uint64_t first[VALUES]; /* what its first pages begin with */
+} Blob;
 
 typedef struct Pending {
     unsigned slot;
     uint32_t type; /* 0: less than a header */
+    Answer wanted;
     uint32_t in_len;
     struct virtio_gpu_ctrl_hdr hdr;
 } Pending;
@@ -39,6 +67,8 @@ typedef struct Fuzz {
     bool machine_reset;
     bool vanished;
     unsigned moves;
+    bool sure;
+    Blob blobs[IDS];
     /* How the next command is other than it should be */
     uint8_t torn;
     /* Big enough for a command and its entries */
@@ -203,6 +233,11 @@ static void check_reply(Fuzz *f, const Pending *p)
     if (type == GRANTED) {
         check_map_info((const void *)hdr, len);
     }
+    if (p->wanted.type) {
+        g_assert_cmphex(type, ==, p->wanted.type);
+        g_assert_true(type != GRANTED || p->wanted.map_info ==
+                      ((const struct virtio_gpu_resp_map_info *)hdr)->map_info);
+    }
     if (p->hdr.flags & VIRTIO_GPU_FLAG_FENCE) {
         g_assert_cmphex(le64_to_cpu(hdr->fence_id), ==, p->hdr.fence_id);
         g_assert_cmphex(le32_to_cpu(hdr->flags) & VIRTIO_GPU_FLAG_FENCE, !=,
@@ -225,10 +260,250 @@ static void collect(Fuzz *f)
     f->n_pending = left;
 }
 
+/*
+ * The model
+ */
+
+static const GPUFuzzType types[] = {
+    { DMABUF(.answer = ANSWER_CACHED), OK, 1 },
+    { BUFFER, OK, 1 },
+    { POINTER, OK, 1 },
+    { SHM(), OK, 1 },
+    { DMABUF(.answer = ANSWER_WC), OK, 3 },
+    { OPAQUE(.word = WORD_CACHED), OK, 1 },
+    { DMABUF(.answer = ANSWER_CACHED, .one_buffer = true), OK, 1 },
+    { LOOSE_SHM, OK, 1 },
+    { DRIVERS, OK, 1 },
+    /* These are not among what put_create_good() has. */
+    { DMABUF(.answer = ANSWER_WC, .retry = RETRY_EINTR), OK, 3 },
+    { DMABUF(.exporter = EXPORTER_UDMABUF), OK, 1 },
+    { SHM(.word = WORD_WC), OK, 1 },
+    { NO_FD(.word = WORD_UNCACHED), OK, 2 },
+    { DMABUF(.answer = ANSWER_INCOHERENT, .word = WORD_CACHED), OK },
+    { SHM(.length = LENGTH_HALF), OK },
+    { DMABUF(.answer = ANSWER_CACHED, .access = ACCESS_READ_ONLY), OK },
+    { OPAQUE(), OK },
+    { SHM(.mmap = MMAP_EINVAL), OK },
+    { SHM(.create_fails = true), UNSPEC },
+};
+
+#define GOOD_TYPES 9
+
+const GPUFuzzType *gpu_fuzz_types(unsigned *n)
+{
+    *n = G_N_ELEMENTS(types);
+    return types;
+}
+
+static const GPUFuzzType *find_type(uint64_t blob_id)
+{
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(types); i++) {
+        if (scripted_blob_id(types[i].blob) == blob_id) {
+            return &types[i];
+        }
+    }
+    return NULL;
+}
+
+/* What is done from here on may come out otherwise, until a reset. */
+static void doubt(Fuzz *f)
+{
+    unsigned i;
+
+    f->sure = false;
+    for (i = 0; i < f->n_pending; i++) {
+        f->pending[i].wanted.type = 0;
+    }
+}
+
+static uint64_t length_of(const Blob *b)
+{
+    return ROUND_UP(b->size, GPU_PAGE);
+}
+
+static Blob *blob_at(Fuzz *f, uint64_t offset, uint64_t length)
+{
+    unsigned i;
+
+    for (i = 0; i < IDS; i++) {
+        Blob *b = &f->blobs[i];
+
+        if (b->mapped && b->offset < offset + length &&
+            offset < b->offset + length_of(b)) {
+            return b;
+        }
+    }
+    return NULL;
+}
+
+static Answer model_create(Fuzz *f, uint32_t id,
+                           const struct virtio_gpu_resource_create_blob *c)
+{
+    Blob *b = &f->blobs[id];
+    /* The highest of its 32 bits is another field's: see put_create_blob(). */
+    const GPUFuzzType *type = find_type(c->blob_id & ~(1ull << 31));
+    unsigned i;
+
+    if (!id || b->exists) {
+        return (Answer) { BAD_ID };
+    }
+    if (c->hdr.type != VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB ||
+        c->blob_mem == VIRTIO_GPU_BLOB_MEM_GUEST) {
+        b->unsure = true;
+    } else if (b->unsure || !type ||
+               c->blob_mem != VIRTIO_GPU_BLOB_MEM_HOST3D) {
+        doubt(f);
+    } else if (type->reply != OK) {
+        *b = (Blob) { .failed = true };
+        return (Answer) { type->reply };
+    } else {
+        *b = (Blob) {
+            .exists = true, .mappable = c->blob_flags & MAPPABLE,
+            .type = type, .size = c->size,
+            .vanished = type->blob.one_buffer,
+        };
+        for (i = 0; i < VALUES; i++) {
+            b->first[i] = scripted_stamp(id, i);
+        }
+        return (Answer) { OK };
+    }
+    return (Answer) { };
+}
+
+static Answer model_map(Fuzz *f, uint32_t id, uint64_t offset, size_t in_len)
+{
+    Blob *b = &f->blobs[id];
+
+    if (b->unsure) {
+        return (Answer) { };
+    }
+    if (in_len < sizeof(struct virtio_gpu_resp_map_info)) {
+        /* Of one that could not be created, this is not remembered. */
+        b->map_refused |= !b->failed && !b->mapped;
+        return (Answer) { BAD };
+    }
+    /* Unless it turns out well */
+    b->map_refused = !b->mapped;
+    if (!b->exists) {
+        return (Answer) { BAD_ID };
+    }
+    if (!b->mappable || b->mapped || !b->size || offset % GPU_PAGE ||
+        b->size > WINDOW || offset > WINDOW - b->size ||
+        (blob_at(f, offset, length_of(b)) &&
+         !g_getenv("SOAK_MODEL_IS_WRONG"))) {
+        return (Answer) { BAD };
+    }
+    if (!b->type->map_info || b->short_fd) {
+        return (Answer) { UNSPEC };
+    }
+    b->mapped = true;
+    b->map_refused = false;
+    b->offset = offset;
+    return (Answer) { GRANTED, b->type->map_info };
+}
+
+static Answer model_unmap(Fuzz *f, uint32_t id, bool unref)
+{
+    Blob *b = &f->blobs[id];
+    bool refused = b->map_refused && (b->exists || b->failed);
+    bool mapped = b->mapped;
+
+    if (b->unsure) {
+        return (Answer) { };
+    }
+    b->mapped = false;
+    if (unref) {
+        bool exists = b->exists;
+
+        b->exists = false;
+        return (Answer) { exists ? OK : BAD_ID };
+    }
+    b->map_refused = false;
+    return (Answer) { mapped || refused ? OK : b->exists ? BAD : BAD_ID };
+}
+
+/* What comes of the command, which is not carried out yet */
+static Answer model_put(Fuzz *f, const GPUCmd *c)
+{
+    const struct virtio_gpu_resource_map_blob *cmd = (const void *)f->cmd;
+    uint32_t id = cmd->resource_id;
+    bool create = false, unref = false;
+
+    switch (cmd->hdr.type) {
+    case VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB:
+    case VIRTIO_GPU_CMD_RESOURCE_CREATE_2D:
+    case VIRTIO_GPU_CMD_RESOURCE_CREATE_3D:
+        create = true;
+        break;
+    case VIRTIO_GPU_CMD_RESOURCE_UNREF:
+        unref = true;
+        break;
+    case VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB:
+    case VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB:
+        break;
+    default:
+        return (Answer) { };
+    }
+    if (id >= IDS || (create && c->out_len < f->len) ||
+        cmd->hdr.flags & RING_IDX_FLAG) {
+        doubt(f);
+    }
+    if (!f->sure || c->out_len < sizeof(cmd->hdr)) {
+        return (Answer) { };
+    }
+    if (c->out_len < f->len) {
+        return (Answer) { BAD };
+    }
+    if (create) {
+        return model_create(f, id, (const void *)f->cmd);
+    }
+    if (cmd->hdr.type == VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB) {
+        return model_map(f, id, cmd->offset, c->in_len);
+    }
+    return model_unmap(f, id, unref);
+}
+
+static bool is_stamp(uint64_t value)
+{
+    value ^= scripted_stamp(0, 0);
+    return value >> 32 && value >> 32 < IDS && (uint32_t)value < 64;
+}
+
+/* A blob's page, or a hole that shows nothing of any */
+static void check_page(Fuzz *f, uint64_t offset)
+{
+    const Blob *b = blob_at(f, offset, 1);
+    uint64_t seen, page = b ? (offset - b->offset) / GPU_PAGE : 0;
+
+    if (!f->sure || f->n_pending || (b && b->vanished)) {
+        return;
+    }
+    seen = gpu_read(f->gpu, offset);
+    if (!b) {
+        g_assert_false(is_stamp(seen));
+    } else if (page < VALUES) {
+        g_assert_cmphex(seen, ==, b->first[page]);
+    }
+}
+
 static void settle(Fuzz *f)
 {
+    unsigned i;
+
     f->host->settle(f->gpu);
     collect(f);
+    for (i = 0; i < IDS; i++) {
+        uint64_t at = f->blobs[i].offset;
+
+        if (at % GPU_PAGE == 0 && at < WINDOW) {
+            check_page(f, at);
+        }
+        if (f->blobs[i].mapped) {
+            check_page(f, at + length_of(&f->blobs[i]) - GPU_PAGE);
+        }
+    }
 }
 
 /*
@@ -276,18 +551,21 @@ static void put(Fuzz *f)
 {
     GPUCmd c = { .out = f->cmd, .out_len = f->len, .in_len = 512 };
     const struct virtio_gpu_ctrl_hdr *hdr = (const void *)f->cmd;
+    Answer wanted;
     bool whole;
 
     tear(f, &c);
     if (f->n_pending == PENDING_MAX) {
         return;
     }
+    wanted = model_put(f, &c);
     whole = c.out_len >= sizeof(*hdr);
     f->pending[f->n_pending++] = (Pending) {
         .slot = gpu_put(f->gpu, &c),
         .type = whole ? hdr->type : 0,
         .in_len = c.in_len,
         .hdr = whole ? *hdr : (struct virtio_gpu_ctrl_hdr) { },
+        .wanted = wanted,
     };
 }
 
@@ -321,12 +599,6 @@ static void put_create_blob(Fuzz *f)
 /* The answers that lead into the window, or into a region */
 static void put_create_good(Fuzz *f)
 {
-    static const uint64_t ids[] = {
-        CACHED_BUF, BUFFER, POINTER, SCRIPTED_SHM,
-        SCRIPTED_DMABUF | SCRIPTED_WC, SCRIPTED_OPAQUE | SCRIPTED_WORD_CACHED,
-        CACHED_BUF | SCRIPTED_ONE_BUFFER, SCRIPTED_SHM | SCRIPTED_SEALED,
-        DRIVERS,
-    };
     struct virtio_gpu_resource_create_blob *c = new_command(
         f, VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, sizeof(*c));
     uint8_t b = byte(f);
@@ -334,7 +606,7 @@ static void put_create_good(Fuzz *f)
     c->resource_id = b % IDS;
     c->blob_mem = VIRTIO_GPU_BLOB_MEM_HOST3D;
     c->size = (1 + b % 4) * GPU_PAGE;
-    c->blob_id = ids[b / IDS % G_N_ELEMENTS(ids)];
+    c->blob_id = scripted_blob_id(types[b / IDS % GOOD_TYPES].blob);
     c->blob_flags = MAPPABLE;
     put(f);
 }
@@ -574,6 +846,9 @@ static void reset(Fuzz *f, uint8_t how)
     }
     gpu_device_open(f->gpu);
     f->n_pending = 0;
+    memset(f->blobs, 0, sizeof(f->blobs));
+    f->sure = !f->gpu->shared->refuse && !f->gpu->shared->fail.count &&
+              !f->gpu->shared->dead_context;
 }
 
 /*
@@ -583,6 +858,19 @@ static void reset(Fuzz *f, uint8_t how)
 static unsigned failures(const Fuzz *f, unsigned wanted)
 {
     return f->vanished ? MIN(wanted, 1) : wanted;
+}
+
+/* Of memory without an fd, the renderer's own mapping is looked at. */
+static void model_vanish(Fuzz *f, uint32_t id, uint64_t length)
+{
+    Blob *b = &f->blobs[id];
+
+    if (f->n_pending || !b->exists || b->type->blob.backing == BACKING_NONE) {
+        doubt(f);
+        return;
+    }
+    b->short_fd = length < b->size;
+    b->vanished |= length < length_of(b);
 }
 
 /* Takes the pages of a buffer away, from a page on */
@@ -603,7 +891,9 @@ static void vanish(Fuzz *f)
     fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd >= 0) {
         /* It may be sealed against that. */
-        if (ftruncate(fd, pages * GPU_PAGE)) {
+        if (!ftruncate(fd, pages * GPU_PAGE)) {
+            model_vanish(f, id, pages * GPU_PAGE);
+        } else {
             g_assert_cmpint(errno, ==, EPERM);
         }
         close(fd);
@@ -617,10 +907,16 @@ static void give_order(Fuzz *f)
     struct scripted_shared *s = f->gpu->shared;
     uint8_t b = byte(f);
 
+    if (b % 4) {
+        doubt(f);
+    }
     switch (b % 4) {
     case 0:
         s->hold_fences = b / 4 % 2;
         s->dead_context = b / 8 == 31;
+        if (s->dead_context) {
+            doubt(f);
+        }
         break;
     case 1:
         s->refuse = b / 8; /* all but the start */
@@ -665,9 +961,16 @@ static void look(Fuzz *f)
 {
     uint8_t b = byte(f);
     uint64_t offset = b / 2 % 32 * GPU_PAGE;
+    const Blob *at = blob_at(f, offset, 1);
 
+    check_page(f, offset);
     if (b & 1) {
         gpu_write(f->gpu, offset, b);
+        if (at) {
+            f->blobs[at - f->blobs].first[(offset - at->offset) / GPU_PAGE] = b;
+        }
+        /* It may be a blob that is not mapped yet, or no more. */
+        f->sure &= !f->n_pending;
     } else {
         gpu_read(f->gpu, offset);
     }
@@ -756,7 +1059,9 @@ static void finish(Fuzz *f)
 void gpu_fuzz(GPU *gpu, const GPUFuzzHost *host, const uint8_t *data,
               size_t size)
 {
-    Fuzz f = { .gpu = gpu, .host = host, .data = data, .size = size };
+    Fuzz f = {
+        .gpu = gpu, .host = host, .data = data, .size = size, .sure = true,
+    };
     unsigned i;
 
     for (i = 0; f.size && i < STEPS_MAX; i++) {

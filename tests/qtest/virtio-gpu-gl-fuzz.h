@@ -35,6 +35,15 @@ typedef struct GPUFuzzHost {
     uint64_t (*live)(GPU *gpu);
 } GPUFuzzHost;
 
+/* A blob that the model of the device knows */
+typedef struct GPUFuzzType {
+    ScriptedBlob blob;
+    uint32_t reply;    /* to CREATE_BLOB */
+    uint32_t map_info; /* 0: not to be mapped */
+} GPUFuzzType;
+
+const GPUFuzzType *gpu_fuzz_types(unsigned *n);
+
 /**
  * gpu_fuzz() - what one input says
  * @gpu: the device, set up and at rest, as it is afterwards, too; with a
@@ -43,8 +52,9 @@ typedef struct GPUFuzzHost {
  * @data: the input
  * @size: bytes
  *
- * Fails an assertion when a reply is not one that may be, or when something is
- * left after the reset that comes last.
+ * Fails an assertion when a reply is not one that may be, when a guest gets or
+ * sees what the model does not, or when something is left after the reset that
+ * comes last.
  */
 void gpu_fuzz(GPU *gpu, const GPUFuzzHost *host, const uint8_t *data,
               size_t size);

@@ -1,16 +1,197 @@
 /*
- * qtest for virtio-gpu-gl: blobs with a region of their own
+ * qtest for virtio-gpu-gl: what cannot be in the window, and what other users
+ * of guest memory find of blobs
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Shared memory that only the renderer has mapped is mapped a second time.  A
+ * driver's is mapped by the renderer at an address that it is told, as
+ * virglrenderer can from 1.3 on; or has a memory region of its own.  No buffer
+ * of a GPU is memory that stays: a device that does DMA by itself is told that
+ * nothing is there.
  */
 
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
+#include "libqos/libqos-malloc.h"
+#include "libqos/pci-pc.h"
+#include "libqos/virtio-pci.h"
+#include "standard-headers/linux/virtio_balloon.h"
 #include "virtio-gpu-gl-client.h"
+
+/* More than there can be regions */
+#define MANY 2000
+#define PAGES 4
+
+/* Nothing stays with the renderer. */
+static void check_many(GPU *gpu, GPUBatch put)
+{
+    g_autofree uint32_t *replies = g_new(uint32_t, MANY);
+    struct scripted_shared *s = gpu_shared(gpu);
+    unsigned i;
+
+    gpu_batch(gpu, put, 1, MANY, replies);
+    gpu_batch(gpu, gpu_put_map_next, 1, MANY, replies);
+    g_assert_cmpuint(gpu_count(replies, MANY, GRANTED), ==, MANY);
+    gpu_check_path(gpu, "window");
+    g_assert_cmpuint(s->maps, ==, s->unmaps);
+    g_assert_cmpuint(gpu_count_maps(gpu, SCRIPTED_BUFFER_NAME), ==, MANY);
+    for (i = 1; i <= MANY; i += 77) {
+        g_assert_true(gpu_shows(gpu, i * GPU_PAGE, i, 0));
+        gpu_write(gpu, i * GPU_PAGE + 8, i);
+        g_assert_cmphex(gpu_buffer_read(gpu, i, 8), ==, i);
+    }
+    gpu_batch(gpu, gpu_put_unmap, 1, MANY, replies);
+    g_assert_cmpuint(gpu_count(replies, MANY, OK), ==, MANY);
+    g_assert_cmpuint(gpu_count_maps(gpu, SCRIPTED_BUFFER_NAME), ==, 0);
+    gpu_batch(gpu, gpu_put_unref, 1, MANY, replies);
+}
+
+static void test_many(void)
+{
+    GPU *gpu = gpu_start_plain();
+
+    check_many(gpu, gpu_put_pointer);
+    gpu_shared(gpu)->map_fixed = SCRIPTED_FIXED_GOOD;
+    check_many(gpu, gpu_put_drivers);
+    gpu_finish(gpu);
+}
+
+/* A buffer of some pages that the renderer maps as told */
+static void check_kind(GPU *gpu, unsigned memory, uint32_t fixed,
+                       const char *path)
+{
+    unsigned before = gpu_count_maps(gpu, "");
+    bool region = !strcmp(path, "region");
+    unsigned i;
+
+    g_test_message("memory %u, map_fixed %u", memory, fixed);
+    gpu_shared(gpu)->map_fixed = fixed;
+    gpu_map_new(gpu, 1, POINTER_BUT(.memory = memory), PAGES * GPU_PAGE,
+                GPU_PAGE);
+    gpu_check_path(gpu, path);
+    for (i = 0; i < PAGES; i++) {
+        g_assert_true(gpu_shows(gpu, (i + 1) * GPU_PAGE, 1, i));
+    }
+    gpu_write(gpu, GPU_PAGE + 8, 77);
+    g_assert_cmphex(gpu_buffer_read(gpu, 1, 8), ==,
+                    region && memory == MEMORY_PRIVATE ? 0 : 77);
+    /* No more of it is mapped, in the window or anywhere. */
+    g_assert_cmphex(gpu_read(gpu, (PAGES + 1) * GPU_PAGE), ==, 0);
+    g_assert_cmpuint(gpu_count_maps(gpu, SCRIPTED_BUFFER_NAME), ==,
+                     region && memory == MEMORY_TWO ? 2 : 1);
+    g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
+    while (gpu_count_maps(gpu, SCRIPTED_BUFFER_NAME)) {
+        g_usleep(1000);
+    }
+    g_assert_cmpuint(gpu_count_maps(gpu, ""), <=, before + 2);
+}
+
+/* What mremap() finds of its mapping, and how it maps where it is told */
+static void test_renderers(void)
+{
+    static const unsigned others[] = {
+        MEMORY_DRIVER, MEMORY_PRIVATE, MEMORY_TWO,
+    };
+    GPU *gpu = gpu_start_plain();
+    uint32_t how;
+    size_t i;
+
+    check_kind(gpu, MEMORY_SHARED, SCRIPTED_FIXED_NONE, "window");
+    for (i = 0; i < G_N_ELEMENTS(others); i++) {
+        check_kind(gpu, others[i], SCRIPTED_FIXED_NONE, "region");
+        check_kind(gpu, others[i], SCRIPTED_FIXED_GOOD, "window");
+    }
+    check_kind(gpu, MEMORY_DRIVER, SCRIPTED_FIXED_LONG, "window");
+    for (how = SCRIPTED_FIXED_SHORT; how < SCRIPTED_FIXED__MAX; how++) {
+        check_kind(gpu, MEMORY_DRIVER, how, "region");
+    }
+    gpu_finish(gpu);
+
+    /* Where slots are made anew, what is mapped so could not come back. */
+    gpu = gpu_start(&(GPUConfig) {
+        .hostmem = WINDOW, .kvm = SCRIPTED_KVM_PLAIN,
+        .cpu = SCRIPTED_CPU_ARM64,
+    });
+    check_kind(gpu, MEMORY_SHARED, SCRIPTED_FIXED_NONE, "window");
+    check_kind(gpu, MEMORY_DRIVER, SCRIPTED_FIXED_GOOD, "region");
+    gpu_finish(gpu);
+}
+
+/* A buffer is shown in a region if it cannot be in the window. */
+static void test_no_memory(void)
+{
+    static const struct {
+        ScriptedBlob blob;
+        uint32_t kinds;
+    } rows[] = {
+        { POINTER, SCRIPTED_MAP_AGAIN }, { POINTER, SCRIPTED_MOVE },
+        { POINTER, SCRIPTED_MAP_RESERVE }, { POINTER, SCRIPTED_MAP_STORE },
+        { DRIVERS, SCRIPTED_MAP_RESERVE }, { DRIVERS, SCRIPTED_MAP_STORE },
+        { DRIVERS, SCRIPTED_MOVE },
+    };
+    GPU *gpu = gpu_start(&(GPUConfig) {
+        .hostmem = WINDOW, .kernel = SCRIPTED_KERNEL_OLD,
+    });
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+        bool drivers = rows[i].blob.memory == MEMORY_DRIVER;
+
+        g_test_message("%zu", i);
+        gpu_shared(gpu)->map_fixed = drivers ? SCRIPTED_FIXED_GOOD
+                                             : SCRIPTED_FIXED_NONE;
+        /* The spare mappings are used, and are to be made again. */
+        gpu_map_new(gpu, 1, rows[i].blob, GPU_PAGE, 0);
+        gpu_check_path(gpu, "window");
+        gpu_fail(gpu, SCRIPTED_MAP_OTHER, 0, 1);
+        g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
+        gpu_fail(gpu, rows[i].kinds, 0, 100);
+        g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
+        gpu_fail(gpu, 0, 0, 0);
+        gpu_check_path(gpu, "region");
+        g_assert_true(gpu_shows(gpu, 0, 1, 0));
+        g_assert_cmpuint(gpu_count_maps(gpu, SCRIPTED_BUFFER_NAME), ==, 1);
+        g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
+        gpu_write(gpu, 0, 1);
+        /* None of that counts as mapped. */
+        gpu_pin(gpu);
+        gpu_unpin(gpu);
+    }
+    gpu_finish(gpu);
+}
+
+/* It is like any other in the window. */
+static void test_life(void)
+{
+    static const ScriptedBlob ids[] = { POINTER, DRIVERS };
+    GPU *gpu = gpu_start_plain();
+    size_t i;
+
+    gpu_shared(gpu)->map_fixed = SCRIPTED_FIXED_GOOD;
+    for (i = 0; i < G_N_ELEMENTS(ids); i++) {
+        gpu_create(gpu, 1, ids[i], GPU_PAGE);
+        gpu_create(gpu, 2, ids[i], GPU_PAGE);
+        g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
+        g_assert_cmphex(gpu_map(gpu, 2, 0, NULL), ==, BAD);
+        g_assert_cmphex(gpu_map(gpu, 2, GPU_PAGE, NULL), ==, GRANTED);
+        gpu_check_path(gpu, "window");
+
+        gpu_buffer_truncate(gpu, 1, 0);
+        gpu_read(gpu, 0);
+        gpu_settle(gpu);
+        g_assert_cmpuint(gpu_stat(gpu, "lost"), ==, i + 1);
+        g_assert_true(gpu_shows(gpu, GPU_PAGE, 2, 0));
+        g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
+        gpu_reset(gpu);
+        g_assert_false(gpu_shows(gpu, GPU_PAGE, 2, 0));
+    }
+    gpu_finish(gpu);
+}
 
 #define REGIONS_MAX 1536
 
-static void test_regions(void)
+static void test_limit(void)
 {
     uint32_t replies[REGIONS_MAX + 2], id, i;
     GPU *gpu = gpu_start_plain();
@@ -23,23 +204,20 @@ static void test_regions(void)
     g_assert_cmpuint(gpu_refused(gpu, "region-limit"), ==, 2);
     g_assert_cmpuint(gpu_stat(gpu, "refused-for-room"), ==, 2);
     for (id = 1; id <= REGIONS_MAX; id += 17) {
-        g_assert_cmphex(gpu_read(gpu, id * GPU_PAGE), ==,
-                        scripted_stamp(id, 0));
+        g_assert_true(gpu_shows(gpu, id * GPU_PAGE, id, 0));
         gpu_write(gpu, id * GPU_PAGE + 8, id);
         g_assert_cmphex(gpu_buffer_read(gpu, id, 8), ==, id);
     }
 
     /* One goes, one comes; others with an fd are not concerned. */
-    gpu_create(gpu, 2000, CACHED_BUF, GPU_PAGE);
-    g_assert_cmphex(gpu_map(gpu, 2000, 2000 * GPU_PAGE, NULL), ==, GRANTED);
+    gpu_map_new(gpu, 2000, BUFFER, GPU_PAGE, 2000 * GPU_PAGE);
     for (i = 0; i < 10; i++) {
         uint32_t out = i % 2 ? REGIONS_MAX + 1 : 5;
         uint32_t in = i % 2 ? 5 : REGIONS_MAX + 1;
 
         g_assert_cmphex(gpu_unmap(gpu, out), ==, OK);
         g_assert_cmphex(gpu_map(gpu, in, 5 * GPU_PAGE, NULL), ==, GRANTED);
-        g_assert_cmphex(gpu_read(gpu, 5 * GPU_PAGE), ==,
-                        scripted_stamp(in, 0));
+        g_assert_true(gpu_shows(gpu, 5 * GPU_PAGE, in, 0));
     }
     gpu_unref(gpu, 2000);
 
@@ -47,8 +225,7 @@ static void test_regions(void)
     g_assert_cmpuint(gpu_count(replies, 8, OK), ==, 8);
     /* Each takes RCU's time; all together go with a reset. */
     gpu_reset(gpu);
-    g_assert_cmphex(gpu_create(gpu, 1, DRIVERS, GPU_PAGE), ==, OK);
-    g_assert_cmphex(gpu_map(gpu, 1, GPU_PAGE, NULL), ==, GRANTED);
+    gpu_map_new(gpu, 1, DRIVERS, GPU_PAGE, GPU_PAGE);
     gpu_unref(gpu, 1);
     gpu_finish(gpu);
 }
@@ -58,14 +235,12 @@ static void test_odd_size(void)
 {
     GPU *gpu = gpu_start_plain();
 
-    gpu_create(gpu, 1, DRIVERS, GPU_PAGE + 100);
-    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
-    gpu_create(gpu, 2, DRIVERS | SCRIPTED_PTR_EXACT, GPU_PAGE + 100);
+    gpu_map_new(gpu, 1, DRIVERS, GPU_PAGE + 100, 0);
+    gpu_create(gpu, 2, DRIVERS_BUT(.pointer = POINTER_EXACT), GPU_PAGE + 100);
     g_assert_cmphex(gpu_map(gpu, 2, 4 * GPU_PAGE, NULL), ==,
                     VIRTIO_GPU_RESP_ERR_UNSPEC);
-    gpu_create(gpu, 3, CACHED_BUF, GPU_PAGE + 100);
-    g_assert_cmphex(gpu_map(gpu, 3, 2 * GPU_PAGE, NULL), ==, GRANTED);
-    g_assert_cmphex(gpu_read(gpu, 3 * GPU_PAGE), ==, scripted_stamp(3, 1));
+    gpu_map_new(gpu, 3, BUFFER, GPU_PAGE + 100, 2 * GPU_PAGE);
+    g_assert_true(gpu_shows(gpu, 3 * GPU_PAGE, 3, 1));
     gpu_unref(gpu, 1);
     gpu_unref(gpu, 2);
     gpu_unref(gpu, 3);
@@ -81,21 +256,18 @@ static void check_held(GPU *gpu, bool unref)
     struct scripted_shared *s = gpu_shared(gpu);
     unsigned slot;
 
-    gpu_create(gpu, 1, DRIVERS, GPU_PAGE);
-    gpu_map(gpu, 1, GPU_PAGE, NULL);
+    gpu_map_new(gpu, 1, DRIVERS, GPU_PAGE, GPU_PAGE);
     gpu_watch(gpu, SCRIPTED_WATCH_HOLD, GPU_PAGE);
     g_assert_cmphex(unref ? gpu_unref(gpu, 1) : gpu_unmap(gpu, 1), ==, OK);
-    g_assert_cmphex(gpu_read(gpu, GPU_PAGE), !=, scripted_stamp(1, 0));
+    g_assert_false(gpu_shows(gpu, GPU_PAGE, 1, 0));
     g_assert_cmpuint(gpu_stat(gpu, "live"), ==, 0);
     g_assert_cmphex(gpu_unmap(gpu, 1), ==, unref ? BAD_ID : BAD);
 
     /* Others come and go, at the same place too. */
-    g_assert_cmphex(gpu_create(gpu, 2, DRIVERS, GPU_PAGE), ==, OK);
-    g_assert_cmphex(gpu_map(gpu, 2, GPU_PAGE, NULL), ==, GRANTED);
-    g_assert_cmphex(gpu_read(gpu, GPU_PAGE), ==, scripted_stamp(2, 0));
+    gpu_map_new(gpu, 2, DRIVERS, GPU_PAGE, GPU_PAGE);
+    g_assert_true(gpu_shows(gpu, GPU_PAGE, 2, 0));
     g_assert_cmphex(gpu_unref(gpu, 2), ==, OK);
-    g_assert_cmphex(gpu_create(gpu, 3, BUFFER, GPU_PAGE), ==, OK);
-    g_assert_cmphex(gpu_map(gpu, 3, GPU_PAGE, NULL), ==, GRANTED);
+    gpu_map_new(gpu, 3, BUFFER, GPU_PAGE, GPU_PAGE);
     g_assert_cmphex(gpu_unref(gpu, 3), ==, OK);
 
     slot = unref ? gpu_put_create(gpu, 1, DRIVERS, GPU_PAGE)
@@ -113,7 +285,7 @@ static void check_held(GPU *gpu, bool unref)
     gpu_unref(gpu, 1);
 }
 
-static void test_held_region(void)
+static void test_held(void)
 {
     GPU *gpu = gpu_start_plain();
 
@@ -128,8 +300,7 @@ static void test_held_unref(void)
     GPU *gpu = gpu_start_plain();
     unsigned slot;
 
-    gpu_create(gpu, 1, DRIVERS, GPU_PAGE);
-    gpu_map(gpu, 1, GPU_PAGE, NULL);
+    gpu_map_new(gpu, 1, DRIVERS, GPU_PAGE, GPU_PAGE);
     gpu_watch(gpu, SCRIPTED_WATCH_HOLD, GPU_PAGE);
     g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
     g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
@@ -168,9 +339,8 @@ static void test_held_reset(void)
         while (s->unmaps < s->maps - 1) {
             gpu_settle(gpu);
         }
-        g_assert_cmphex(gpu_read(gpu, GPU_PAGE), !=, scripted_stamp(1, 0));
-        g_assert_cmphex(gpu_read(gpu, 2 * GPU_PAGE), !=,
-                        scripted_stamp(2, 0));
+        g_assert_false(gpu_shows(gpu, GPU_PAGE, 1, 0));
+        g_assert_false(gpu_shows(gpu, 2 * GPU_PAGE, 2, 0));
         /* The renderer is left alone until then. */
         slot = gpu_put_create(gpu, 1, DRIVERS, GPU_PAGE);
         gpu_kick(gpu);
@@ -179,7 +349,7 @@ static void test_held_reset(void)
         gpu_release(gpu);
         g_assert_cmphex(gpu_answer(gpu, slot), ==, OK);
         g_assert_cmphex(gpu_map(gpu, 1, GPU_PAGE, NULL), ==, GRANTED);
-        g_assert_cmphex(gpu_read(gpu, GPU_PAGE), ==, scripted_stamp(1, 0));
+        g_assert_true(gpu_shows(gpu, GPU_PAGE, 1, 0));
         gpu_unref(gpu, 1);
         while (s->maps != s->unmaps) {
             gpu_settle(gpu);
@@ -196,14 +366,11 @@ static void test_held_own(void)
 
     gpu_watch(gpu, SCRIPTED_WATCH_PIN, 0);
     for (i = 0; i < 2; i++) {
-        g_assert_cmphex(gpu_create(gpu, 1, i ? POINTER : BUFFER, GPU_PAGE),
-                        ==, OK);
-        g_assert_cmphex(gpu_map(gpu, 1, GPU_PAGE, NULL), ==, GRANTED);
+        gpu_map_new(gpu, 1, i ? POINTER : BUFFER, GPU_PAGE, GPU_PAGE);
         gpu_check_path(gpu, "region");
         gpu_watch(gpu, SCRIPTED_WATCH_HOLD, GPU_PAGE);
         gpu_reset(gpu);
-        g_assert_cmphex(gpu_create(gpu, 1, BUFFER, GPU_PAGE), ==, OK);
-        g_assert_cmphex(gpu_map(gpu, 1, GPU_PAGE, NULL), ==, GRANTED);
+        gpu_map_new(gpu, 1, BUFFER, GPU_PAGE, GPU_PAGE);
         gpu_release(gpu);
         g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
     }
@@ -224,9 +391,7 @@ static uint32_t attach(GPU *gpu, uint32_t id, uint64_t address)
         .entry.addr = cpu_to_le64(address),
         .entry.length = cpu_to_le32(GPU_PAGE),
     };
-    struct virtio_gpu_ctrl_hdr reply;
-
-    return gpu_run(gpu, &cmd, sizeof(cmd), &reply, sizeof(reply));
+    return gpu_send(gpu, &cmd, sizeof(cmd));
 }
 
 /* Whose region it is in does not matter to a reset; to an unref, its own. */
@@ -246,24 +411,304 @@ static void test_backing_in_region(void)
             gpu_wait_live(gpu, 0);
         }
         gpu_reset(gpu);
-        g_assert_cmphex(gpu_create(gpu, 1, DRIVERS, GPU_PAGE), ==, OK);
-        g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
+        gpu_map_new(gpu, 1, DRIVERS, GPU_PAGE, 0);
         g_assert_cmphex(attach(gpu, 1, gpu_window(gpu)), ==, OK);
         g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
     }
     gpu_finish(gpu);
 }
 
+/*
+ * DMA
+ */
+
+static void check_nothing_there(GPU *gpu, uint64_t offset, uint64_t length)
+{
+    struct scripted_shared *s = gpu_shared(gpu);
+
+    gpu_watch(gpu, SCRIPTED_WATCH_ASK, offset);
+    g_assert_false(s->is_populated);
+    g_assert_cmpuint(s->populated, ==, 0);
+    g_assert_cmpuint(s->discarded, ==, length);
+    g_assert_cmpuint(s->granularity, ==, GPU_PAGE);
+    g_assert_true(s->is_protected);
+}
+
+static void map_two(GPU *gpu, uint32_t id, ScriptedBlob blob, uint64_t offset)
+{
+    gpu_map_new(gpu, id, blob, 2 * GPU_PAGE, offset);
+}
+
+/* Neither one that asks nor one that listens is told of a buffer. */
+static void test_told_nothing(void)
+{
+    GPU *gpu = gpu_start_plain();
+    struct scripted_shared *s = gpu_shared(gpu);
+    size_t i;
+
+    for (i = 0; i < GPU_KINDS; i++) {
+        bool region = !strcmp(gpu_kinds[i].path, "region");
+
+        g_test_message("%s", gpu_kinds[i].name);
+        map_two(gpu, 1, gpu_kinds[i].blob, 0);
+        gpu_check_path(gpu, gpu_kinds[i].path);
+        check_nothing_there(gpu, 0, region ? 2 * GPU_PAGE : WINDOW);
+        gpu_watch(gpu, SCRIPTED_WATCH_ON, 0);
+        map_two(gpu, 2, gpu_kinds[i].blob, 4 * GPU_PAGE);
+        g_assert_cmphex(gpu_unmap(gpu, 2), ==, OK);
+        g_assert_cmphex(gpu_map(gpu, 2, 4 * GPU_PAGE, NULL), ==, GRANTED);
+        gpu_buffer_truncate(gpu, 2, 0);
+        gpu_write(gpu, 4 * GPU_PAGE, 1);
+        gpu_settle(gpu);
+        gpu_unref(gpu, 2);
+        gpu_watch(gpu, SCRIPTED_WATCH_OFF, 0);
+        g_assert_cmpuint(s->populates, ==, 0);
+        g_assert_cmpuint(s->discards, ==, 0);
+        gpu_unref(gpu, 1);
+        check_nothing_there(gpu, 0, WINDOW);
+    }
+    gpu_finish(gpu);
+}
+
+/* A driver that pins all RAM cannot come while anything is mapped. */
+static void test_required(void)
+{
+    GPU *gpu = gpu_start_plain();
+    size_t i;
+
+    g_assert_true(gpu_try_to_pin(gpu));
+    gpu_unpin(gpu);
+    for (i = 0; i < GPU_KINDS; i++) {
+        g_test_message("%s", gpu_kinds[i].name);
+        map_two(gpu, 1, gpu_kinds[i].blob, 0);
+        map_two(gpu, 2, gpu_kinds[i].blob, 4 * GPU_PAGE);
+        g_assert_false(gpu_try_to_pin(gpu));
+        g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
+        g_assert_false(gpu_try_to_pin(gpu));
+        /* One that is not mapped in the end does not count. */
+        gpu_create(gpu, 3, BUFFER_BUT(.mmap = MMAP_ENODEV), GPU_PAGE);
+        g_assert_cmphex(gpu_map(gpu, 3, 0, NULL), ==, UNSPEC);
+        gpu_unref(gpu, 3);
+        gpu_unref(gpu, 1);
+        if (i % 2) {
+            gpu_unref(gpu, 2);
+        } else {
+            gpu_reset(gpu);
+        }
+        gpu_pin(gpu);
+        gpu_unpin(gpu);
+    }
+    gpu_finish(gpu);
+}
+
+/* Where it came first, blobs have regions whose DMA is bounced. */
+static void test_pinned(void)
+{
+    GPU *gpu = gpu_start_plain();
+    size_t i;
+
+    gpu_shared(gpu)->map_fixed = SCRIPTED_FIXED_GOOD;
+    gpu_pin(gpu);
+    for (i = 0; i < GPU_KINDS; i++) {
+        g_test_message("%s", gpu_kinds[i].name);
+        map_two(gpu, 1, gpu_kinds[i].blob, 0);
+        gpu_check_path(gpu, "region");
+        g_assert_true(gpu_shows(gpu, 0, 1, 0));
+        gpu_write(gpu, 8, 77);
+        g_assert_cmphex(gpu_buffer_read(gpu, 1, 8), ==, 77);
+        check_nothing_there(gpu, 0, 2 * GPU_PAGE);
+        g_assert_true(gpu_shared(gpu)->is_ram_device);
+        gpu_unref(gpu, 1);
+    }
+
+    gpu_unpin(gpu);
+    map_two(gpu, 1, SHM(), 0);
+    gpu_check_path(gpu, "window");
+    check_nothing_there(gpu, 0, WINDOW);
+    g_assert_false(gpu_shared(gpu)->is_ram_device);
+    gpu_unref(gpu, 1);
+    gpu_finish(gpu);
+}
+
+/* A dump has nothing of the window, and does not make QEMU grow. */
+static void test_dump(void)
+{
+    const uint64_t far = 4096 * GPU_MIB;
+    GPU *gpu = gpu_start(&(GPUConfig) { .hostmem = 8192 * GPU_MIB });
+    g_autofree char *file = NULL, *uri = NULL, *text = NULL;
+    int fd = g_file_open_tmp("dump-XXXXXX", &file, NULL);
+    uint64_t before;
+    gsize len;
+    size_t i;
+
+    g_assert_cmpint(fd, >=, 0);
+    close(fd);
+    for (i = 0; i < GPU_KINDS; i++) {
+        map_two(gpu, i + 1, gpu_kinds[i].blob, far + 2 * i * GPU_PAGE);
+    }
+    before = gpu_memory(gpu);
+    uri = g_strdup_printf("file:%s", file);
+    qtest_qmp_assert_success(gpu_qts(gpu), "{ 'execute': 'dump-guest-memory',"
+                             " 'arguments': { 'paging': false,"
+                             " 'protocol': %s } }", uri);
+    g_assert_true(g_file_get_contents(file, &text, &len, NULL));
+    unlink(file);
+    g_test_message("%zu bytes", (size_t)len);
+    g_assert_cmpuint(len, <, 256 * GPU_MIB);
+    for (i = 0; i < GPU_KINDS; i++) {
+        uint64_t stamp = scripted_stamp(i + 1, 1);
+
+        g_assert_null(memmem(text, len, &stamp, sizeof(stamp)));
+        gpu_unref(gpu, i + 1);
+    }
+    g_assert_cmpuint(gpu_memory(gpu), <=, before + 16 * GPU_MIB);
+    gpu_finish(gpu);
+}
+
+/*
+ * A balloon: a guest gives pages back to QEMU, which lets go of what is in
+ * them.  What a device shows in the window is not the guest's to give back.
+ */
+
+#define TIMEOUT_US (10 * G_USEC_PER_SEC)
+#define INFLATE 0
+#define DEFLATE 1
+/* The statistics' queue is before it; that for free page hints is not there */
+#define REPORT 3
+
+typedef struct Balloon {
+    GPU *gpu;
+    QTestState *qts;
+    QGuestAllocator memory;
+    QPCIBus *bus;
+    QVirtioPCIDevice *dev;
+    QVirtQueue *queues[REPORT + 1];
+} Balloon;
+
+static void balloon_start(Balloon *b)
+{
+    QVirtioDevice *vdev;
+    unsigned i;
+
+    b->gpu = gpu_start(&(GPUConfig) {
+        .hostmem = WINDOW,
+        .args = "-device virtio-balloon-pci,addr=11.0,disable-legacy=on,"
+                "free-page-reporting=on",
+    });
+    b->qts = gpu_qts(b->gpu);
+    alloc_init(&b->memory, 0, GPU_SCRATCH + 8 * GPU_MIB, GPU_SCRATCH_END,
+               GPU_PAGE);
+    b->bus = qpci_new_pc(b->qts, &b->memory);
+    b->dev = virtio_pci_new(b->bus, &(QPCIAddress) {
+        .devfn = QPCI_DEVFN(0x11, 0),
+    });
+    qvirtio_pci_device_enable(b->dev);
+    vdev = &b->dev->vdev;
+    qvirtio_start_device(vdev);
+    qvirtio_set_features(vdev, 1ull << VIRTIO_F_VERSION_1 |
+                         1ull << VIRTIO_BALLOON_F_REPORTING);
+    for (i = 0; i <= REPORT; i++) {
+        b->queues[i] = qvirtqueue_setup(vdev, &b->memory, i);
+    }
+    qvirtio_set_driver_ok(vdev);
+}
+
+static void balloon_stop(Balloon *b)
+{
+    unsigned i;
+
+    for (i = 0; i <= REPORT; i++) {
+        qvirtqueue_cleanup(b->dev->vdev.bus, b->queues[i], &b->memory);
+    }
+    qos_object_destroy((QOSGraphObject *)b->dev);
+    qpci_free_pc(b->bus);
+    alloc_destroy(&b->memory);
+    gpu_finish(b->gpu);
+}
+
+/* Hands over one buffer; returns how often QEMU let go of something. */
+static unsigned hand_over(Balloon *b, unsigned queue, uint64_t addr,
+                          uint32_t len, bool write)
+{
+    QVirtQueue *vq = b->queues[queue];
+    uint64_t before = gpu_shared(b->gpu)->dontneeds;
+    uint32_t head = qvirtqueue_add(b->qts, vq, addr, len, write, false);
+
+    qvirtqueue_kick(b->qts, &b->dev->vdev, vq, head);
+    qvirtio_wait_used_elem(b->qts, &b->dev->vdev, vq, head, NULL, TIMEOUT_US);
+    return gpu_shared(b->gpu)->dontneeds - before;
+}
+
+static unsigned hand_over_page(Balloon *b, unsigned queue, uint64_t addr)
+{
+    uint32_t *pfn = gpu_ram(b->gpu, GPU_SCRATCH);
+
+    *pfn = addr >> VIRTIO_BALLOON_PFN_SHIFT;
+    return hand_over(b, queue, GPU_SCRATCH, sizeof(*pfn), false);
+}
+
+/* A blob in the window, one in a region, and a hole */
+static void map_blobs(GPU *gpu)
+{
+    gpu_map_new(gpu, 1, BUFFER, GPU_PAGE, 0);
+    gpu_map_new(gpu, 2, DRIVERS, GPU_PAGE, GPU_PAGE);
+}
+
+static void check_blobs(GPU *gpu)
+{
+    g_assert_true(gpu_shows(gpu, 0, 1, 0));
+    g_assert_true(gpu_shows(gpu, GPU_PAGE, 2, 0));
+    g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
+    g_assert_cmphex(gpu_unref(gpu, 2), ==, OK);
+}
+
+static void test_balloon(void)
+{
+    const uint64_t page = GPU_SCRATCH + GPU_PAGE;
+    uint8_t *ram;
+    Balloon b;
+    unsigned i;
+
+    balloon_start(&b);
+    map_blobs(b.gpu);
+    ram = gpu_ram(b.gpu, page);
+    /* The guest's own memory goes */
+    *ram = 1;
+    g_assert_cmpuint(hand_over_page(&b, INFLATE, page), ==, 1);
+    g_assert_cmphex(*ram, ==, 0);
+    *ram = 1;
+    g_assert_cmpuint(hand_over(&b, REPORT, page, GPU_PAGE, true), ==, 1);
+    g_assert_cmphex(*ram, ==, 0);
+    for (i = 0; i < 3; i++) {
+        const uint64_t addr = gpu_window(b.gpu) + i * GPU_PAGE;
+
+        g_assert_cmpuint(hand_over_page(&b, INFLATE, addr), ==, 0);
+        g_assert_cmpuint(hand_over_page(&b, DEFLATE, addr), ==, 0);
+        g_assert_cmpuint(hand_over(&b, REPORT, addr, GPU_PAGE, true), ==, 0);
+    }
+    check_blobs(b.gpu);
+    balloon_stop(&b);
+}
+
 int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
-        { "regions", test_regions },
+        { "many", test_many },
+        { "renderers", test_renderers },
+        { "no-memory", test_no_memory },
+        { "life", test_life },
+        { "limit", test_limit },
         { "odd-size", test_odd_size },
-        { "held-region", test_held_region },
+        { "held", test_held },
         { "held-unref", test_held_unref },
         { "held-reset", test_held_reset },
         { "held-own", test_held_own },
         { "backing-in-region", test_backing_in_region },
+        { "told-nothing", test_told_nothing },
+        { "required", test_required },
+        { "pinned", test_pinned },
+        { "dump", test_dump },
+        { "balloon", test_balloon },
     };
 
     return gpu_run_tests(argc, argv, "region", tests, G_N_ELEMENTS(tests));

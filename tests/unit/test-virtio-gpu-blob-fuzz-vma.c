@@ -6,6 +6,10 @@
  * Buffers are mapped, unmapped, set aside, lose their pages, and system calls
  * fail for want of memory.  At all times each page shows its buffer or a hole,
  * and the kernel has no more mappings than are counted.
+ *
+ * An input is a row of bytes, none of which is invalid.  libFuzzer makes them;
+ * without it, the inputs that it found worth keeping are replayed from
+ * virtio-gpu-blob-fuzz-vma.corpus, which has one in hexadecimal on each line.
  */
 
 #include "qemu/osdep.h"
@@ -13,11 +17,12 @@
 #include "qemu/main-loop.h"
 #include "qemu/memfd.h"
 #include "qemu/units.h"
-#include <sys/syscall.h>
 #include "hw/display/virtio-gpu-blob-lost.h"
 #include "hw/display/virtio-gpu-blob-vma.h"
-#include "virtio-gpu-blob-fuzz.h"
 #include "virtio-gpu-blob-access.h"
+
+#include <malloc.h>
+#include <sys/syscall.h>
 
 /* Twice the memory behind holes, so that it is mapped twice */
 #define WINDOW (64 * MiB)
@@ -336,9 +341,24 @@ static void step_others(uint8_t where)
     }
 }
 
-static void step(FuzzInput *in)
+typedef struct Input {
+    const uint8_t *data;
+    size_t size;
+} Input;
+
+/* The next byte; 0 at the end */
+static uint8_t take_byte(Input *in)
 {
-    uint8_t what = fuzz_byte(in), where = fuzz_byte(in), more;
+    if (!in->size) {
+        return 0;
+    }
+    in->size--;
+    return *in->data++;
+}
+
+static void step(Input *in)
+{
+    uint8_t what = take_byte(in), where = take_byte(in), more;
     Buffer *b = &w.buffers[what / 10 % BUFFERS];
     unsigned first = page_of(where), n = 1;
 
@@ -349,7 +369,7 @@ static void step(FuzzInput *in)
     switch (what % 10) {
     case 0:
     case 1:
-        more = fuzz_byte(in);
+        more = take_byte(in);
         n = 1 + more / 8 % (what % 10 ? STAMPED : 8);
         if (more % 8 == 7) {
             n = LONG_PAGES - more / 8;
@@ -408,9 +428,10 @@ static void tear_down(void)
     w.vma.direct = w.low;
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    FuzzInput in = { data, size };
+    Input in = { data, size };
 
     set_up();
     while (in.size) {
@@ -421,13 +442,46 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 #ifndef VIRTIO_GPU_BLOB_FUZZER
+
+/* What malloc() does not give back, after the first time */
+#define TIMES 20
+#define GROWTH_MAX (32 * 1024)
+
+static void replay(const char *line)
+{
+    size_t n = strlen(line) / 2, i;
+    g_autofree uint8_t *data = g_malloc(n);
+
+    for (i = 0; i < n; i++) {
+        data[i] = g_ascii_xdigit_value(line[2 * i]) << 4 |
+                  g_ascii_xdigit_value(line[2 * i + 1]);
+    }
+    LLVMFuzzerTestOneInput(data, n);
+}
+
+static void test_corpus(void)
+{
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+    size_t first = 0;
+    unsigned i, j;
+
+    g_assert_true(g_file_get_contents(CORPUS, &text, NULL, NULL));
+    lines = g_strsplit(text, "\n", 0);
+    g_assert_cmpuint(g_strv_length(lines), >, 100);
+    for (i = 0; i < TIMES; i++) {
+        for (j = 0; lines[j]; j++) {
+            replay(lines[j]);
+        }
+        first = first ? first : mallinfo2().uordblks;
+    }
+    g_assert_cmpuint(mallinfo2().uordblks, <, first + GROWTH_MAX);
+}
+
 int main(int argc, char **argv)
 {
-    static const char *const corpus[] = {
-#include "virtio-gpu-blob-fuzz-vma-corpus.h"
-        NULL
-    };
-
-    return fuzz_replay(argc, argv, "/virtio-gpu-blob/fuzz/vma", corpus);
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/virtio-gpu-blob/fuzz/vma", test_corpus);
+    return g_test_run();
 }
 #endif

@@ -23,8 +23,6 @@
 
 #include "scripted-internal.h"
 
-#define EXPORT __attribute__((visibility("default")))
-
 struct cpu {
     const char *machine; /* NULL: uname() fails */
     const char *info;

@@ -4,14 +4,15 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A test double behind virglrenderer's interface.  The blob_id of
- * RESOURCE_CREATE_BLOB says, bit field by bit field, how the blob behaves;
- * what happened and what is to happen next is in a file that both map.
+ * RESOURCE_CREATE_BLOB says how the blob behaves; what happened and what is to
+ * happen next is in a file that both map.
  */
 
 #ifndef SCRIPTED_RENDERER_H
 #define SCRIPTED_RENDERER_H
 
 #include <stdint.h>
+#include <string.h>
 
 /* Environment: the file with struct scripted_shared, made by the test */
 #define SCRIPTED_ENV "SCRIPTED_RENDERER"
@@ -20,102 +21,86 @@
 /* How all buffers show in /proc/PID/maps and /proc/PID/fd */
 #define SCRIPTED_BUFFER_NAME "scripted-blob"
 
-#define SCRIPTED_FIELD(shift, value) ((uint64_t)(value) << (shift))
-#define SCRIPTED_GET(id, shift, mask) (((id) >> (shift)) & (mask))
+/*
+ * How a blob behaves.  Tests write it as a designated initializer, and what
+ * they leave out is as usual; only scripted_blob_id() knows of a blob_id.
+ */
+enum { BACKING_NONE, BACKING_DMABUF, BACKING_SHM, BACKING_OPAQUE };
+enum {
+    ANSWER_ENOTTY, ANSWER_INCOHERENT, ANSWER_WC, ANSWER_CACHED, ANSWER_OTHER,
+    ANSWER_OTHER_HIGH, ANSWER_EINVAL, ANSWER_EFAULT, ANSWER_EIO,
+};
+enum { RETRY_EINTR = 1, RETRY_EAGAIN, RETRY_ALWAYS /* EAGAIN */ };
+enum {
+    EXPORTER_MISSING,       /* no such file */
+    EXPORTER_NO_LINE,
+    EXPORTER_UDMABUF,
+    EXPORTER_SYSTEM,
+    EXPORTER_DRM,
+    EXPORTER_I915,
+    EXPORTER_FORGED,        /* a second exp_name */
+    EXPORTER_PREFIX,        /* "udmabuf2" */
+    EXPORTER_EMPTY,
+    EXPORTER_LONG,
+    EXPORTER_HEAP,          /* "system-uncached" */
+    EXPORTER_ENDLESS,       /* its line may go on */
+    EXPORTER__MAX,
+};
+enum { ACCESS_READ_ONLY = 1, ACCESS_WRITE_ONLY };
+enum { LENGTH_HALF = 1, LENGTH_BYTE_SHORT, LENGTH_NONE /* lseek() fails */ };
+enum {
+    WORD_ERROR, WORD_NONE, WORD_CACHED, WORD_UNCACHED, WORD_WC, WORD_STRAY,
+    WORD_ONES,
+};
+enum {
+    POINTER_EINVAL = 1, POINTER_TWICE, POINTER_MISALIGNED, POINTER_ENOMEM,
+    POINTER_SHORT, POINTER_NULL, POINTER_EXACT /* size not rounded */
+};
+enum { MMAP_ENOMEM = 1, MMAP_EINVAL, MMAP_ENODEV };
+enum {
+    MEMORY_SHARED, MEMORY_DRIVER, MEMORY_PRIVATE, MEMORY_READ_ONLY,
+    MEMORY_TWO, /* side by side */
+};
 
-/* What export_blob hands out */
-#define SCRIPTED_NONE           SCRIPTED_FIELD(0, 0)
-#define SCRIPTED_DMABUF         SCRIPTED_FIELD(0, 1)
-#define SCRIPTED_SHM            SCRIPTED_FIELD(0, 2)
-#define SCRIPTED_OPAQUE         SCRIPTED_FIELD(0, 3)
-#define SCRIPTED_BACKING(id)    SCRIPTED_GET(id, 0, 3)
+/* The order is what a fuzzer's inputs know. */
+struct scripted_blob {
+    uint64_t backing:2;         /* what export_blob hands out */
+    uint64_t answer:4;          /* of DMA_BUF_IOCTL_INFO */
+    uint64_t retry:2;           /* ... after SCRIPTED_RETRIES such errors */
+    uint64_t exporter:4;        /* its name in the fd's fdinfo */
+    uint64_t access:2;          /* of the fd */
+    uint64_t length:2;          /* of the buffer */
+    uint64_t word:3;            /* the renderer's */
+    uint64_t pointer:3;         /* the renderer's own */
+    uint64_t mmap:2;            /* how it fails */
+    uint64_t create_fails:1;
+    uint64_t one_buffer:1;      /* all share one */
+    uint64_t info_fails:1;
+    uint64_t sealed:1;          /* against seals */
+    uint64_t no_seals:1;        /* no memfd at all */
+    uint64_t new_export:1;      /* another each time */
+    uint64_t gl:1;              /* no word if made before a capset is filled */
+    uint64_t unused:9;
+    uint64_t memory:3;          /* the renderer's mapping, for mremap() */
+};
 
-/* What DMA_BUF_IOCTL_INFO answers */
-#define SCRIPTED_ENOTTY         SCRIPTED_FIELD(2, 0)
-#define SCRIPTED_INCOHERENT     SCRIPTED_FIELD(2, 1)
-#define SCRIPTED_WC             SCRIPTED_FIELD(2, 2)
-#define SCRIPTED_CACHED         SCRIPTED_FIELD(2, 3)
-#define SCRIPTED_OTHER          SCRIPTED_FIELD(2, 4)
-#define SCRIPTED_OTHER_HIGH     SCRIPTED_FIELD(2, 5)
-#define SCRIPTED_EINVAL         SCRIPTED_FIELD(2, 6)
-#define SCRIPTED_EFAULT         SCRIPTED_FIELD(2, 7)
-#define SCRIPTED_EIO            SCRIPTED_FIELD(2, 8)
-#define SCRIPTED_ANSWER(id)     SCRIPTED_GET(id, 2, 15)
+#define SCRIPTED_RETRIES 3
 
-/* ... after this many errors that ask for another try */
-#define SCRIPTED_EINTR          SCRIPTED_FIELD(6, 1)
-#define SCRIPTED_EAGAIN         SCRIPTED_FIELD(6, 2)
-#define SCRIPTED_EAGAIN_ALWAYS  SCRIPTED_FIELD(6, 3)
-#define SCRIPTED_RETRY(id)      SCRIPTED_GET(id, 6, 3)
-#define SCRIPTED_RETRIES        3
+static inline uint64_t scripted_blob_id(struct scripted_blob blob)
+{
+    uint64_t id = 0;
 
-/* The exporter's name in the fd's fdinfo */
-#define SCRIPTED_EXP_MISSING    SCRIPTED_FIELD(8, 0) /* no such file */
-#define SCRIPTED_EXP_NO_LINE    SCRIPTED_FIELD(8, 1)
-#define SCRIPTED_EXP_UDMABUF    SCRIPTED_FIELD(8, 2)
-#define SCRIPTED_EXP_SYSTEM     SCRIPTED_FIELD(8, 3)
-#define SCRIPTED_EXP_DRM        SCRIPTED_FIELD(8, 4)
-#define SCRIPTED_EXP_I915       SCRIPTED_FIELD(8, 5)
-#define SCRIPTED_EXP_FORGED     SCRIPTED_FIELD(8, 6) /* a second exp_name */
-#define SCRIPTED_EXP_PREFIX     SCRIPTED_FIELD(8, 7) /* "udmabuf2" */
-#define SCRIPTED_EXP_EMPTY      SCRIPTED_FIELD(8, 8)
-#define SCRIPTED_EXP_LONG       SCRIPTED_FIELD(8, 9)
-#define SCRIPTED_EXP_HEAP       SCRIPTED_FIELD(8, 10) /* "system-uncached" */
-#define SCRIPTED_EXP(id)        SCRIPTED_GET(id, 8, 15)
-#define SCRIPTED_EXP_ENDLESS    SCRIPTED_FIELD(8, 11) /* its line may go on */
-#define SCRIPTED_EXP__MAX       12
+    memcpy(&id, &blob, sizeof(blob));
+    return id;
+}
 
-/* What is wrong with the fd */
-#define SCRIPTED_READ_ONLY      SCRIPTED_FIELD(12, 1)
-#define SCRIPTED_WRITE_ONLY     SCRIPTED_FIELD(12, 2)
-#define SCRIPTED_ACCESS(id)     SCRIPTED_GET(id, 12, 3)
-#define SCRIPTED_HALF           SCRIPTED_FIELD(14, 1)
-#define SCRIPTED_BYTE_SHORT     SCRIPTED_FIELD(14, 2)
-#define SCRIPTED_NO_LENGTH      SCRIPTED_FIELD(14, 3) /* lseek() fails */
-#define SCRIPTED_LENGTH(id)     SCRIPTED_GET(id, 14, 3)
+static inline struct scripted_blob scripted_blob_of(uint64_t id)
+{
+    struct scripted_blob blob;
 
-/* The renderer's word */
-#define SCRIPTED_WORD_ERROR     SCRIPTED_FIELD(16, 0)
-#define SCRIPTED_WORD_NONE      SCRIPTED_FIELD(16, 1)
-#define SCRIPTED_WORD_CACHED    SCRIPTED_FIELD(16, 2)
-#define SCRIPTED_WORD_UNCACHED  SCRIPTED_FIELD(16, 3)
-#define SCRIPTED_WORD_WC        SCRIPTED_FIELD(16, 4)
-#define SCRIPTED_WORD_STRAY     SCRIPTED_FIELD(16, 5)
-#define SCRIPTED_WORD_ONES      SCRIPTED_FIELD(16, 6)
-#define SCRIPTED_WORD(id)       SCRIPTED_GET(id, 16, 7)
-
-/* The renderer's own pointer */
-#define SCRIPTED_PTR_EINVAL     SCRIPTED_FIELD(19, 1)
-#define SCRIPTED_PTR_TWICE      SCRIPTED_FIELD(19, 2)
-#define SCRIPTED_PTR_MISALIGNED SCRIPTED_FIELD(19, 3)
-#define SCRIPTED_PTR_ENOMEM     SCRIPTED_FIELD(19, 4)
-#define SCRIPTED_PTR_SHORT      SCRIPTED_FIELD(19, 5)
-#define SCRIPTED_PTR_NULL       SCRIPTED_FIELD(19, 6)
-#define SCRIPTED_PTR_EXACT      SCRIPTED_FIELD(19, 7) /* size not rounded */
-#define SCRIPTED_PTR(id)        SCRIPTED_GET(id, 19, 7)
-
-/* mmap() of the fd fails */
-#define SCRIPTED_MMAP_ENOMEM    SCRIPTED_FIELD(22, 1)
-#define SCRIPTED_MMAP_EINVAL    SCRIPTED_FIELD(22, 2)
-#define SCRIPTED_MMAP_ENODEV    SCRIPTED_FIELD(22, 3)
-#define SCRIPTED_MMAP(id)       SCRIPTED_GET(id, 22, 3)
-
-#define SCRIPTED_CREATE_FAILS   SCRIPTED_FIELD(24, 1)
-#define SCRIPTED_ONE_BUFFER     SCRIPTED_FIELD(25, 1) /* all share one */
-#define SCRIPTED_INFO_FAILS     SCRIPTED_FIELD(26, 1)
-#define SCRIPTED_SEALED         SCRIPTED_FIELD(27, 1) /* against seals */
-#define SCRIPTED_NO_SEALS       SCRIPTED_FIELD(28, 1) /* no memfd at all */
-#define SCRIPTED_NEW_EXPORT     SCRIPTED_FIELD(29, 1) /* another each time */
-/* OpenGL's: the word is NONE if no capset was filled before it was made */
-#define SCRIPTED_GL             SCRIPTED_FIELD(30, 1)
-
-/* The renderer's own mapping, as mremap() finds it */
-#define SCRIPTED_MEM_SHARED     SCRIPTED_FIELD(40, 0) /* shared memory */
-#define SCRIPTED_MEM_DRIVER     SCRIPTED_FIELD(40, 1) /* a driver's */
-#define SCRIPTED_MEM_PRIVATE    SCRIPTED_FIELD(40, 2)
-#define SCRIPTED_MEM_READ_ONLY  SCRIPTED_FIELD(40, 3)
-#define SCRIPTED_MEM_TWO        SCRIPTED_FIELD(40, 4) /* side by side */
-#define SCRIPTED_MEM(id)        SCRIPTED_GET(id, 40, 7)
+    memcpy(&blob, &id, sizeof(blob));
+    return blob;
+}
 
 /* What can be made to fail, by struct scripted_fail: mmap() of these kinds, */
 #define SCRIPTED_MAP_BUFFER     1  /* a buffer with MAP_FIXED */

@@ -25,7 +25,7 @@ struct resource {
     struct resource *next;
     struct resource *next_drivers;
     uint32_t id;
-    uint64_t blob_id;
+    struct scripted_blob blob;
     uint64_t size;
     uint64_t length; /* of the buffer, whole pages */
     bool wordless;   /* OpenGL's, made too early */
@@ -122,22 +122,18 @@ static void drop(struct resource **link)
     free(res);
 }
 
-static uint64_t buffer_length(uint64_t blob_id, uint64_t size)
+static uint64_t buffer_length(struct scripted_blob blob, uint64_t size)
 {
     uint64_t pages = (size + PAGE - 1) / PAGE * PAGE;
 
-    switch (SCRIPTED_FIELD(14, SCRIPTED_LENGTH(blob_id))) {
-    case SCRIPTED_HALF:
+    switch (blob.length) {
+    case LENGTH_HALF:
         return size / 2;
-    case SCRIPTED_BYTE_SHORT:
+    case LENGTH_BYTE_SHORT:
         return size - 1;
     default:
-        break;
+        return blob.pointer == POINTER_TWICE ? pages * 2 : pages;
     }
-    if (SCRIPTED_FIELD(19, SCRIPTED_PTR(blob_id)) == SCRIPTED_PTR_TWICE) {
-        return pages * 2;
-    }
-    return pages;
 }
 
 static void stamp(const struct resource *res)
@@ -155,7 +151,7 @@ static void stamp(const struct resource *res)
 
 static bool make_buffer(struct resource *res)
 {
-    if (res->blob_id & SCRIPTED_ONE_BUFFER) {
+    if (res->blob.one_buffer) {
         if (one_buffer < 0) {
             one_buffer = scripted_buffer_new("scripted-one", 1 << 20, true);
         }
@@ -163,7 +159,7 @@ static bool make_buffer(struct resource *res)
         return true;
     }
     res->fd = scripted_buffer_new(SCRIPTED_BUFFER_NAME, res->length,
-                                  !(res->blob_id & SCRIPTED_SEALED));
+                                  !res->blob.sealed);
     if (res->fd < 0) {
         return false;
     }
@@ -175,10 +171,11 @@ static bool make_buffer(struct resource *res)
 int virgl_renderer_resource_create_blob(
     const struct virgl_renderer_resource_create_blob_args *args)
 {
+    const struct scripted_blob blob = scripted_blob_of(args->blob_id);
     struct resource *res;
     int ret = scripted_refuses(SCRIPTED_REFUSE_BLOB);
 
-    if (ret || args->blob_id & SCRIPTED_CREATE_FAILS) {
+    if (ret || blob.create_fails) {
         return ret ? ret : -EINVAL;
     }
     res = add(args->res_handle);
@@ -187,10 +184,10 @@ int virgl_renderer_resource_create_blob(
     if (args->blob_mem == VIRGL_RENDERER_BLOB_MEM_GUEST) {
         return 0;
     }
-    res->blob_id = args->blob_id;
-    res->wordless = args->blob_id & SCRIPTED_GL && !scripted_caps_filled();
+    res->blob = blob;
+    res->wordless = blob.gl && !scripted_caps_filled();
     res->size = args->size;
-    res->length = buffer_length(res->blob_id, res->size);
+    res->length = buffer_length(blob, res->size);
     /* Size 0 and sizes beyond any memory are there to be refused later. */
     if (res->length && res->length < 1ull << 40 && !make_buffer(res)) {
         drop(find_link(args->res_handle));
@@ -265,14 +262,14 @@ int virgl_renderer_resource_get_info(int id,
 {
     const struct resource *res = find(id);
 
-    if (!res || res->blob_id & SCRIPTED_INFO_FAILS) {
+    if (!res || res->blob.info_fails) {
         return -EINVAL;
     }
     memset(info, 0, sizeof(*info));
     info->handle = id;
     info->width = 64;
     info->height = 64;
-    info->fd = SCRIPTED_BACKING(res->blob_id) == SCRIPTED_DMABUF ? res->fd : -1;
+    info->fd = res->blob.backing == BACKING_DMABUF ? res->fd : -1;
     return 0;
 }
 
@@ -293,32 +290,11 @@ int virgl_renderer_resource_get_map_info(uint32_t id, uint32_t *map_info)
     const struct resource *res = find(id);
 
     scripted_shared()->words++;
-    if (!res || SCRIPTED_FIELD(16, SCRIPTED_WORD(res->blob_id)) ==
-        SCRIPTED_WORD_ERROR) {
+    if (!res || res->blob.word == WORD_ERROR) {
         return -EINVAL;
     }
-    *map_info = res->wordless ? 0 : words[SCRIPTED_WORD(res->blob_id)];
+    *map_info = res->wordless ? 0 : words[res->blob.word];
     return 0;
-}
-
-static uint32_t fd_type(uint64_t blob_id)
-{
-    switch (SCRIPTED_FIELD(0, SCRIPTED_BACKING(blob_id))) {
-    case SCRIPTED_DMABUF:
-        return VIRGL_RENDERER_BLOB_FD_TYPE_DMABUF;
-    case SCRIPTED_SHM:
-        return VIRGL_RENDERER_BLOB_FD_TYPE_SHM;
-    default:
-        return VIRGL_RENDERER_BLOB_FD_TYPE_OPAQUE;
-    }
-}
-
-static int open_again(int fd, int flags)
-{
-    char path[32];
-
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    return open(path, flags | O_CLOEXEC);
 }
 
 static int export(const struct resource *res)
@@ -326,13 +302,11 @@ static int export(const struct resource *res)
     if (scripted_is_to_fail(SCRIPTED_EXPORT)) {
         return -1;
     }
-    switch (SCRIPTED_FIELD(12, SCRIPTED_ACCESS(res->blob_id))) {
-    case SCRIPTED_READ_ONLY:
-        return open_again(res->fd, O_RDONLY);
-    case SCRIPTED_WRITE_ONLY:
-        return open_again(res->fd, O_WRONLY);
+    if (res->blob.access) {
+        return scripted_open_again(res->fd, res->blob.access == ACCESS_READ_ONLY
+                                            ? O_RDONLY : O_WRONLY);
     }
-    if (res->blob_id & SCRIPTED_NEW_EXPORT) {
+    if (res->blob.new_export) {
         return scripted_buffer_new(SCRIPTED_BUFFER_NAME, res->length, true);
     }
     return fcntl(res->fd, F_DUPFD_CLOEXEC, 0);
@@ -340,11 +314,15 @@ static int export(const struct resource *res)
 
 int virgl_renderer_resource_export_blob(uint32_t id, uint32_t *type, int *fd)
 {
+    static const uint32_t types[] = {
+        [BACKING_DMABUF] = VIRGL_RENDERER_BLOB_FD_TYPE_DMABUF,
+        [BACKING_SHM] = VIRGL_RENDERER_BLOB_FD_TYPE_SHM,
+        [BACKING_OPAQUE] = VIRGL_RENDERER_BLOB_FD_TYPE_OPAQUE,
+    };
     const struct resource *res = find(id);
     int copy;
 
-    if (!res || res->fd < 0 ||
-        SCRIPTED_BACKING(res->blob_id) == SCRIPTED_NONE) {
+    if (!res || res->fd < 0 || res->blob.backing == BACKING_NONE) {
         return -EINVAL;
     }
     copy = export(res);
@@ -352,22 +330,21 @@ int virgl_renderer_resource_export_blob(uint32_t id, uint32_t *type, int *fd)
         return -errno;
     }
     scripted_shared()->exports++;
-    scripted_fd_open(copy, res->blob_id);
-    *type = fd_type(res->blob_id);
+    scripted_fd_open(copy, res->blob);
+    *type = types[res->blob.backing];
     *fd = copy;
     return 0;
 }
 
 static int map_buffer(struct resource *res)
 {
-    void *map = scripted_map(res->length, res->fd, res->blob_id);
+    void *map = scripted_map(res->length, res->fd, res->blob.memory);
 
     if (map == MAP_FAILED) {
         return -errno;
     }
     res->map = map;
-    if (SCRIPTED_FIELD(40, SCRIPTED_MEM(res->blob_id)) ==
-        SCRIPTED_MEM_DRIVER) {
+    if (res->blob.memory == MEMORY_DRIVER) {
         res->next_drivers = drivers;
         drivers = res;
     }
@@ -378,15 +355,16 @@ static int map_buffer(struct resource *res)
 int virgl_renderer_resource_map(uint32_t id, void **map, uint64_t *size)
 {
     struct resource *res = find(id);
-    uint64_t how;
     int ret;
 
     if (!res || res->map || res->fd < 0) {
         return -EINVAL;
     }
-    how = SCRIPTED_FIELD(19, SCRIPTED_PTR(res->blob_id));
-    if (how == SCRIPTED_PTR_EINVAL || how == SCRIPTED_PTR_ENOMEM) {
-        return how == SCRIPTED_PTR_EINVAL ? -EINVAL : -ENOMEM;
+    switch (res->blob.pointer) {
+    case POINTER_EINVAL:
+        return -EINVAL;
+    case POINTER_ENOMEM:
+        return -ENOMEM;
     }
     ret = map_buffer(res);
     if (ret) {
@@ -394,17 +372,17 @@ int virgl_renderer_resource_map(uint32_t id, void **map, uint64_t *size)
     }
     *map = res->map;
     *size = res->length;
-    switch (how) {
-    case SCRIPTED_PTR_MISALIGNED:
+    switch (res->blob.pointer) {
+    case POINTER_MISALIGNED:
         *map += 512;
         break;
-    case SCRIPTED_PTR_SHORT:
+    case POINTER_SHORT:
         *size = PAGE;
         break;
-    case SCRIPTED_PTR_NULL:
+    case POINTER_NULL:
         *map = NULL;
         break;
-    case SCRIPTED_PTR_EXACT:
+    case POINTER_EXACT:
         *size = res->size;
         break;
     default:

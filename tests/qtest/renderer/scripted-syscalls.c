@@ -29,8 +29,6 @@
 
 #include "scripted-internal.h"
 
-#define EXPORT __attribute__((visibility("default")))
-
 /* As in our header; written down again, so that it is checked too */
 #define QUERY 0xc0106202u
 
@@ -41,7 +39,7 @@ struct query {
 };
 
 struct open_fd {
-    uint64_t blob_id;
+    struct scripted_blob blob;
     bool open;
     unsigned tries;
 };
@@ -55,9 +53,9 @@ static struct open_fd *find_fd(int fd)
     return fd >= 0 && fd < SCRIPTED_FDS && fds[fd].open ? &fds[fd] : NULL;
 }
 
-void scripted_fd_open(int fd, uint64_t blob_id)
+void scripted_fd_open(int fd, struct scripted_blob blob)
 {
-    fds[fd] = (struct open_fd) { .blob_id = blob_id, .open = true };
+    fds[fd] = (struct open_fd) { .blob = blob, .open = true };
 }
 
 int scripted_buffer_new(const char *name, uint64_t size, bool sealable)
@@ -77,7 +75,7 @@ static void *map_renderers(uint64_t size, int prot, int flags, int fd)
     return (void *)syscall(SYS_mmap, NULL, size, prot, flags, fd, 0);
 }
 
-static int open_again(int fd, int flags)
+int scripted_open_again(int fd, int flags)
 {
     char path[32];
 
@@ -90,7 +88,7 @@ static void *map_two(uint64_t size, int fd)
 {
     uint64_t half = size / 2 / 4096 * 4096;
     void *map = map_renderers(size, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
-    int again = open_again(fd, O_RDWR);
+    int again = scripted_open_again(fd, O_RDWR);
 
     if (map != MAP_FAILED && again >= 0) {
         syscall(SYS_mmap, (char *)map + half, size - half,
@@ -100,14 +98,14 @@ static void *map_two(uint64_t size, int fd)
     return map;
 }
 
-void *scripted_map(uint64_t size, int fd, uint64_t blob_id)
+void *scripted_map(uint64_t size, int fd, unsigned memory)
 {
-    switch (SCRIPTED_FIELD(40, SCRIPTED_MEM(blob_id))) {
-    case SCRIPTED_MEM_PRIVATE:
+    switch (memory) {
+    case MEMORY_PRIVATE:
         return map_renderers(size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd);
-    case SCRIPTED_MEM_READ_ONLY:
+    case MEMORY_READ_ONLY:
         return map_renderers(size, PROT_READ, MAP_SHARED, fd);
-    case SCRIPTED_MEM_TWO:
+    case MEMORY_TWO:
         return map_two(size, fd);
     default:
         return map_renderers(size, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
@@ -121,7 +119,7 @@ void scripted_map_at(void *at, uint64_t size, int fd, bool write)
                 MAP_SHARED | MAP_FIXED, fd, 0);
         return;
     }
-    fd = open_again(fd, O_RDONLY);
+    fd = scripted_open_again(fd, O_RDONLY);
     syscall(SYS_mmap, at, size, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0);
     syscall(SYS_close, fd);
 }
@@ -140,7 +138,7 @@ static struct scripted_shared *map_shared(void)
     if (path) {
         fd = syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC);
         if (fd >= 0) {
-            s = scripted_map(sizeof(*s), fd, SCRIPTED_MEM_SHARED);
+            s = scripted_map(sizeof(*s), fd, MEMORY_SHARED);
             syscall(SYS_close, fd);
             if (s != MAP_FAILED && s->magic == SCRIPTED_MAGIC) {
                 return s;
@@ -186,51 +184,38 @@ bool scripted_is_to_fail(uint32_t kind)
  * The exporter's answer
  */
 
-static int answer_retry(struct open_fd *f)
-{
-    uint64_t retry = SCRIPTED_FIELD(6, SCRIPTED_RETRY(f->blob_id));
-
-    if (retry == SCRIPTED_EAGAIN_ALWAYS) {
-        return -EAGAIN;
-    }
-    if (!retry || f->tries++ >= SCRIPTED_RETRIES) {
-        return 0;
-    }
-    return retry == SCRIPTED_EINTR ? -EINTR : -EAGAIN;
-}
+/* An errno, or 0 and a value */
+static const struct {
+    int error;
+    uint64_t value;
+} answers[16] = {
+    [ANSWER_ENOTTY] = { ENOTTY },
+    [ANSWER_INCOHERENT] = { 0, 0 },
+    [ANSWER_WC] = { 0, 1 },
+    [ANSWER_CACHED] = { 0, 2 },
+    [ANSWER_OTHER] = { 0, 3 },
+    [ANSWER_OTHER_HIGH] = { 0, 1ull << 32 | 2 },
+    [ANSWER_EINVAL] = { EINVAL },
+    [ANSWER_EFAULT] = { EFAULT },
+    [ANSWER_EIO] = { EIO },
+    [ANSWER_EIO + 1 ... 15] = { ENOTTY },
+};
 
 static int answer(struct open_fd *f, struct query *q)
 {
-    int error = answer_retry(f);
-
-    if (error) {
-        return error;
+    switch (f->blob.retry) {
+    case RETRY_ALWAYS:
+        return EAGAIN;
+    case RETRY_EINTR:
+    case RETRY_EAGAIN:
+        if (f->tries++ < SCRIPTED_RETRIES) {
+            return f->blob.retry == RETRY_EINTR ? EINTR : EAGAIN;
+        }
     }
-    switch (SCRIPTED_FIELD(2, SCRIPTED_ANSWER(f->blob_id))) {
-    case SCRIPTED_INCOHERENT:
-        q->value = 0;
-        return 0;
-    case SCRIPTED_WC:
-        q->value = 1;
-        return 0;
-    case SCRIPTED_CACHED:
-        q->value = 2;
-        return 0;
-    case SCRIPTED_OTHER:
-        q->value = 3;
-        return 0;
-    case SCRIPTED_OTHER_HIGH:
-        q->value = 1ull << 32 | 2;
-        return 0;
-    case SCRIPTED_EINVAL:
-        return -EINVAL;
-    case SCRIPTED_EFAULT:
-        return -EFAULT;
-    case SCRIPTED_EIO:
-        return -EIO;
-    default:
-        return -ENOTTY;
+    if (!answers[f->blob.answer].error) {
+        q->value = answers[f->blob.answer].value;
     }
+    return answers[f->blob.answer].error;
 }
 
 static int query(int fd, struct query *q)
@@ -240,7 +225,7 @@ static int query(int fd, struct query *q)
     int error;
 
     s->queries++;
-    if (!f || SCRIPTED_BACKING(f->blob_id) != SCRIPTED_DMABUF ||
+    if (!f || f->blob.backing != BACKING_DMABUF ||
         q->param != 1 || q->pad) {
         s->bad_queries++;
     }
@@ -248,9 +233,9 @@ static int query(int fd, struct query *q)
         /* What asking costs; a memfd answers ENOTTY. */
         syscall(SYS_ioctl, fd, QUERY, q);
     }
-    error = f ? answer(f, q) : -ENOTTY;
+    error = f ? answer(f, q) : ENOTTY;
     if (error) {
-        errno = -error;
+        errno = error;
         return -1;
     }
     return 0;
@@ -278,21 +263,21 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
  * The exporter's name
  */
 
-static const char *const name_texts[SCRIPTED_EXP__MAX] = {
-    "",
-    "pos:\t0\nflags:\t02\nsize:\t4096\ncount:\t2\nname:\tudmabuf\n",
-    "pos:\t0\nflags:\t02\nsize:\t4096\ncount:\t2\nexp_name:\tudmabuf\n",
-    "pos:\t0\nflags:\t02\nsize:\t4096\ncount:\t2\nexp_name:\tsystem\n",
-    "pos:\t0\nflags:\t02\nsize:\t4096\ncount:\t2\nexp_name:\tdrm\n",
-    "pos:\t0\nflags:\t02\nsize:\t4096\ncount:\t2\nexp_name:\ti915\n",
-    "pos:\t0\nexp_name:\tdrm\nname:\tx\nexp_name:\tudmabuf\n",
-    "pos:\t0\nexp_name:\tudmabuf2\n",
-    "pos:\t0\nexp_name:\t\nname:\tudmabuf\n",
-    "pos:\t0\nexp_name:\t"
-    "udmabufudmabufudmabufudmabufudmabufudmabufudmabufudmabufudmabufudmabuf"
-    "udmabufudmabufudmabufudmabufudmabufudmabufudmabufudmabufudmabufudmabuf\n",
-    "pos:\t0\nexp_name:\tsystem-uncached\n",
-    "pos:\t0\nexp_name:\tudmabuf",
+#define FDINFO "pos:\t0\nflags:\t02\nsize:\t4096\ncount:\t2\n"
+#define TEN(x) x x x x x x x x x x
+
+static const char *const name_texts[16] = {
+    [EXPORTER_NO_LINE] = FDINFO "name:\tudmabuf\n",
+    [EXPORTER_UDMABUF] = FDINFO "exp_name:\tudmabuf\n",
+    [EXPORTER_SYSTEM] = FDINFO "exp_name:\tsystem\n",
+    [EXPORTER_DRM] = FDINFO "exp_name:\tdrm\n",
+    [EXPORTER_I915] = FDINFO "exp_name:\ti915\n",
+    [EXPORTER_FORGED] = FDINFO "exp_name:\tdrm\nname:\tx\nexp_name:\tudmabuf\n",
+    [EXPORTER_PREFIX] = FDINFO "exp_name:\tudmabuf2\n",
+    [EXPORTER_EMPTY] = FDINFO "exp_name:\t\nname:\tudmabuf\n",
+    [EXPORTER_LONG] = FDINFO "exp_name:\t" TEN("udmabufudmabuf") "\n",
+    [EXPORTER_HEAP] = FDINFO "exp_name:\tsystem-uncached\n",
+    [EXPORTER_ENDLESS] = FDINFO "exp_name:\tudmabuf",
 };
 
 int scripted_text_open(const char *text)
@@ -336,19 +321,19 @@ static ssize_t do_read(int fd, void *buf, size_t len)
     ssize_t ret = syscall(SYS_read, fd, buf, len);
     const struct open_fd *f = fd >= 0 && fd < SCRIPTED_FDS && tells_of[fd]
                               ? find_fd(tells_of[fd]) : NULL;
-    unsigned exp = f ? SCRIPTED_EXP(f->blob_id) : 0;
+    const char *text = f ? name_texts[f->blob.exporter] : NULL;
 
     if (!f) {
         return ret;
     }
     scripted_shared()->names++;
-    if (exp == SCRIPTED_EXP(SCRIPTED_EXP_MISSING) || exp >= SCRIPTED_EXP__MAX) {
+    if (!text) {
         errno = ENOENT;
         return -1;
     }
-    ret = strlen(name_texts[exp]);
+    ret = strlen(text);
     ret = ret < len ? ret : len;
-    memcpy(buf, name_texts[exp], ret);
+    memcpy(buf, text, ret);
     return ret;
 }
 
@@ -399,8 +384,7 @@ static off_t do_lseek(int fd, off_t offset, int whence)
 {
     const struct open_fd *f = find_fd(fd);
 
-    if (f && SCRIPTED_FIELD(14, SCRIPTED_LENGTH(f->blob_id)) ==
-        SCRIPTED_NO_LENGTH) {
+    if (f && f->blob.length == LENGTH_NONE) {
         errno = ESPIPE;
         return -1;
     }
@@ -421,8 +405,7 @@ static int do_fstat(int fd, void *st)
 {
     const struct open_fd *f = find_fd(fd);
 
-    if (f && SCRIPTED_FIELD(14, SCRIPTED_LENGTH(f->blob_id)) ==
-        SCRIPTED_NO_LENGTH) {
+    if (f && f->blob.length == LENGTH_NONE) {
         errno = EIO;
         return -1;
     }
@@ -444,7 +427,7 @@ static int dup_fd(int fd, const struct open_fd *f)
     int copy = syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 0);
 
     if (copy >= 0) {
-        scripted_fd_open(copy, f->blob_id);
+        scripted_fd_open(copy, f->blob);
         scripted_shared()->dups++;
     }
     return copy;
@@ -454,7 +437,7 @@ static int do_fcntl(int fd, int cmd, void *arg)
 {
     const struct open_fd *f = find_fd(fd);
 
-    if (f && f->blob_id & SCRIPTED_NO_SEALS && cmd == F_GET_SEALS) {
+    if (f && f->blob.no_seals && cmd == F_GET_SEALS) {
         errno = EINVAL;
         return -1;
     }
@@ -534,12 +517,12 @@ static void *map_buffer(const struct open_fd *f, void *addr, size_t len,
                         int prot, int flags, int fd, off_t offset)
 {
     static const int errors[] = { 0, ENOMEM, EINVAL, ENODEV };
-    int how = SCRIPTED_MMAP(f->blob_id);
+    int how = f->blob.mmap;
 
     scripted_shared()->fixed += !!(flags & MAP_FIXED);
     if (how) {
         return fail_map(addr, len, flags,
-                        SCRIPTED_BACKING(f->blob_id) == SCRIPTED_SHM,
+                        f->blob.backing == BACKING_SHM,
                         errors[how]);
     }
     return (void *)syscall(SYS_mmap, addr, len, prot, flags, fd, offset);

@@ -1,5 +1,5 @@
 /*
- * qtest for virtio-gpu-gl: a renderer that fails
+ * qtest for virtio-gpu-gl: a renderer that fails or hangs
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
@@ -85,59 +85,12 @@ static void step(GPU *gpu, int64_t ns)
     }
 }
 
-/*
- * The log and the counters
- */
-
-static char *new_log(void)
-{
-    char *path = NULL;
-    int fd = g_file_open_tmp("virtio-gpu-gl-XXXXXX.log", &path, NULL);
-
-    g_assert_cmpint(fd, >=, 0);
-    close(fd);
-    return path;
-}
-
-static unsigned count_lines(const char *path, const char *what)
-{
-    g_autofree char *text = NULL;
-    const char *next;
-    unsigned n = 0;
-
-    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
-    for (next = text; (next = strstr(next, what)); next++) {
-        n++;
-    }
-    return n;
-}
-
 /* Ten lines in five seconds, however long a slow host takes */
 static unsigned lines_max(int64_t start_us)
 {
     int64_t seconds = (g_get_monotonic_time() - start_us) / G_USEC_PER_SEC;
 
     return 10 * (seconds / 5 + 2);
-}
-
-static GPU *start_logged(const char *log, const char *args)
-{
-    return gpu_start(&(GPUConfig) {
-        .hostmem = WINDOW, .log = log, .args = args,
-    });
-}
-
-static uint64_t failures(GPU *gpu, const char *what)
-{
-    QDict *stats = qobject_to(QDict, gpu_property(gpu, "blob-map-stats"));
-    QDict *dict = qdict_get_qdict(stats, "failures");
-    uint64_t n;
-
-    g_assert_nonnull(dict);
-    g_assert_true(qdict_haskey(dict, what));
-    n = qdict_get_int(dict, what);
-    qobject_unref(stats);
-    return n;
 }
 
 /*
@@ -186,7 +139,7 @@ static void test_refused_fence(void)
     s->refuse = SCRIPTED_REFUSE_FENCE | SCRIPTED_REFUSE_CTX_FENCE;
     check_refused_fences(gpu, false);
     check_refused_fences(gpu, true);
-    g_assert_cmpuint(failures(gpu, "fence"), >, 0);
+    g_assert_cmpuint(gpu_failures(gpu, "fence"), >, 0);
     gpu_settle(gpu);
     polls = s->polls;
     step(gpu, STEP_NS);
@@ -199,8 +152,8 @@ static void test_refused_fence(void)
 /* A context that does not exist, as any user of the guest can name one */
 static void test_no_context(void)
 {
-    g_autofree char *log = new_log();
-    GPU *gpu = start_logged(log, "-d guest_errors");
+    g_autofree char *log = gpu_new_log();
+    GPU *gpu = gpu_start_logged(log, "-d guest_errors");
     unsigned slots[GPU_BATCH], done, i;
 
     for (done = 0; done < 1100; done += GPU_BATCH) {
@@ -213,18 +166,18 @@ static void test_no_context(void)
         }
     }
     g_assert_cmphex(display_info(gpu), ==, VIRTIO_GPU_RESP_OK_DISPLAY_INFO);
-    g_assert_cmpuint(failures(gpu, "fence"), ==, 0);
+    g_assert_cmpuint(gpu_failures(gpu, "fence"), ==, 0);
     gpu_finish(gpu);
-    g_assert_cmpuint(count_lines(log, "warning:"), ==, 0);
-    g_assert_cmpuint(count_lines(log, "error 0x1204"), ==, done);
+    g_assert_cmpuint(gpu_count_log(log, "warning:"), ==, 0);
+    g_assert_cmpuint(gpu_count_log(log, "error 0x1204"), ==, done);
     unlink(log);
 }
 
 /* What ran a context has died: what waits for it is answered within 3 s. */
 static void test_dead_context(void)
 {
-    g_autofree char *log = new_log();
-    GPU *gpu = start_logged(log, NULL);
+    g_autofree char *log = gpu_new_log();
+    GPU *gpu = gpu_start_logged(log, NULL);
     struct scripted_shared *s = gpu_shared(gpu);
     unsigned dead[3], other, i;
 
@@ -252,7 +205,7 @@ static void test_dead_context(void)
     g_assert_cmphex(gpu_answer(gpu, other), ==, OK);
     g_assert_cmphex(gpu_take(gpu, put_submit(gpu, 1, 30)), ==, UNSPEC);
     g_assert_cmphex(gpu_take(gpu, put_submit(gpu, 2, 31)), ==, OK);
-    g_assert_cmpuint(failures(gpu, "fence"), ==, 4);
+    g_assert_cmpuint(gpu_failures(gpu, "fence"), ==, 4);
     /* What has died is started anew with the device, and not otherwise. */
     s->dead_context = 0;
     gpu_reset(gpu);
@@ -264,8 +217,8 @@ static void test_dead_context(void)
     g_assert_cmpuint(s->cleanups, ==, 1);
     g_assert_cmpuint(s->resets, ==, 1);
     gpu_finish(gpu);
-    g_assert_cmpuint(count_lines(log, "context 1"), ==, 1);
-    g_assert_cmpuint(count_lines(log, "context 2"), ==, 0);
+    g_assert_cmpuint(gpu_count_log(log, "context 1"), ==, 1);
+    g_assert_cmpuint(gpu_count_log(log, "context 2"), ==, 0);
     unlink(log);
 }
 
@@ -288,7 +241,7 @@ static void test_slow_fence(void)
     for (i = 0; i < G_N_ELEMENTS(slots); i++) {
         g_assert_cmphex(gpu_answer(gpu, slots[i]), ==, OK);
     }
-    g_assert_cmpuint(failures(gpu, "fence"), ==, 0);
+    g_assert_cmpuint(gpu_failures(gpu, "fence"), ==, 0);
     gpu_finish(gpu);
 }
 
@@ -363,8 +316,8 @@ static void check_answers(GPU *gpu)
 
 static void test_no_start(void)
 {
-    g_autofree char *log = new_log();
-    GPU *gpu = start_logged(log, "-d guest_errors");
+    g_autofree char *log = gpu_new_log();
+    GPU *gpu = gpu_start_logged(log, "-d guest_errors");
     struct scripted_shared *s = gpu_shared(gpu);
     int64_t start_us = g_get_monotonic_time();
     uint64_t inits = s->inits;
@@ -382,15 +335,14 @@ static void test_no_start(void)
         g_assert_cmpuint(s->inits, ==, inits + i);
         gpu_reset(gpu);
     }
-    g_assert_cmpuint(failures(gpu, "start"), ==, 100);
-    g_assert_cmpuint(count_lines(log, "could not be started"), >=, 1);
-    g_assert_cmpuint(count_lines(log, "could not be started"), <=,
+    g_assert_cmpuint(gpu_failures(gpu, "start"), ==, 100);
+    g_assert_cmpuint(gpu_count_log(log, "could not be started"), >=, 1);
+    g_assert_cmpuint(gpu_count_log(log, "could not be started"), <=,
                      lines_max(start_us));
-    g_assert_cmpuint(count_lines(log, strerror(EIO)), >=, 1);
-    g_assert_cmpuint(count_lines(log, ", error 0x"), ==, 0);
+    g_assert_cmpuint(gpu_count_log(log, strerror(EIO)), >=, 1);
+    g_assert_cmpuint(gpu_count_log(log, ", error 0x"), ==, 0);
     s->refuse = 0;
-    g_assert_cmphex(gpu_create(gpu, 1, BUFFER, GPU_PAGE), ==, OK);
-    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
+    gpu_map_new(gpu, 1, BUFFER, GPU_PAGE, 0);
     /* One that was started before, and does not start again */
     gpu_reset(gpu);
     s->refuse = SCRIPTED_REFUSE_START;
@@ -409,40 +361,6 @@ static void use_id(GPU *gpu, uint32_t id)
     g_assert_cmphex(gpu_map(gpu, id, 0, NULL), ==, BAD_ID);
     g_assert_cmphex(gpu_unmap(gpu, id), ==, OK);
     g_assert_cmphex(gpu_unref(gpu, id), ==, BAD_ID);
-}
-
-static void test_failed_blob(void)
-{
-    static const int errors[] = { ENOMEM, EINVAL, EIO, ENOSPC, ENODEV };
-    g_autofree char *log = new_log();
-    GPU *gpu = start_logged(log, "-d guest_errors");
-    struct scripted_shared *s = gpu_shared(gpu);
-    unsigned i;
-
-    g_assert_cmphex(create_context(gpu, 1), ==, OK);
-    for (i = 0; i < G_N_ELEMENTS(errors); i++) {
-        s->refuse = SCRIPTED_REFUSE_BLOB;
-        s->refuse_error = errors[i];
-        g_assert_cmphex(gpu_create(gpu, 10 + i, BUFFER, 8192), ==, UNSPEC);
-        g_assert_cmpuint(count_lines(log, strerror(errors[i])), ==, 1);
-        g_assert_cmpuint(failures(gpu, "blob"), ==, i + 1);
-        use_id(gpu, 10 + i);
-    }
-    g_assert_cmpuint(count_lines(log, "context 1, 8192 bytes"), ==,
-                     G_N_ELEMENTS(errors));
-    g_assert_cmpuint(gpu_refused(gpu, "unknown-resource"), ==, 0);
-    g_assert_cmpuint(count_lines(log, "error 0x"), ==, 0);
-    g_assert_cmpuint(count_lines(log, "does not exist"), ==, 0);
-    /* The id can be used. */
-    s->refuse = 0;
-    g_assert_cmphex(gpu_create(gpu, 10, BUFFER, GPU_PAGE), ==, OK);
-    g_assert_cmphex(gpu_map(gpu, 10, 0, NULL), ==, GRANTED);
-    g_assert_cmphex(gpu_unref(gpu, 10), ==, OK);
-    g_assert_cmphex(gpu_map(gpu, 10, 0, NULL), ==, BAD_ID);
-    g_assert_cmphex(gpu_unmap(gpu, 10), ==, BAD_ID);
-    g_assert_cmpuint(gpu_refused(gpu, "unknown-resource"), ==, 1);
-    gpu_finish(gpu);
-    unlink(log);
 }
 
 /* As many as are remembered; those that are forgotten are the guest's. */
@@ -471,67 +389,98 @@ static void test_remembered(void)
     gpu_finish(gpu);
 }
 
-static void test_failed_info(void)
+static uint32_t create_blob(GPU *gpu)
 {
-    g_autofree char *log = new_log();
-    GPU *gpu = start_logged(log, "-d guest_errors");
-
-    g_assert_cmphex(create_context(gpu, 1), ==, OK);
-    g_assert_cmphex(gpu_create(gpu, 3, BUFFER | SCRIPTED_INFO_FAILS, GPU_PAGE),
-                    ==, UNSPEC);
-    use_id(gpu, 3);
-    g_assert_cmpuint(failures(gpu, "blob"), ==, 1);
-    gpu_finish(gpu);
-    g_assert_cmpuint(count_lines(log, "resource 3 (context 1, 4096 bytes"),
-                     ==, 1);
-    g_assert_cmpuint(count_lines(log, "error 0x"), ==, 0);
-    unlink(log);
+    return gpu_create(gpu, 9, BUFFER, 8192);
 }
 
-static void test_failed_texture(void)
+static uint32_t create_without_info(GPU *gpu)
 {
-    static const uint32_t types[] = {
-        VIRTIO_GPU_CMD_RESOURCE_CREATE_2D, VIRTIO_GPU_CMD_RESOURCE_CREATE_3D,
+    return gpu_create(gpu, 9, BUFFER_BUT(.info_fails = true), GPU_PAGE);
+}
+
+static uint32_t create_2d(GPU *gpu)
+{
+    return run(gpu, VIRTIO_GPU_CMD_RESOURCE_CREATE_2D, 0, 9);
+}
+
+static uint32_t create_3d(GPU *gpu)
+{
+    return run(gpu, VIRTIO_GPU_CMD_RESOURCE_CREATE_3D, 0, 9);
+}
+
+static uint32_t create_context_4(GPU *gpu)
+{
+    return create_context(gpu, 4);
+}
+
+static void test_failed(void)
+{
+#define BLOB_9 "blob", "resource 9 (context 1, 8192 bytes"
+    static const struct {
+        uint32_t refuse;
+        int error;
+        uint32_t (*create)(GPU *gpu);
+        const char *counter, *told;
+    } rows[] = {
+        { SCRIPTED_REFUSE_BLOB, ENOMEM, create_blob, BLOB_9 },
+        { SCRIPTED_REFUSE_BLOB, EINVAL, create_blob, BLOB_9 },
+        { SCRIPTED_REFUSE_BLOB, EIO, create_blob, BLOB_9 },
+        { SCRIPTED_REFUSE_BLOB, ENOSPC, create_blob, BLOB_9 },
+        { SCRIPTED_REFUSE_BLOB, ENODEV, create_blob, BLOB_9 },
+        { 0, 0, create_without_info, "blob",
+          "resource 9 (context 1, 4096 bytes" },
+        { SCRIPTED_REFUSE_RESOURCE, ENOMEM, create_2d, "resource",
+          "resource 9" },
+        { SCRIPTED_REFUSE_RESOURCE, ENOMEM, create_3d, "resource",
+          "resource 9" },
+        { SCRIPTED_REFUSE_CONTEXT, EIO, create_context_4, "context",
+          "context 4" },
     };
-    g_autofree char *log = new_log();
-    GPU *gpu = start_logged(log, "-d guest_errors");
+    g_autofree char *log = gpu_new_log();
+    GPU *gpu = gpu_start_logged(log, "-d guest_errors");
     struct scripted_shared *s = gpu_shared(gpu);
     size_t i;
 
-    for (i = 0; i < G_N_ELEMENTS(types); i++) {
-        s->refuse = SCRIPTED_REFUSE_RESOURCE;
-        s->refuse_error = ENOMEM;
-        g_assert_cmphex(run(gpu, types[i], 0, 9), ==, UNSPEC);
-        g_assert_cmpuint(failures(gpu, "resource"), ==, i + 1);
-        g_assert_cmphex(gpu_unref(gpu, 9), ==, BAD_ID);
+    g_assert_cmphex(create_context(gpu, 1), ==, OK);
+    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+        const char *error = strerror(rows[i].error);
+        uint64_t before = gpu_failures(gpu, rows[i].counter);
+        unsigned told = gpu_count_log(log, rows[i].told);
+        unsigned why = gpu_count_log(log, error);
+        unsigned guests = gpu_count_log(log, "error 0x");
+
+        g_test_message("row %zu", i);
+        s->refuse = rows[i].refuse;
+        s->refuse_error = rows[i].error;
+        g_assert_cmphex(rows[i].create(gpu), ==, UNSPEC);
+        g_assert_cmpuint(gpu_failures(gpu, rows[i].counter), ==, before + 1);
+        g_assert_cmpuint(gpu_count_log(log, rows[i].told), ==, told + 1);
+        g_assert_cmpuint(gpu_count_log(log, error), ==, why + !!rows[i].error);
+        /* What follows from it is no fault of the guest's. */
+        if (rows[i].refuse == SCRIPTED_REFUSE_CONTEXT) {
+            g_assert_cmphex(gpu_take(gpu, put_submit(gpu, 4, 1)), ==,
+                            BAD_CONTEXT);
+        } else {
+            use_id(gpu, 9);
+        }
+        g_assert_cmpuint(gpu_count_log(log, "error 0x"), ==, guests);
         s->refuse = 0;
-        g_assert_cmphex(run(gpu, types[i], 0, 9), ==, OK);
-        g_assert_cmphex(gpu_unref(gpu, 9), ==, OK);
+        if (rows[i].refuse) {
+            g_assert_cmphex(rows[i].create(gpu), ==, OK);
+        }
+        if (rows[i].refuse && rows[i].refuse != SCRIPTED_REFUSE_CONTEXT) {
+            g_assert_cmphex(gpu_unref(gpu, 9), ==, OK);
+        }
     }
-    gpu_finish(gpu);
-    g_assert_cmpuint(count_lines(log, "resource 9"), ==, 2);
-    g_assert_cmpuint(count_lines(log, strerror(ENOMEM)), ==, 2);
-    g_assert_cmpuint(count_lines(log, "error 0x"), ==, 0);
-    unlink(log);
-}
-
-static void test_failed_context(void)
-{
-    g_autofree char *log = new_log();
-    GPU *gpu = start_logged(log, "-d guest_errors");
-    struct scripted_shared *s = gpu_shared(gpu);
-
-    s->refuse = SCRIPTED_REFUSE_CONTEXT;
-    s->refuse_error = EIO;
-    g_assert_cmphex(create_context(gpu, 4), ==, UNSPEC);
-    g_assert_cmpuint(failures(gpu, "context"), ==, 1);
-    g_assert_cmpuint(count_lines(log, "context 4"), ==, 1);
-    g_assert_cmpuint(count_lines(log, strerror(EIO)), ==, 1);
-    /* What follows from it */
-    g_assert_cmphex(gpu_take(gpu, put_submit(gpu, 4, 1)), ==, BAD_CONTEXT);
-    g_assert_cmpuint(failures(gpu, "fence"), ==, 0);
-    g_assert_cmpuint(failures(gpu, "after-failure"), >=, 1);
-    g_assert_cmpuint(count_lines(log, "error 0x"), ==, 0);
+    g_assert_cmpuint(gpu_failures(gpu, "fence"), ==, 0);
+    g_assert_cmpuint(gpu_failures(gpu, "after-failure"), >, 0);
+    g_assert_cmpuint(gpu_refused(gpu, "unknown-resource"), ==, 0);
+    g_assert_cmpuint(gpu_count_log(log, "does not exist"), ==, 0);
+    /* What follows from its own is. */
+    g_assert_cmphex(gpu_map(gpu, 9, 0, NULL), ==, BAD_ID);
+    g_assert_cmphex(gpu_unmap(gpu, 9), ==, BAD_ID);
+    g_assert_cmpuint(gpu_refused(gpu, "unknown-resource"), ==, 1);
     gpu_finish(gpu);
     unlink(log);
 }
@@ -547,25 +496,24 @@ static void test_failed_scanout(void)
         .format = VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM,
         .strides = { 64 * 4 },
     };
-    g_autofree char *log = new_log();
-    GPU *gpu = start_logged(log, "-d guest_errors");
-    struct virtio_gpu_ctrl_hdr reply;
+    g_autofree char *log = gpu_new_log();
+    GPU *gpu = gpu_start_logged(log, "-d guest_errors");
 
     g_assert_cmphex(create_context(gpu, 1), ==, OK);
-    g_assert_cmphex(gpu_create(gpu, 6, SCRIPTED_SHM, 64 * 64 * 4), ==, OK);
+    g_assert_cmphex(gpu_create(gpu, 6, SHM(), 64 * 64 * 4), ==, OK);
     cmd.resource_id = 6;
-    g_assert_cmphex(gpu_run(gpu, &cmd, sizeof(cmd), &reply, sizeof(reply)),
+    g_assert_cmphex(gpu_send(gpu, &cmd, sizeof(cmd)),
                     ==, UNSPEC);
-    g_assert_cmpuint(failures(gpu, "scanout"), ==, 1);
-    g_assert_cmpuint(count_lines(log, "error 0x"), ==, 0);
-    g_assert_cmpuint(count_lines(log, "resource 6 (context 1, 16384 bytes"),
+    g_assert_cmpuint(gpu_failures(gpu, "scanout"), ==, 1);
+    g_assert_cmpuint(gpu_count_log(log, "error 0x"), ==, 0);
+    g_assert_cmpuint(gpu_count_log(log, "resource 6 (context 1, 16384 bytes"),
                      ==, 1);
     /* One that there is not */
     cmd.resource_id = 7;
-    g_assert_cmphex(gpu_run(gpu, &cmd, sizeof(cmd), &reply, sizeof(reply)),
+    g_assert_cmphex(gpu_send(gpu, &cmd, sizeof(cmd)),
                     ==, BAD_ID);
-    g_assert_cmpuint(failures(gpu, "scanout"), ==, 1);
-    g_assert_cmpuint(count_lines(log, "error 0x"), ==, 1);
+    g_assert_cmpuint(gpu_failures(gpu, "scanout"), ==, 1);
+    g_assert_cmpuint(gpu_count_log(log, "error 0x"), ==, 1);
     gpu_unref(gpu, 6);
     gpu_finish(gpu);
     unlink(log);
@@ -574,35 +522,35 @@ static void test_failed_scanout(void)
 /* However often the guest has the host fail */
 static void test_failures_limited(void)
 {
-    g_autofree char *log = new_log();
-    GPU *gpu = start_logged(log, NULL);
+    g_autofree char *log = gpu_new_log();
+    GPU *gpu = gpu_start_logged(log, NULL);
     int64_t start_us = g_get_monotonic_time();
     uint32_t replies[200];
 
     g_assert_cmphex(create_context(gpu, 1), ==, OK);
     gpu_shared(gpu)->refuse = SCRIPTED_REFUSE_BLOB;
     gpu_batch(gpu, gpu_put_shared, 1, 200, replies);
-    g_assert_cmpuint(failures(gpu, "blob"), ==, 200);
+    g_assert_cmpuint(gpu_failures(gpu, "blob"), ==, 200);
     gpu_finish(gpu);
-    g_assert_cmpuint(count_lines(log, "warning:"), <=, lines_max(start_us));
+    g_assert_cmpuint(gpu_count_log(log, "warning:"), <=, lines_max(start_us));
     unlink(log);
 }
 
 static void test_failures_traced(void)
 {
-    g_autofree char *log = new_log();
-    GPU *gpu = start_logged(log, "-trace virtio_gpu_virgl_*");
+    g_autofree char *log = gpu_new_log();
+    GPU *gpu = gpu_start_logged(log, "-trace virtio_gpu_virgl_*");
 
     g_assert_cmphex(create_context(gpu, 1), ==, OK);
     gpu_shared(gpu)->refuse = SCRIPTED_REFUSE_BLOB;
     gpu_create(gpu, 5, BUFFER, GPU_PAGE);
     gpu_map(gpu, 5, 0, NULL);
     gpu_finish(gpu);
-    if (!count_lines(log, "virtio_gpu_virgl_")) {
+    if (!gpu_count_log(log, "virtio_gpu_virgl_")) {
         g_test_skip("this QEMU does not trace to its log");
     } else {
-        g_assert_cmpuint(count_lines(log, "virtio_gpu_virgl_failure"), ==, 1);
-        g_assert_cmpuint(count_lines(log, "virtio_gpu_virgl_after_failure"),
+        g_assert_cmpuint(gpu_count_log(log, "virtio_gpu_virgl_failure"), ==, 1);
+        g_assert_cmpuint(gpu_count_log(log, "virtio_gpu_virgl_after_failure"),
                          ==, 1);
     }
     unlink(log);
@@ -639,159 +587,22 @@ static void unplace_window(GPU *gpu)
 
 static void test_window_not_placed(void)
 {
-    g_autofree char *log = new_log();
-    GPU *gpu = start_logged(log, NULL);
+    g_autofree char *log = gpu_new_log();
+    GPU *gpu = gpu_start_logged(log, NULL);
     unsigned i;
 
     g_assert_cmphex(create_context(gpu, 1), ==, OK);
-    g_assert_cmpuint(count_lines(log, "address space"), ==, 0);
+    g_assert_cmpuint(gpu_count_log(log, "address space"), ==, 0);
     unplace_window(gpu);
     for (i = 2; i < 5; i++) {
         g_assert_cmphex(create_context(gpu, i), ==, OK);
     }
-    g_assert_cmpuint(count_lines(log, "address space"), ==, 1);
+    g_assert_cmpuint(gpu_count_log(log, "address space"), ==, 1);
     gpu_reset(gpu);
-    g_assert_cmphex(gpu_create(gpu, 1, BUFFER, GPU_PAGE), ==, OK);
-    gpu_map(gpu, 1, 0, NULL);
-    g_assert_cmpuint(count_lines(log, "address space"), ==, 2);
+    gpu_map_new(gpu, 1, BUFFER, GPU_PAGE, 0);
+    g_assert_cmpuint(gpu_count_log(log, "address space"), ==, 2);
     gpu_stop(gpu);
     unlink(log);
-}
-
-static void test_hostmem_without_blob(void)
-{
-    g_autofree char *text = NULL, *more = NULL;
-
-    g_assert_cmpint(gpu_try(&(GPUConfig) {
-        .hostmem = WINDOW, .props = ",blob=off",
-    }, &text), ==, 0);
-    g_assert_nonnull(strstr(text, "blob=on"));
-    g_assert_cmpint(gpu_try(&(GPUConfig) { .hostmem = WINDOW }, &more), ==, 0);
-    g_assert_null(strstr(more, "blob=on"));
-}
-
-/* Linux sends no RESOURCE_MAP_BLOB if its window is full. */
-static void test_window_full(void)
-{
-    g_autofree char *log = new_log();
-    GPU *gpu = start_logged(log, NULL);
-
-    g_assert_cmphex(create_context(gpu, 1), ==, OK);
-    g_assert_cmphex(gpu_create(gpu, 1, BUFFER, WINDOW / 2), ==, OK);
-    g_assert_cmphex(gpu_map(gpu, 1, WINDOW / 4, NULL), ==, GRANTED);
-    /* It would fit, and is not wanted. */
-    g_assert_cmphex(gpu_create(gpu, 2, BUFFER, WINDOW / 4), ==, OK);
-    g_assert_cmphex(gpu_unref(gpu, 2), ==, OK);
-    g_assert_cmpuint(failures(gpu, "window-full"), ==, 0);
-    /* It is not looked at more often than that. */
-    g_usleep(60 * 1000);
-    g_assert_cmphex(gpu_create(gpu, 3, BUFFER, WINDOW / 2), ==, OK);
-    g_assert_cmphex(gpu_unref(gpu, 3), ==, OK);
-    g_assert_cmpuint(failures(gpu, "window-full"), ==, 1);
-    g_assert_cmpuint(count_lines(log, "hostmem"), ==, 1);
-    gpu_unref(gpu, 1);
-    gpu_finish(gpu);
-    unlink(log);
-}
-
-/*
- * UNMAP_BLOB after a MAP_BLOB that was refused
- */
-
-static void test_unmap_refused(void)
-{
-    static const struct {
-        uint64_t blob_id;
-        uint32_t flags;
-        uint64_t offset;
-        uint32_t answer;
-    } refusals[] = {
-        { SCRIPTED_DMABUF | SCRIPTED_INCOHERENT, MAPPABLE, 0, UNSPEC },
-        { SCRIPTED_DMABUF, MAPPABLE, 0, UNSPEC },
-        { CACHED_BUF | SCRIPTED_HALF, MAPPABLE, 0, UNSPEC },
-        { CACHED_BUF | SCRIPTED_MMAP_ENOMEM, MAPPABLE, 0, NO_MEMORY },
-        { POINTER | SCRIPTED_PTR_EINVAL, MAPPABLE, 0, UNSPEC },
-        { BUFFER, 0, 0, BAD },
-        { BUFFER, MAPPABLE, 1, BAD },
-        { BUFFER, MAPPABLE, WINDOW, BAD },
-    };
-    g_autofree char *log = new_log();
-    GPU *gpu = start_logged(log, "-d guest_errors");
-    size_t i;
-
-    for (i = 0; i < G_N_ELEMENTS(refusals); i++) {
-        g_assert_cmphex(gpu_create_flags(gpu, 1, refusals[i].blob_id, GPU_PAGE,
-                                         refusals[i].flags), ==, OK);
-        g_assert_cmphex(gpu_unmap(gpu, 1), ==, BAD);
-        g_assert_cmphex(gpu_map(gpu, 1, refusals[i].offset, NULL), ==,
-                        refusals[i].answer);
-        g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
-        g_assert_cmphex(gpu_unmap(gpu, 1), ==, BAD);
-        /* Twice refused is refused. */
-        gpu_map(gpu, 1, refusals[i].offset, NULL);
-        gpu_map(gpu, 1, refusals[i].offset, NULL);
-        g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
-        g_assert_cmphex(gpu_unmap(gpu, 1), ==, BAD);
-        g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
-    }
-    gpu_finish(gpu);
-    /* A refusal that has its line needs no other. */
-    g_assert_cmpuint(count_lines(log, "ctrl 0x208"), ==, 0);
-    g_assert_cmpuint(count_lines(log, "ctrl 0x209"), ==,
-                     3 * G_N_ELEMENTS(refusals));
-    unlink(log);
-}
-
-static void test_unmap_first(void)
-{
-    GPU *gpu = gpu_start_plain();
-
-    gpu_create(gpu, 1, BUFFER, GPU_PAGE);
-    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
-    g_assert_cmphex(gpu_map(gpu, 1, GPU_PAGE, NULL), ==, BAD);
-    g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
-    g_assert_cmphex(gpu_read(gpu, 0), !=, scripted_stamp(1, 0));
-    g_assert_cmphex(gpu_unmap(gpu, 1), ==, BAD);
-    /* A refusal is forgotten with what comes of the next one. */
-    g_assert_cmphex(gpu_map(gpu, 1, 1, NULL), ==, BAD);
-    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
-    g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
-    g_assert_cmphex(gpu_unmap(gpu, 1), ==, BAD);
-    gpu_unref(gpu, 1);
-    gpu_finish(gpu);
-}
-
-/*
- * The renderer's word
- */
-
-static void check_word(GPU *gpu)
-{
-    uint32_t map_info;
-
-    g_assert_cmphex(create_context(gpu, 1), ==, OK);
-    g_assert_cmphex(gpu_create(gpu, 1, SCRIPTED_OPAQUE | SCRIPTED_WORD_CACHED |
-                               SCRIPTED_GL, GPU_PAGE), ==, OK);
-    g_assert_cmphex(gpu_map(gpu, 1, 0, &map_info), ==, GRANTED);
-    g_assert_cmpuint(map_info, ==, VIRTIO_GPU_MAP_CACHE_CACHED);
-    gpu_unref(gpu, 1);
-}
-
-/* It is the same for a guest that has read no capset. */
-static void test_word(void)
-{
-    GPU *gpu = gpu_start_plain();
-    struct scripted_shared *s = gpu_shared(gpu);
-
-    g_assert_cmphex(display_info(gpu), ==, VIRTIO_GPU_RESP_OK_DISPLAY_INFO);
-    g_assert_cmpuint(s->fills, ==, 0);
-    check_word(gpu);
-    check_word(gpu);
-    g_assert_cmpuint(s->fills, ==, 1);
-    gpu_reset(gpu);
-    check_word(gpu);
-    g_assert_cmpuint(s->fills, ==, 2);
-    gpu_finish(gpu);
 }
 
 int main(int argc, char **argv)
@@ -804,21 +615,13 @@ int main(int argc, char **argv)
         { "destroyed-context", test_destroyed_context },
         { "long-fence-id", test_long_fence_id },
         { "no-start", test_no_start },
-        { "failed-blob", test_failed_blob },
-        { "failed-info", test_failed_info },
-        { "failed-texture", test_failed_texture },
-        { "failed-context", test_failed_context },
+        { "failed", test_failed },
         { "failed-scanout", test_failed_scanout },
         { "remembered", test_remembered },
         { "failures-limited", test_failures_limited },
         { "failures-traced", test_failures_traced },
         { "window-not-placed", test_window_not_placed },
-        { "hostmem-without-blob", test_hostmem_without_blob },
-        { "window-full", test_window_full },
-        { "unmap-refused", test_unmap_refused },
-        { "unmap-first", test_unmap_first },
-        { "word", test_word },
     };
 
-    return gpu_run_tests(argc, argv, "renderer", tests, G_N_ELEMENTS(tests));
+    return gpu_run_tests(argc, argv, "failures", tests, G_N_ELEMENTS(tests));
 }

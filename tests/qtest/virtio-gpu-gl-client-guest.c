@@ -1,0 +1,421 @@
+/*
+ * A small virtio-gpu driver for qtests: guests of some hundred bytes
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What a qtest does to the device happens in QEMU's main loop; what a guest
+ * does, in a vCPU's thread.  Each program is in place of the firmware, and finds
+ * in its memory, at ORDERS, what it is to do.
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/atomic.h"
+#include "standard-headers/linux/virtio_pci.h"
+#include "virtio-gpu-gl-client-internal.h"
+
+#define ORDERS 0x1000
+
+static char *run_program(GPU *gpu, const uint8_t *code, size_t size,
+                         const char *args)
+{
+    g_autofree char *path = gpu_bios(gpu, code, size);
+
+    return g_strdup_printf("%s -bios %s", args, path);
+}
+
+/*
+ * A guest that does one access after another, for a QEMU without the qtest
+ * protocol.  It does not pause in between, since that takes QEMU's big lock.
+ */
+
+#define TIMEOUT_US (30 * G_USEC_PER_SEC)
+
+typedef enum Access {
+    PORT_WRITE,
+    PORT_READ,
+    WRITE_8,
+    WRITE_16,
+    WRITE_32,
+    READ_16,
+    READ_32,
+} Access;
+
+typedef struct AccessOrders {
+    uint32_t wanted;
+    uint32_t done;
+    uint32_t what; /* Access */
+    uint32_t address;
+    uint32_t value;
+} AccessOrders;
+
+static const uint8_t access_program[] = {
+    0xfa,                           /*         cli */
+    0x31, 0xc0,                     /*         xor %ax,%ax */
+    0x8e, 0xd8,                     /*         mov %ax,%ds */
+    0x2e, 0x66, 0x0f, 0x01, 0x16,   /*         lgdtl %cs:gdtr */
+    0x7e, 0x00,
+    0x0f, 0x20, 0xc0,               /*         mov %cr0,%eax */
+    0x0c, 0x01,                     /*         or $0x1,%al */
+    0x0f, 0x22, 0xc0,               /*         mov %eax,%cr0 */
+    0x66, 0xea, 0x1c, 0x00, 0x0f,   /*         ljmpl $8,$flat */
+    0x00, 0x08, 0x00,
+    0xb0, 0x10,                     /* flat:   mov $0x10,%al */
+    0x8e, 0xd8,                     /*         mov %eax,%ds */
+    0x90, 0x90,                     /* wait:   nop; nop */
+    0x8b, 0x0d, 0x00, 0x10, 0x00,   /*         mov wanted,%ecx */
+    0x00,
+    0x39, 0x0d, 0x04, 0x10, 0x00,   /*         cmp %ecx,done */
+    0x00,
+    0x74, 0xf0,                     /*         je wait */
+    0x8b, 0x15, 0x0c, 0x10, 0x00,   /*         mov address,%edx */
+    0x00,
+    0xa1, 0x10, 0x10, 0x00, 0x00,   /*         mov value,%eax */
+    0x8a, 0x1d, 0x08, 0x10, 0x00,   /*         mov what,%bl */
+    0x00,
+    0xfe, 0xcb,                     /*         dec %bl */
+    0x78, 0x16,                     /*         js outl */
+    0x74, 0x17,                     /*         je inl */
+    0xfe, 0xcb,                     /*         dec %bl */
+    0x74, 0x16,                     /*         je writeb */
+    0xfe, 0xcb,                     /*         dec %bl */
+    0x74, 0x16,                     /*         je writew */
+    0xfe, 0xcb,                     /*         dec %bl */
+    0x74, 0x17,                     /*         je writel */
+    0xfe, 0xcb,                     /*         dec %bl */
+    0x74, 0x17,                     /*         je readw */
+    0x8b, 0x02,                     /*         mov (%edx),%eax */
+    0xeb, 0x16,                     /*         jmp done */
+    0xef,                           /* outl:   out %eax,(%dx) */
+    0xeb, 0x13,                     /*         jmp done */
+    0xed,                           /* inl:    in (%dx),%eax */
+    0xeb, 0x10,                     /*         jmp done */
+    0x88, 0x02,                     /* writeb: mov %al,(%edx) */
+    0xeb, 0x0c,                     /*         jmp done */
+    0x66, 0x89, 0x02,               /* writew: mov %ax,(%edx) */
+    0xeb, 0x07,                     /*         jmp done */
+    0x89, 0x02,                     /* writel: mov %eax,(%edx) */
+    0xeb, 0x03,                     /*         jmp done */
+    0x0f, 0xb7, 0x02,               /* readw:  movzwl (%edx),%eax */
+    0xa3, 0x10, 0x10, 0x00, 0x00,   /* done:   mov %eax,value */
+    0x89, 0x0d, 0x04, 0x10, 0x00,   /*         mov %ecx,done */
+    0x00,
+    0xeb, 0xa2,                     /*         jmp wait */
+    /* gdtr: its length and place; nothing, code and data, of all memory */
+    0x17, 0x00, 0x84, 0x00, 0x0f, 0x00,
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0xff, 0xff, 0x00, 0x00, 0x00, 0x9a, 0xcf, 0x00,
+    0xff, 0xff, 0x00, 0x00, 0x00, 0x92, 0xcf, 0x00,
+};
+
+char *gpu_io_arguments(GPU *gpu)
+{
+    return run_program(gpu, access_program, sizeof(access_program),
+                       "-accel tcg");
+}
+
+static uint32_t order(GPU *gpu, Access what, uint64_t address, uint32_t value)
+{
+    AccessOrders *o = gpu_ram(gpu, ORDERS);
+    int64_t end = g_get_monotonic_time() + TIMEOUT_US;
+
+    g_assert_cmphex(address, <=, UINT32_MAX);
+    o->what = what;
+    o->address = address;
+    o->value = value;
+    qatomic_store_release(&o->wanted, o->wanted + 1);
+    while (qatomic_load_acquire(&o->done) != o->wanted) {
+        if (g_get_monotonic_time() > end) {
+            g_error("the guest does not answer");
+        }
+    }
+    return o->value;
+}
+
+void gpu_outl(GPU *gpu, uint16_t port, uint32_t value)
+{
+    if (gpu->qts) {
+        qtest_outl(gpu->qts, port, value);
+    } else {
+        order(gpu, PORT_WRITE, port, value);
+    }
+}
+
+uint32_t gpu_inl(GPU *gpu, uint16_t port)
+{
+    return gpu->qts ? qtest_inl(gpu->qts, port)
+                    : order(gpu, PORT_READ, port, 0);
+}
+
+void gpu_writeb(GPU *gpu, uint64_t address, uint8_t value)
+{
+    if (gpu->qts) {
+        qtest_writeb(gpu->qts, address, value);
+    } else {
+        order(gpu, WRITE_8, address, value);
+    }
+}
+
+void gpu_writew(GPU *gpu, uint64_t address, uint16_t value)
+{
+    if (gpu->qts) {
+        qtest_writew(gpu->qts, address, value);
+    } else {
+        order(gpu, WRITE_16, address, value);
+    }
+}
+
+void gpu_writel(GPU *gpu, uint64_t address, uint32_t value)
+{
+    if (gpu->qts) {
+        qtest_writel(gpu->qts, address, value);
+    } else {
+        order(gpu, WRITE_32, address, value);
+    }
+}
+
+uint16_t gpu_readw(GPU *gpu, uint64_t address)
+{
+    return gpu->qts ? qtest_readw(gpu->qts, address)
+                    : order(gpu, READ_16, address, 0);
+}
+
+uint32_t gpu_readl(GPU *gpu, uint64_t address)
+{
+    return gpu->qts ? qtest_readl(gpu->qts, address)
+                    : order(gpu, READ_32, address, 0);
+}
+
+/*
+ * vCPUs that go through the window's pages, over and over: each looks whether
+ * what is there belongs there, adds one to a word in one instruction, and writes
+ * the page's number; any page's may be there, as all holes show the same memory.
+ * What begins a page is zero where nothing is mapped, or ones where no memory
+ * is decoded.
+ */
+
+typedef struct UserOrders {
+    uint32_t window; /* 0: wait */
+    uint32_t pages;
+    uint32_t turns;
+    uint32_t foreign;
+    uint32_t value; /* what was found, and in which page */
+    uint32_t page;
+} UserOrders;
+
+static const uint8_t user_program[] = {
+    0xfa,                           /*       cli */
+    0x31, 0xc0,                     /*       xor %ax,%ax */
+    0x8e, 0xd8,                     /*       mov %ax,%ds */
+    0x2e, 0x66, 0x0f, 0x01, 0x16,   /*       lgdtl %cs:gdtr */
+    0xc7, 0x00,
+    0x0f, 0x20, 0xc0,               /*       mov %cr0,%eax */
+    0x0c, 0x01,                     /*       or $0x1,%al */
+    0x0f, 0x22, 0xc0,               /*       mov %eax,%cr0 */
+    0x66, 0xea, 0x1c, 0x00, 0x0f,   /*       ljmpl $8,$flat */
+    0x00, 0x08, 0x00,
+    0xb0, 0x10,                     /* flat: mov $0x10,%al */
+    0x8e, 0xd8,                     /*       mov %eax,%ds */
+    0xb9, 0x1b, 0x00, 0x00, 0x00,   /*       mov $0x1b,%ecx */
+    0x0f, 0x32,                     /*       rdmsr */
+    0xf6, 0xc4, 0x01,               /*       test $0x1,%ah */
+    0x74, 0x11,                     /*       je   pass */
+    0xbf, 0x00, 0x03, 0xe0, 0xfe,   /*       mov $0xfee00300,%edi */
+    0xc7, 0x07, 0x00, 0x45, 0x0c,   /*       movl $0xc4500,(%edi) */
+    0x00,
+    0xc7, 0x07, 0xf0, 0x46, 0x0c,   /*       movl $0xc46f0,(%edi) */
+    0x00,
+    0xf3, 0x90,                     /* pass: pause */
+    0x8b, 0x35, 0x00, 0x10, 0x00,   /*       mov window,%esi */
+    0x00,
+    0x85, 0xf6,                     /*       test %esi,%esi */
+    0x74, 0xf4,                     /*       je   pass */
+    0x31, 0xc9,                     /*       xor %ecx,%ecx */
+    0x8b, 0x46, 0x04,               /* page: mov 0x4(%esi),%eax */
+    0x8d, 0x58, 0x01,               /*       lea 0x1(%eax),%ebx */
+    0x83, 0xfb, 0x01,               /*       cmp $0x1,%ebx */
+    0x76, 0x0f,                     /*       jbe low */
+    0x35, 0x5a, 0x5a, 0x00, 0x00,   /*       xor $0x5a5a,%eax */
+    0x48,                           /*       dec %eax */
+    0x31, 0xc8,                     /*       xor %ecx,%eax */
+    0xa9, 0xff, 0x03, 0xff, 0xff,   /*       test $0xffff03ff,%eax */
+    0x75, 0x4e,                     /*       jne foreign */
+    0x8b, 0x06,                     /* low:  mov (%esi),%eax */
+    0x8d, 0x58, 0x01,               /*       lea 0x1(%eax),%ebx */
+    0x83, 0xfb, 0x01,               /*       cmp $0x1,%ebx */
+    0x76, 0x07,                     /*       jbe ours */
+    0x3d, 0xa5, 0xa5, 0x00, 0x00,   /*       cmp $0xa5a5,%eax */
+    0x75, 0x3d,                     /*       jne foreign */
+    0x8b, 0x46, 0x0c,               /* ours: mov 0xc(%esi),%eax */
+    0x8d, 0x58, 0x01,               /*       lea 0x1(%eax),%ebx */
+    0x83, 0xfb, 0x01,               /*       cmp $0x1,%ebx */
+    0x76, 0x0d,                     /*       jbe use */
+    0x2d, 0x00, 0x00, 0x00, 0x77,   /*       sub $0x77000000,%eax */
+    0x3b, 0x05, 0x04, 0x10, 0x00,   /*       cmp pages,%eax */
+    0x00,
+    0x73, 0x25,                     /*       jae foreign */
+    0xf0, 0xff, 0x46, 0x08,         /* use:  lock incl 0x8(%esi) */
+    0x8d, 0x99, 0x00, 0x00, 0x00,   /*       lea 0x77000000(%ecx),%ebx */
+    0x77,
+    0x89, 0x5e, 0x0c,               /*       mov %ebx,0xc(%esi) */
+    0x81, 0xc6, 0x00, 0x10, 0x00,   /* next: add $0x1000,%esi */
+    0x00,
+    0x41,                           /*       inc %ecx */
+    0x3b, 0x0d, 0x04, 0x10, 0x00,   /*       cmp pages,%ecx */
+    0x00,
+    0x72, 0xa1,                     /*       jb page */
+    0xf0, 0xff, 0x05, 0x08, 0x10,   /*       lock incl turns */
+    0x00, 0x00,
+    0xeb, 0x8a,                     /*       jmp pass */
+    0xf0, 0xff, 0x05, 0x0c, 0x10,   /* foreign: lock incl foreign */
+    0x00, 0x00,
+    0xa3, 0x10, 0x10, 0x00, 0x00,   /*       mov %eax,value */
+    0x89, 0x0d, 0x14, 0x10, 0x00,   /*       mov %ecx,page */
+    0x00,
+    0xeb, 0xd4,                     /*       jmp next */
+    /* gdtr: its length and place; nothing, code and data, of all memory */
+    0x17, 0x00, 0xcd, 0x00, 0x0f, 0x00,
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0xff, 0xff, 0x00, 0x00, 0x00, 0x9a, 0xcf, 0x00,
+    0xff, 0xff, 0x00, 0x00, 0x00, 0x92, 0xcf, 0x00,
+};
+
+static UserOrders *user_orders(GPU *gpu)
+{
+    return gpu_ram(gpu, ORDERS);
+}
+
+char *gpu_users_arguments(GPU *gpu, unsigned n)
+{
+    g_autofree char *args = g_strdup_printf("-accel tcg,thread=multi -smp %u",
+                                            n);
+
+    return run_program(gpu, user_program, sizeof(user_program), args);
+}
+
+void gpu_users_go(GPU *gpu, unsigned pages)
+{
+    UserOrders *o = user_orders(gpu);
+
+    g_assert_cmphex(gpu_window(gpu), <, UINT32_MAX);
+    /* One that is not through uses the number to the end. */
+    if (pages) {
+        qatomic_set(&o->pages, pages);
+    }
+    qatomic_set(&o->window, pages ? gpu_window(gpu) : 0);
+}
+
+uint32_t gpu_users_turns(GPU *gpu)
+{
+    return qatomic_read(&user_orders(gpu)->turns);
+}
+
+bool gpu_users_agree(GPU *gpu)
+{
+    const UserOrders *o = user_orders(gpu);
+
+    if (qatomic_read(&o->foreign)) {
+        g_test_message("a vCPU found 0x%x in page %u", o->value, o->page);
+    }
+    return !qatomic_read(&o->foreign);
+}
+
+/*
+ * A vCPU that writes 0 to the device's status as often as it is told, nine times
+ * each.  Eight are one instruction, so that a vCPU that is to stop finds that
+ * out too late.  The other program reads the APIC's registers by the instruction
+ * that reads most often, over and over; it pauses, as QEMU frees nothing while a
+ * vCPU goes on for ever (util/rcu.c).
+ */
+
+/*
+ * The device's registers are reached by configuration space alone, by the
+ * capability that is made for it, so that a machine that has just been reset
+ * does not stop the program.
+ */
+typedef struct ResetOrders {
+    uint32_t wanted;
+    uint32_t done;
+    uint32_t unused[2];
+    struct {
+        uint32_t address;
+        uint32_t value;
+    } writes[3];
+    uint32_t more[8]; /* zeros, for where the last of the writes went */
+} ResetOrders;
+
+static const uint8_t reset_program[] = {
+    0x31, 0xc0,                         /*       xor  %ax,%ax */
+    0x8e, 0xd8,                         /*       mov  %ax,%ds */
+    0xfc,                               /*       cld */
+    0xf3, 0x90,                         /* wait: pause */
+    0x66, 0x8b, 0x0e, 0x00, 0x10,       /*       mov  wanted,%ecx */
+    0x66, 0x3b, 0x0e, 0x04, 0x10,       /*       cmp  done,%ecx */
+    0x74, 0xf2,                         /*       je   wait */
+    0xbe, 0x10, 0x10,                   /*       mov  $writes,%si */
+    0xba, 0xf8, 0x0c,                   /* next: mov  $0xcf8,%dx */
+    0x66, 0xad,                         /*       lods %ds:(%si),%eax */
+    0x66, 0xef,                         /*       out  %eax,(%dx) */
+    0xb2, 0xfc,                         /*       mov  $0xfc,%dl */
+    0x66, 0xad,                         /*       lods %ds:(%si),%eax */
+    0x66, 0xef,                         /*       out  %eax,(%dx) */
+    0x81, 0xfe, 0x28, 0x10,             /*       cmp  $end of writes,%si */
+    0x72, 0xed,                         /*       jb   next */
+    0xb9, 0x08, 0x00,                   /*       mov  $8,%cx */
+    0xf3, 0x66, 0x6f,                   /*       rep outsl %ds:(%si),(%dx) */
+    0x66, 0xff, 0x06, 0x04, 0x10,       /*       incl done */
+    0xeb, 0xcf,                         /*       jmp  wait */
+};
+
+static const uint8_t reader_program[] = {
+    0x31, 0xc0,                               /*       xor  %ax,%ax */
+    0x8e, 0xd8,                               /*       mov  %ax,%ds */
+    0xf3, 0x90,                               /* next: pause */
+    0x67, 0xdd, 0x25, 0x00, 0x00, 0xe0, 0xfe, /*       frstor 0xfee00000 */
+    0x66, 0xff, 0x06, 0x04, 0x10,             /*       incl done */
+    0xeb, 0xf0,                               /*       jmp  next */
+};
+
+static ResetOrders *reset_orders(GPU *gpu)
+{
+    return gpu_ram(gpu, ORDERS);
+}
+
+char *gpu_vcpu_arguments(GPU *gpu)
+{
+    return run_program(gpu, reset_program, sizeof(reset_program),
+                       "-accel tcg,thread=multi");
+}
+
+char *gpu_reader_arguments(GPU *gpu)
+{
+    return run_program(gpu, reader_program, sizeof(reader_program),
+                       "-accel tcg,thread=multi");
+}
+
+void gpu_vcpu_open(GPU *gpu)
+{
+    const uint32_t cap = 0x80000000u | DEVFN << 8 | gpu->config_cap;
+    ResetOrders *o = reset_orders(gpu);
+
+    g_assert_cmpuint(gpu->config_cap, !=, 0);
+    o->writes[0].address = cap + offsetof(struct virtio_pci_cap, offset);
+    o->writes[0].value = VIRTIO_PCI_COMMON_STATUS;
+    o->writes[1].address = cap + offsetof(struct virtio_pci_cap, length);
+    o->writes[1].value = 1;
+    o->writes[2].address = cap + offsetof(struct virtio_pci_cfg_cap,
+                                          pci_cfg_data);
+    o->writes[2].value = 0;
+}
+
+uint32_t gpu_vcpu_turns(GPU *gpu)
+{
+    return qatomic_read(&reset_orders(gpu)->done);
+}
+
+void gpu_vcpu_reset(GPU *gpu, uint32_t n)
+{
+    ResetOrders *o = reset_orders(gpu);
+
+    qatomic_set(&o->wanted, n == GPU_FOR_EVER ? gpu_vcpu_turns(gpu) - 1
+                                              : o->wanted + n);
+}

@@ -1,0 +1,365 @@
+/*
+ * qtest for virtio-gpu-gl: what ends with a reset, with QEMU, or on a display
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A vCPU that waits for the main loop while that waits for the vCPU hangs
+ * QEMU: a test that does not end has found that.
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/units.h"
+#include "qobject/qdict.h"
+#include "virtio-gpu-gl-client.h"
+
+/*
+ * Reset and exit
+ */
+
+static void fill(GPU *gpu, bool regions)
+{
+    uint32_t id;
+
+    for (id = 1; id <= 16; id++) {
+        ScriptedBlob blob = id % 4 == 0 ? (regions ? DRIVERS : POINTER) :
+                           id % 4 == 1 ? SHM() : BUFFER;
+
+        gpu_map_new(gpu, id, blob, GPU_PAGE, id * GPU_PAGE);
+    }
+    gpu_create_guest(gpu, 17, 16);
+}
+
+static void check_empty(GPU *gpu)
+{
+    uint32_t id;
+
+    for (id = 1; id <= 16; id++) {
+        g_assert_false(gpu_shows(gpu, id * GPU_PAGE, id, 0));
+    }
+}
+
+static void test_reset(void)
+{
+    const unsigned n = g_test_slow() ? 1000 : 400;
+    uint64_t rss = 0;
+    GPU *gpu = gpu_start_plain();
+    unsigned fds = 0, maps = 0, i;
+
+    for (i = 0; i < n; i++) {
+        /* A reset with regions takes RCU's time. */
+        fill(gpu, i % 50 == 0);
+        gpu_reset(gpu);
+        check_empty(gpu);
+        if (i == 125) {
+            rss = gpu_status_kib(gpu, "RssAnon:");
+            fds = gpu_count_fds(gpu, "/");
+            maps = gpu_count_maps(gpu, "");
+        }
+    }
+    if (GPU_MEMORY_TELLS) {
+        g_assert_cmpuint(gpu_status_kib(gpu, "RssAnon:"), <=, rss + 4096);
+    }
+    g_assert_cmpuint(gpu_count_fds(gpu, "/"), ==, fds);
+    g_assert_cmpuint(gpu_count_maps(gpu, ""), <=, maps + 16);
+    gpu_system_reset(gpu);
+    fill(gpu, true);
+    gpu_system_reset(gpu);
+    check_empty(gpu);
+    /* The renderer is reset with the next command. */
+    g_assert_cmphex(gpu_unref(gpu, 1), ==, BAD_ID);
+    gpu_finish(gpu);
+}
+
+/* Exit with live blobs of each kind */
+static void test_exit(void)
+{
+    GPU *gpu = gpu_start_plain();
+
+    fill(gpu, true);
+    gpu_stop(gpu);
+}
+
+/*
+ * A vCPU resets the device
+ */
+
+static GPU *start_with_vcpu(void)
+{
+    return gpu_start(&(GPUConfig) { .hostmem = WINDOW, .vcpu = true });
+}
+
+static void command(GPU *gpu, const char *name)
+{
+    qtest_qmp_assert_success(gpu_qts(gpu), "{ 'execute': %s }", name);
+}
+
+static void wait_for_resets(GPU *gpu, uint32_t before, uint32_t n)
+{
+    while (gpu_vcpu_turns(gpu) - before < n) {
+        g_usleep(100);
+    }
+}
+
+/* The guest goes on with what it does. */
+static void see_resets(GPU *gpu, uint32_t n)
+{
+    wait_for_resets(gpu, gpu_vcpu_turns(gpu), n);
+}
+
+static void reset_once(GPU *gpu)
+{
+    const uint32_t before = gpu_vcpu_turns(gpu);
+
+    gpu_vcpu_reset(gpu, 1);
+    wait_for_resets(gpu, before, 1);
+}
+
+static void map_two(GPU *gpu)
+{
+    gpu_map_new(gpu, 1, BUFFER, GPU_PAGE, 0);
+    gpu_map_new(gpu, 2, DRIVERS, GPU_PAGE, GPU_PAGE);
+}
+
+static GPU *start_resetting(void)
+{
+    GPU *gpu = start_with_vcpu();
+
+    map_two(gpu);
+    gpu_vcpu_reset(gpu, GPU_FOR_EVER);
+    see_resets(gpu, 1);
+    return gpu;
+}
+
+static void test_stop(void)
+{
+    GPU *gpu = start_resetting();
+    unsigned i;
+
+    for (i = 0; i < 20; i++) {
+        command(gpu, "stop");
+        command(gpu, "cont");
+        see_resets(gpu, i % 2);
+    }
+    gpu_stop(gpu);
+}
+
+/* A device that cannot be added: QEMU waits for all readers under RCU. */
+static void test_readers(void)
+{
+    GPU *gpu = start_resetting();
+    unsigned i;
+
+    for (i = 0; i < 20; i++) {
+        QDict *reply = qtest_qmp(gpu_qts(gpu), "{ 'execute': 'device_add',"
+                                 " 'arguments': { 'driver': 'none' } }");
+
+        g_assert_true(qdict_haskey(reply, "error"));
+        qobject_unref(reply);
+    }
+    gpu_stop(gpu);
+}
+
+static void test_system_reset(void)
+{
+    GPU *gpu = start_resetting();
+    unsigned i;
+
+    for (i = 0; i < 20; i++) {
+        qtest_system_reset(gpu_qts(gpu));
+        see_resets(gpu, i % 3);
+    }
+    gpu_stop(gpu);
+}
+
+static void test_quit(void)
+{
+    unsigned i;
+
+    for (i = 0; i < 5; i++) {
+        GPU *gpu = start_resetting();
+
+        if (i % 2) {
+            command(gpu, "quit");
+        }
+        gpu_stop(gpu);
+    }
+}
+
+/* All that was mapped goes, by itself, and the device is as good as new. */
+static void test_blobs(void)
+{
+    GPU *gpu = start_with_vcpu();
+    unsigned i;
+
+    for (i = 0; i < 5; i++) {
+        map_two(gpu);
+        reset_once(gpu);
+        gpu_wait_live(gpu, 0);
+        g_assert_false(gpu_shows(gpu, 0, 1, 0));
+        g_assert_false(gpu_shows(gpu, GPU_PAGE, 2, 0));
+        gpu_reset(gpu);
+        g_assert_cmphex(gpu_unref(gpu, 1), ==, BAD_ID);
+        g_assert_cmphex(gpu_unref(gpu, 2), ==, BAD_ID);
+    }
+    gpu_finish(gpu);
+}
+
+/* The guest's last kick has commands that run after the reset, or never. */
+static void test_last_kick(void)
+{
+    GPU *gpu = gpu_start_plain();
+    unsigned i;
+
+    for (i = 0; i < 5; i++) {
+        gpu_watch(gpu, SCRIPTED_WATCH_VCPU_RESET, 0);
+        gpu_put_create(gpu, 1, BUFFER, GPU_PAGE);
+        gpu_put_map(gpu, 1, 0);
+        gpu_put_create(gpu, 2, DRIVERS, GPU_PAGE);
+        gpu_put_map(gpu, 2, GPU_PAGE);
+        gpu_release(gpu);
+        gpu_settle(gpu);
+        g_assert_cmpuint(gpu_stat(gpu, "live"), ==, 0);
+        g_assert_false(gpu_shows(gpu, 0, 1, 0));
+        gpu_reset(gpu);
+        g_assert_cmphex(gpu_unref(gpu, 1), ==, BAD_ID);
+        g_assert_cmphex(gpu_unref(gpu, 2), ==, BAD_ID);
+    }
+    gpu_finish(gpu);
+}
+
+/*
+ * A guest that is quicker than the main loop: the queue is set up and kicked
+ * before that has run.  What comes from before the reset goes first.
+ */
+static void test_first_kick(void)
+{
+    GPU *gpu = gpu_start_plain();
+    unsigned i, create, map;
+
+    for (i = 0; i < 5; i++) {
+        map_two(gpu);
+        gpu_watch(gpu, SCRIPTED_WATCH_VCPU_RENEW, 0);
+        gpu_empty_queue(gpu);
+        create = gpu_put_create(gpu, 1, BUFFER, GPU_PAGE);
+        map = gpu_put_map(gpu, 1, 2 * GPU_PAGE);
+        gpu_release(gpu);
+        g_assert_cmphex(gpu_answer(gpu, create), ==, OK);
+        g_assert_cmphex(gpu_answer(gpu, map), ==, GRANTED);
+        gpu_settle(gpu);
+        g_assert_cmpuint(gpu_stat(gpu, "live"), ==, 1);
+        g_assert_false(gpu_shows(gpu, 0, 1, 0));
+        g_assert_true(gpu_shows(gpu, 2 * GPU_PAGE, 1, 0));
+        gpu_reset(gpu);
+    }
+    gpu_finish(gpu);
+}
+
+/*
+ * Displays
+ */
+
+#define SIDE 64
+
+static const struct virtio_gpu_rect all = { .width = SIDE, .height = SIDE };
+
+static GPU *start_two_displays(void)
+{
+    return gpu_start(&(GPUConfig) {
+        .hostmem = WINDOW, .props = ",max_outputs=2",
+    });
+}
+
+static uint32_t show_blob(GPU *gpu, uint32_t scanout, uint32_t id)
+{
+    const struct virtio_gpu_set_scanout_blob cmd = {
+        .hdr.type = VIRTIO_GPU_CMD_SET_SCANOUT_BLOB,
+        .r = all,
+        .scanout_id = scanout,
+        .resource_id = id,
+        .width = SIDE,
+        .height = SIDE,
+        .format = VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM,
+        .strides = { SIDE * 4 },
+    };
+
+    return gpu_send(gpu, &cmd, sizeof(cmd));
+}
+
+static uint32_t show_texture(GPU *gpu, uint32_t scanout, uint32_t id)
+{
+    const struct virtio_gpu_set_scanout cmd = {
+        .hdr.type = VIRTIO_GPU_CMD_SET_SCANOUT,
+        .r = all,
+        .scanout_id = scanout,
+        .resource_id = id,
+    };
+
+    return gpu_send(gpu, &cmd, sizeof(cmd));
+}
+
+/* A display that shows a buffer has no picture of QEMU's own. */
+static bool shows_buffer(GPU *gpu, int head)
+{
+    g_autofree char *file = NULL;
+    g_autoptr(QDict) reply = NULL;
+    int fd = g_file_open_tmp("scanout.XXXXXX", &file, NULL);
+
+    g_assert_cmpint(fd, >=, 0);
+    reply = qtest_qmp(gpu_qts(gpu), "{'execute': 'screendump', 'arguments': "
+                      "{'filename': %s, 'device': 'gpu', 'head': %d}}",
+                      file, head);
+    close(fd);
+    unlink(file);
+    return qdict_haskey(reply, "error");
+}
+
+/*
+ * A display that shows a blob shows nothing when the blob goes, and no other
+ * does; what took it over from a blob stays.
+ */
+static void test_displays(void)
+{
+    GPU *gpu = start_two_displays();
+
+    gpu_map_new(gpu, 1, BUFFER, SIDE * SIDE * 4, 0);
+    gpu_map_new(gpu, 2, BUFFER, SIDE * SIDE * 4, MiB);
+    g_assert_false(shows_buffer(gpu, 0));
+    g_assert_cmphex(show_blob(gpu, 0, 1), ==, OK);
+    g_assert_cmphex(show_blob(gpu, 1, 2), ==, OK);
+    g_assert_true(shows_buffer(gpu, 0));
+    g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
+    g_assert_false(shows_buffer(gpu, 0));
+    g_assert_true(shows_buffer(gpu, 1));
+    g_assert_cmphex(gpu_unref(gpu, 2), ==, OK);
+    g_assert_false(shows_buffer(gpu, 1));
+
+    gpu_map_new(gpu, 1, BUFFER, SIDE * SIDE * 4, 0);
+    gpu_map_new(gpu, 2, BUFFER, SIDE * SIDE * 4, MiB);
+    g_assert_cmphex(show_blob(gpu, 0, 1), ==, OK);
+    g_assert_cmphex(show_texture(gpu, 0, 2), ==, OK);
+    g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
+    g_assert_true(shows_buffer(gpu, 0));
+    g_assert_cmphex(show_texture(gpu, 0, 0), ==, OK);
+    g_assert_cmphex(show_blob(gpu, 0, 2), ==, OK);
+    gpu_reset(gpu);
+    g_assert_false(shows_buffer(gpu, 0));
+    gpu_finish(gpu);
+}
+
+int main(int argc, char **argv)
+{
+    static const GPUTest tests[] = {
+        { "reset", test_reset },
+        { "exit", test_exit },
+        { "vcpu-stop", test_stop },
+        { "vcpu-readers", test_readers },
+        { "vcpu-system-reset", test_system_reset },
+        { "vcpu-quit", test_quit },
+        { "vcpu-blobs", test_blobs },
+        { "last-kick", test_last_kick },
+        { "first-kick", test_first_kick },
+        { "displays", test_displays },
+    };
+
+    return gpu_run_tests(argc, argv, "lifetime", tests, G_N_ELEMENTS(tests));
+}

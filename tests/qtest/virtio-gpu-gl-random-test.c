@@ -1,0 +1,575 @@
+/*
+ * qtest for virtio-gpu-gl: random commands, and many threads at once
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/atomic.h"
+#include "virtio-gpu-gl-client-internal.h"
+#include "virtio-gpu-gl-fuzz.h"
+
+#include <sys/wait.h>
+
+/*
+ * What a fuzzer drives in its own process, by the qtest protocol
+ */
+
+static void reset_machine(GPU *gpu)
+{
+    qtest_system_reset(gpu_qts(gpu));
+}
+
+/* This machine's vCPU runs nothing, and nobody else has its memory. */
+static void reset_by_vcpu(GPU *gpu)
+{
+}
+
+static void use(GPU *gpu, uint8_t how)
+{
+}
+
+/* What comes after a command waits for the main loop, which carries it out. */
+static void run(GPU *gpu)
+{
+    gpu_config(gpu, 0);
+}
+
+/* RCU's thread takes its time before memory of the renderer's is unmapped. */
+static void settle(GPU *gpu)
+{
+    gpu_settle(gpu);
+    if (gpu_shared(gpu)->maps != gpu_shared(gpu)->unmaps) {
+        g_usleep(5000);
+    }
+}
+
+static uint64_t live(GPU *gpu)
+{
+    return gpu_stat(gpu, "live");
+}
+
+static GPU *start(GPUFuzzHost *host)
+{
+    GPU *gpu = gpu_start(&(GPUConfig) {
+        .hostmem = WINDOW, .props = ",max_outputs=2", .log = "/dev/null",
+    });
+
+    *host = (GPUFuzzHost) {
+        .pid = gpu_pid(gpu),
+        .reset_machine = reset_machine,
+        .map_bars = gpu_pci_open,
+        .reset_by_vcpu = reset_by_vcpu,
+        .use = use,
+        .run = run,
+        .settle = settle,
+        .live = live,
+    };
+    return gpu;
+}
+
+static GByteArray *bytes_of(const char *line)
+{
+    GByteArray *bytes = g_byte_array_new();
+
+    for (; *line; line += 2) {
+        uint8_t byte = g_ascii_xdigit_value(line[0]) << 4 |
+                       g_ascii_xdigit_value(line[1]);
+
+        g_byte_array_append(bytes, &byte, 1);
+    }
+    return bytes;
+}
+
+/* What a fuzzer found worth keeping, in parts, of which several run at once */
+static void replay(unsigned first)
+{
+    GPUFuzzHost host;
+    GPU *gpu = start(&host);
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+    unsigned i, n;
+
+    g_assert_true(g_file_get_contents(CORPUS, &text, NULL, NULL));
+    lines = g_strsplit(text, "\n", 0);
+    n = g_strv_length(lines);
+    g_assert_cmpuint(n, >, 200);
+    for (i = first; i < n; i += 2) {
+        g_autoptr(GByteArray) input = bytes_of(lines[i]);
+
+        g_test_message("%s", lines[i]);
+        gpu_fuzz(gpu, &host, input->data, input->len);
+    }
+    gpu_finish(gpu);
+}
+
+static void test_corpus_even(void)
+{
+    replay(0);
+}
+
+static void test_corpus_odd(void)
+{
+    replay(1);
+}
+
+/*
+ * What a driver might do and now and then none would, made from a seed, while
+ * buffers go at any time.  An input that fails is shortened as long as it does.
+ *
+ * SOAK_COMMANDS and SOAK_SEED are numbers; SOAK_MODEL_IS_WRONG=1 makes the
+ * model forget about overlaps, to see that a mismatch is found.
+ */
+
+#define STEPS 300 /* of an input; gpu_fuzz() takes no more than 400 */
+#define IDS 8
+
+enum { SETTLE = 1, CREATE_GOOD, MAP, UNMAP, CREATE, VANISH = 18, LOOK = 21,
+       TORN = 23, RESET = 31 };
+
+static void add(GByteArray *input, uint8_t byte)
+{
+    g_byte_array_append(input, &byte, 1);
+}
+
+static uint8_t any(GRand *rand, unsigned n)
+{
+    return g_rand_int_range(rand, 0, n);
+}
+
+/* Mostly of a few pages, and at an offset that is a page's */
+static uint8_t any_number(GRand *rand)
+{
+    return any(rand, 30) ? 9 + any(rand, 200) : any(rand, 9);
+}
+
+static void add_create(GByteArray *input, GRand *rand)
+{
+    unsigned n, i;
+    const GPUFuzzType *types = gpu_fuzz_types(&n);
+    uint64_t id = scripted_blob_id(types[any(rand, n)].blob);
+
+    /* One that is not mappable, by the highest bit of the four bytes */
+    id |= any(rand, 20) ? 0 : 1u << 31;
+    add(input, CREATE);
+    add(input, 1 + any(rand, IDS - 1));
+    add(input, any_number(rand));
+    for (i = 0; i < 4; i++) {
+        add(input, id >> (8 * i));
+    }
+}
+
+static void add_step(GByteArray *input, GRand *rand)
+{
+    unsigned what = any(rand, 100);
+    /* fenced, or in several pieces, as a byte behind it says */
+    uint8_t torn = any(rand, 6) ? 0 : any(rand, 2) ? 1 : 16;
+
+    if (what < 82 && torn) {
+        add(input, TORN);
+        add(input, torn);
+    }
+    if (what < 12) {
+        add(input, CREATE_GOOD);
+        add(input, any(rand, 256));
+    } else if (what < 25) {
+        add_create(input, rand);
+    } else if (what < 55) {
+        add(input, MAP);
+        add(input, any(rand, 50) ? 1 + any(rand, IDS - 1) : 0);
+        add(input, any_number(rand));
+    } else if (what < 82) {
+        /* 0x80: UNREF */
+        add(input, UNMAP);
+        add(input, any(rand, IDS) | (any(rand, 3) ? 0 : 0x80));
+    } else if (what < 85) {
+        /* MAP_BLOB that is short, or whose reply is */
+        add(input, TORN);
+        add(input, what < 84 ? 8 : 4);
+        add(input, MAP);
+        add(input, 1 + any(rand, IDS - 1));
+        add(input, any_number(rand));
+        add(input, 24 + any(rand, 8));
+    } else if (what < 88) {
+        add(input, SETTLE);
+        add(input, VANISH);
+        add(input, any(rand, IDS));
+        add(input, any(rand, 4));
+    } else if (what < 93) {
+        add(input, SETTLE);
+        add(input, LOOK);
+        add(input, any(rand, 64));
+    } else {
+        add(input, SETTLE);
+    }
+    if (what < 82 && torn) {
+        add(input, any(rand, 256));
+    }
+}
+
+/* In a process of its own: QEMU may die, too */
+static bool run_apart(GByteArray *const *inputs, unsigned n, bool quiet)
+{
+    pid_t pid = fork();
+    int status;
+
+    g_assert_cmpint(pid, >=, 0);
+    if (!pid) {
+        GPUFuzzHost host;
+        unsigned i;
+        GPU *gpu;
+
+        if (quiet) {
+            int null = open("/dev/null", O_WRONLY);
+
+            dup2(null, STDOUT_FILENO);
+            dup2(null, STDERR_FILENO);
+        }
+        gpu = start(&host);
+        for (i = 0; i < n; i++) {
+            gpu_fuzz(gpu, &host, inputs[i]->data, inputs[i]->len);
+        }
+        gpu_check_nothing_left(gpu);
+        gpu_stop(gpu);
+        fflush(NULL);
+        _exit(0);
+    }
+    g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+    return WIFEXITED(status) && !WEXITSTATUS(status);
+}
+
+/* Leaves out what can be left out, in ever smaller pieces. */
+static void shorten(GByteArray *input)
+{
+    unsigned piece, at, tries = 0;
+
+    for (piece = MAX(input->len / 2, 1); piece; piece /= 2) {
+        for (at = 0; at < input->len && tries++ < 400;) {
+            unsigned len = MIN(piece, input->len - at);
+            GByteArray *less = g_byte_array_new();
+
+            g_byte_array_append(less, input->data, at);
+            g_byte_array_append(less, input->data + at + len,
+                                input->len - at - len);
+            if (less->len && !run_apart(&less, 1, true)) {
+                g_byte_array_remove_range(input, at, len);
+            } else {
+                at += len;
+            }
+            g_byte_array_unref(less);
+        }
+    }
+}
+
+static unsigned number(const char *name, unsigned otherwise)
+{
+    const char *text = g_getenv(name);
+
+    return text ? g_ascii_strtoull(text, NULL, 0) : otherwise;
+}
+
+static void test_soak(void)
+{
+    unsigned n = DIV_ROUND_UP(number("SOAK_COMMANDS", 20000), STEPS), i, j;
+    unsigned seed = number("SOAK_SEED", 1);
+    g_autoptr(GPtrArray) inputs = g_ptr_array_new();
+    GRand *rand = g_rand_new_with_seed(seed);
+
+    for (i = 0; i < n; i++) {
+        GByteArray *input = g_byte_array_new();
+
+        for (j = 0; j < STEPS; j++) {
+            add_step(input, rand);
+        }
+        g_ptr_array_add(inputs, input);
+    }
+    g_rand_free(rand);
+    g_test_message("%u commands, seed %u", n * STEPS, seed);
+    if (run_apart((void *)inputs->pdata, n, false)) {
+        return;
+    }
+    for (i = 0; i < n; i++) {
+        GByteArray *input = inputs->pdata[i];
+
+        if (!run_apart(&input, 1, true)) {
+            shorten(input);
+            fprintf(stderr, "seed %u, input %u fails:", seed, i);
+            for (j = 0; j < input->len; j++) {
+                fprintf(stderr, "%s%02x", j ? "" : " ", input->data[j]);
+            }
+            fprintf(stderr, "\n");
+            run_apart(&input, 1, false);
+            break;
+        }
+    }
+    g_test_fail();
+}
+
+/*
+ * vCPUs, threads of QEMU's and a device's DMA read, write and count in the
+ * window; the monitor asks what is mapped; and the main loop maps, unmaps,
+ * fails, loses and resets.  What any of them finds is the page's resource, or
+ * nothing.
+ */
+
+#define VCPUS 2
+#define PAGES 48
+/* Ids of a page go on, so that no two of its buffers are taken for another */
+#define GENERATIONS 32
+
+#define FAILING BUFFER_BUT(.mmap = MMAP_ENODEV)
+
+static const ScriptedBlob kinds[] = {
+    BUFFER, BUFFER, LOOSE_SHM, LOOSE_SHM, POINTER, DRIVERS, FAILING,
+};
+
+typedef struct Play {
+    GPU *gpu;
+    GRand *rand;
+    unsigned generation[PAGES];
+    uint32_t id[PAGES]; /* of what is there, or 0 */
+    bool lost[PAGES];
+    ScriptedBlob kind[PAGES];
+    unsigned commands, resets;
+} Play;
+
+static void bring(Play *p, unsigned page)
+{
+    ScriptedBlob kind = kinds[g_rand_int_range(p->rand, 0, G_N_ELEMENTS(kinds))];
+    uint32_t id = page + 1 +
+                  p->generation[page]++ % GENERATIONS * GPU_USERS_PAGES;
+    uint32_t answer;
+
+    g_assert_cmphex(gpu_create(p->gpu, id, kind, GPU_PAGE), ==, OK);
+    answer = gpu_map(p->gpu, id, page * GPU_PAGE, NULL);
+    if (kind.mmap) {
+        g_assert_cmphex(answer, ==, UNSPEC);
+        g_assert_cmphex(gpu_unref(p->gpu, id), ==, OK);
+        return;
+    }
+    g_assert_cmphex(answer, ==, GRANTED);
+    p->id[page] = id;
+    p->kind[page] = kind;
+    p->lost[page] = false;
+}
+
+/* With an unmap or without one */
+static void take(Play *p, unsigned page)
+{
+    if (g_rand_boolean(p->rand)) {
+        g_assert_cmphex(gpu_unmap(p->gpu, p->id[page]), ==, OK);
+    }
+    g_assert_cmphex(gpu_unref(p->gpu, p->id[page]), ==, OK);
+    p->id[page] = 0;
+}
+
+static void lose(Play *p, unsigned page)
+{
+    if (p->kind[page].memory != MEMORY_DRIVER && !p->lost[page]) {
+        gpu_buffer_truncate(p->gpu, p->id[page], 0);
+        p->lost[page] = true;
+    }
+}
+
+/* The machine's reset brings the window back to where it was first. */
+#define HIGHEST 0xa0000000ull
+
+static void reset_something(Play *p)
+{
+    unsigned how = gpu_window(p->gpu) > HIGHEST ? 1 : 4;
+
+    switch (g_rand_int_range(p->rand, 0, how)) {
+    case 0:
+        gpu_system_reset(p->gpu);
+        gpu_users_go(p->gpu, PAGES);
+        break;
+    case 1:
+        gpu_reset(p->gpu);
+        break;
+    case 2:
+        gpu_toggle_memory(p->gpu);
+        return;
+    default:
+        gpu_move_window(p->gpu);
+        gpu_users_go(p->gpu, PAGES);
+        return;
+    }
+    memset(p->id, 0, sizeof(p->id));
+    p->resets++;
+}
+
+static void change(Play *p)
+{
+    unsigned page = g_rand_int_range(p->rand, 0, PAGES);
+
+    if (!p->id[page]) {
+        bring(p, page);
+    } else if (g_rand_int_range(p->rand, 0, 4) == 0) {
+        lose(p, page);
+    } else {
+        take(p, page);
+    }
+    p->commands++;
+}
+
+static void check(Play *p)
+{
+    struct scripted_shared *shared = gpu_shared(p->gpu);
+    const uint64_t page = gpu_window(p->gpu) + 7 * GPU_PAGE + 512;
+
+    qobject_unref(gpu_property(p->gpu, "blob-maps"));
+    gpu_edu_copy(p->gpu, p->commands & 1 ? GPU_EDU_BUFFER : page,
+                 p->commands & 1 ? page : GPU_EDU_BUFFER);
+    g_assert_true(gpu_users_agree(p->gpu));
+    g_assert_cmpuint(qatomic_read(&shared->use_foreign), ==, 0);
+}
+
+static void play(Play *p, unsigned seconds)
+{
+    int64_t end = g_get_monotonic_time() + seconds * G_USEC_PER_SEC;
+
+    while (g_get_monotonic_time() < end) {
+        change(p);
+        if (p->commands % 16 == 0) {
+            check(p);
+        }
+        if (p->commands % 256 == 0) {
+            reset_something(p);
+        }
+    }
+}
+
+/* Each of the threads got on all the time. */
+static void check_turns(Play *p)
+{
+    struct scripted_shared *shared = gpu_shared(p->gpu);
+
+    g_test_message("%u commands, %u resets; turns: %u by vCPUs, %" PRIu64
+                   " by threads", p->commands, p->resets,
+                   gpu_users_turns(p->gpu), qatomic_read(&shared->use_turns));
+    g_assert_cmpuint(gpu_users_turns(p->gpu), >, 0);
+    g_assert_cmpuint(qatomic_read(&shared->use_turns), >, 0);
+}
+
+static void end_threads(GPU *gpu)
+{
+    struct scripted_shared *shared = gpu_shared(gpu);
+
+    gpu_users_go(gpu, 0);
+    qatomic_set(&shared->use_pages, 0);
+    while (qatomic_read(&shared->users)) {
+        g_usleep(1000);
+    }
+}
+
+static void test_all_at_once(void)
+{
+    Play p = {
+        .gpu = gpu_start(&(GPUConfig) {
+            .hostmem = WINDOW,
+            .users = VCPUS,
+            .kernel = SCRIPTED_KERNEL_OLD,
+            .args = GPU_EDU,
+        }),
+        .rand = g_rand_new_with_seed(1),
+    };
+
+    gpu_shared(p.gpu)->use_pages = PAGES;
+    gpu_watch(p.gpu, SCRIPTED_WATCH_USE, 0);
+    gpu_users_go(p.gpu, PAGES);
+    play(&p, g_test_slow() ? 120 : 5);
+    check_turns(&p);
+    end_threads(p.gpu);
+    gpu_reset(p.gpu);
+    gpu_finish(p.gpu);
+    g_rand_free(p.rand);
+}
+
+/* Even pages fail to be mapped; on odd ones there is a buffer. */
+static unsigned put_failing_map(GPU *gpu, uint32_t i)
+{
+    return gpu_put_map(gpu, GPU_USERS_PAGES, i * 2 % PAGES * GPU_PAGE);
+}
+
+/*
+ * Each map that fails in the driver leaves a gap for a moment.  vCPUs and
+ * threads meet it unharmed, and what other threads map does not land there.
+ */
+static void test_failing_maps(void)
+{
+    const unsigned n = g_test_slow() ? 1000000 : 100000;
+    g_autofree uint32_t *replies = g_new(uint32_t, n);
+    GPU *gpu = gpu_start(&(GPUConfig) {
+        .hostmem = WINDOW, .users = VCPUS, .kernel = SCRIPTED_KERNEL_OLD,
+        .log = "/dev/null",
+    });
+    struct scripted_shared *shared = gpu_shared(gpu);
+    uint32_t page;
+
+    for (page = 1; page < PAGES; page += 2) {
+        gpu_map_new(gpu, page + 1, BUFFER, GPU_PAGE, page * GPU_PAGE);
+    }
+    g_assert_cmphex(gpu_create(gpu, GPU_USERS_PAGES, FAILING, GPU_PAGE), ==,
+                    OK);
+    shared->use_pages = PAGES;
+    gpu_watch(gpu, SCRIPTED_WATCH_USE, 0);
+    gpu_users_go(gpu, PAGES);
+    gpu_batch(gpu, put_failing_map, 0, n, replies);
+    g_assert_cmpuint(gpu_count(replies, n, UNSPEC), ==, n);
+    g_test_message("turns: %u by vCPUs, %" PRIu64 " by threads; %" PRIu64
+                   " pages mapped", gpu_users_turns(gpu),
+                   qatomic_read(&shared->use_turns),
+                   qatomic_read(&shared->use_mapped));
+    g_assert_cmpuint(gpu_users_turns(gpu), >, 0);
+    g_assert_cmpuint(qatomic_read(&shared->use_turns), >, 0);
+    g_assert_cmpuint(qatomic_read(&shared->use_mapped), >, 0);
+    end_threads(gpu);
+    g_assert_true(gpu_users_agree(gpu));
+    g_assert_cmpuint(shared->use_foreign, ==, 0);
+    g_assert_cmpuint(shared->use_landed, ==, 0);
+    for (page = 1; page < PAGES; page += 2) {
+        g_assert_true(gpu_shows(gpu, page * GPU_PAGE, page + 1, 0));
+    }
+    gpu_reset(gpu);
+    gpu_finish(gpu);
+}
+
+/*
+ * A vCPU knows the regions of devices by their numbers in the memory map, and
+ * these change when a buffer without an fd, which is one, goes.
+ */
+static void test_regions_go(void)
+{
+    GPU *gpu = gpu_start(&(GPUConfig) { .hostmem = WINDOW, .reader = true });
+    uint32_t replies[GPU_BATCH];
+    unsigned i;
+
+    for (i = 0; i < (g_test_slow() ? 100 : 4); i++) {
+        uint32_t turns;
+
+        gpu_batch(gpu, gpu_put_drivers, 1, GPU_BATCH, replies);
+        gpu_batch(gpu, gpu_put_map_apart, 1, GPU_BATCH, replies);
+        g_assert_cmphex(replies[GPU_BATCH - 1], ==, GRANTED);
+        turns = gpu_vcpu_turns(gpu);
+        while (gpu_vcpu_turns(gpu) - turns < 10) {
+            g_usleep(100);
+        }
+        gpu_batch(gpu, gpu_put_unref, 1, GPU_BATCH, replies);
+        g_assert_cmphex(replies[GPU_BATCH - 1], ==, OK);
+    }
+    gpu_finish(gpu);
+}
+
+int main(int argc, char **argv)
+{
+    static const GPUTest tests[] = {
+        { "corpus-even", test_corpus_even },
+        { "corpus-odd", test_corpus_odd },
+        { "soak", test_soak },
+        { "all-at-once", test_all_at_once },
+        { "failing-maps", test_failing_maps },
+        { "regions-go", test_regions_go },
+    };
+
+    return gpu_run_tests(argc, argv, "random", tests, G_N_ELEMENTS(tests));
+}
