@@ -21,14 +21,22 @@ help_if_asked "$@"
 
 UNIT=$TOP/tests/unit
 
+# mutants [OPTION...] FILE...
+mutants()
+{
+    make_scratch
+    with_qemu "$SCRATCH/ours" env PYTHONDONTWRITEBYTECODE=1 python3 "$UNIT/mutants_all.py" \
+        --jobs "$JOBS" --build "$(inside "$OURS")" --scratch "$SCRATCH" \
+        --memory "$SERIES_DIR/mutants.jsonl" --explained "$UNIT/mutants-explained.txt" \
+        --emulator "$(inside "$OURS")/qemu-system-x86_64 -L /usr/share/qemu -L /usr/share/seabios" \
+        "$@"
+}
+
 decision()
 {
-    local test=tests/unit/test-virtio-gpu-blob-decision
-    run "$TOP/scripts/build.sh" "$test"
+    run "$TOP/scripts/build.sh" tests/unit/test-virtio-gpu-blob-decision
     say "changing the decision"
-    in_root python3 "$UNIT/mutants.py" --jobs "$JOBS" --build "$OURS" \
-        --source "$TOP/hw/display/virtio-gpu-blob-decision.c" --test "$test" \
-        --explained "$UNIT/mutants-explained.txt"
+    mutants --units --again --seconds 3600 "$TOP/hw/display/virtio-gpu-blob-decision.c"
 }
 
 all()
@@ -40,13 +48,8 @@ all()
         tests+=("tests/unit/$(basename "$file" .c)")
     done
     build_tests "${tests[@]}"
-    make_scratch
     say "changing all files of the device"
-    with_qemu "$SCRATCH/ours" env PYTHONDONTWRITEBYTECODE=1 python3 "$UNIT/mutants_all.py" \
-        --jobs "$JOBS" --build "$(inside "$OURS")" --scratch "$SCRATCH" \
-        --memory "$SERIES_DIR/mutants.jsonl" --explained "$UNIT/mutants-explained.txt" \
-        --emulator "$(inside "$OURS")/qemu-system-x86_64 -L /usr/share/qemu -L /usr/share/seabios" \
-        "$@" "$TOP"/hw/display/virtio-gpu-blob*.c
+    mutants "$@" "$TOP"/hw/display/virtio-gpu-blob*.c
 }
 
 case ${1:-} in

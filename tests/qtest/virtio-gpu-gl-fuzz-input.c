@@ -68,6 +68,7 @@ typedef struct Fuzz {
     bool vanished;
     unsigned moves;
     bool sure;
+    bool context; /* the one that commands are of exists */
     Blob blobs[IDS];
     /* How the next command is other than it should be */
     uint8_t torn;
@@ -356,7 +357,8 @@ static Answer model_create(Fuzz *f, uint32_t id,
                c->blob_mem != VIRTIO_GPU_BLOB_MEM_HOST3D) {
         doubt(f);
     } else if (type->reply != OK) {
-        *b = (Blob) { .failed = true };
+        /* Without a context, it is the guest that failed. */
+        *b = (Blob) { .failed = f->context };
         return (Answer) { type->reply };
     } else {
         *b = (Blob) {
@@ -380,7 +382,13 @@ static Answer model_map(Fuzz *f, uint32_t id, uint64_t offset, size_t in_len)
         return (Answer) { };
     }
     if (in_len < sizeof(struct virtio_gpu_resp_map_info)) {
-        /* Of one that could not be created, this is not remembered. */
+        /*
+         * This is not remembered of one that could not be created, nor of one
+         * whose region may still be on its way.
+         */
+        if (b->exists && b->type->blob.memory == MEMORY_DRIVER) {
+            doubt(f);
+        }
         b->map_refused |= !b->failed && !b->mapped;
         return (Answer) { BAD };
     }
@@ -432,6 +440,13 @@ static Answer model_put(Fuzz *f, const GPUCmd *c)
     bool create = false, unref = false;
 
     switch (cmd->hdr.type) {
+    case VIRTIO_GPU_CMD_CTX_CREATE:
+    case VIRTIO_GPU_CMD_CTX_DESTROY:
+        f->context = cmd->hdr.type == VIRTIO_GPU_CMD_CTX_CREATE;
+        if (c->out_len < f->len) {
+            doubt(f);
+        }
+        return (Answer) { };
     case VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB:
     case VIRTIO_GPU_CMD_RESOURCE_CREATE_2D:
     case VIRTIO_GPU_CMD_RESOURCE_CREATE_3D:
@@ -846,6 +861,7 @@ static void reset(Fuzz *f, uint8_t how)
     }
     gpu_device_open(f->gpu);
     f->n_pending = 0;
+    f->context = false;
     memset(f->blobs, 0, sizeof(f->blobs));
     f->sure = !f->gpu->shared->refuse && !f->gpu->shared->fail.count &&
               !f->gpu->shared->dead_context;
@@ -860,12 +876,16 @@ static unsigned failures(const Fuzz *f, unsigned wanted)
     return f->vanished ? MIN(wanted, 1) : wanted;
 }
 
-/* Of memory without an fd, the renderer's own mapping is looked at. */
+/*
+ * Of memory without an fd, the renderer's own mapping is looked at; a buffer that
+ * was too short may be longer now.
+ */
 static void model_vanish(Fuzz *f, uint32_t id, uint64_t length)
 {
     Blob *b = &f->blobs[id];
 
-    if (f->n_pending || !b->exists || b->type->blob.backing == BACKING_NONE) {
+    if (f->n_pending || !b->exists || b->type->blob.length ||
+        b->type->blob.backing == BACKING_NONE) {
         doubt(f);
         return;
     }

@@ -117,15 +117,16 @@ static void test_corpus_odd(void)
  * What a driver might do and now and then none would, made from a seed, while
  * buffers go at any time.  An input that fails is shortened as long as it does.
  *
- * SOAK_COMMANDS and SOAK_SEED are numbers; SOAK_MODEL_IS_WRONG=1 makes the
- * model forget about overlaps, to see that a mismatch is found.
+ * SOAK_COMMANDS and SOAK_SEED are numbers; SOAK_INPUT is an input that failed,
+ * to try it again; SOAK_MODEL_IS_WRONG=1 makes the model forget about overlaps,
+ * to see that a mismatch is found.
  */
 
 #define STEPS 300 /* of an input; gpu_fuzz() takes no more than 400 */
 #define IDS 8
 
-enum { SETTLE = 1, CREATE_GOOD, MAP, UNMAP, CREATE, VANISH = 18, LOOK = 21,
-       TORN = 23, RESET = 31 };
+enum { SETTLE = 1, CREATE_GOOD, MAP, UNMAP, CREATE, CONTEXT = 10, VANISH = 18,
+       LOOK = 21, TORN = 23, RESET = 31 };
 
 static void add(GByteArray *input, uint8_t byte)
 {
@@ -207,6 +208,9 @@ static void add_step(GByteArray *input, GRand *rand)
     }
 }
 
+/* The input that is tried, in memory that processes share */
+static unsigned *progress;
+
 /* In a process of its own: QEMU may die, too */
 static bool run_apart(GByteArray *const *inputs, unsigned n, bool quiet)
 {
@@ -227,6 +231,7 @@ static bool run_apart(GByteArray *const *inputs, unsigned n, bool quiet)
         }
         gpu = start(&host);
         for (i = 0; i < n; i++) {
+            *progress = i;
             gpu_fuzz(gpu, &host, inputs[i]->data, inputs[i]->len);
         }
         gpu_check_nothing_left(gpu);
@@ -273,11 +278,22 @@ static void test_soak(void)
     unsigned n = DIV_ROUND_UP(number("SOAK_COMMANDS", 20000), STEPS), i, j;
     unsigned seed = number("SOAK_SEED", 1);
     g_autoptr(GPtrArray) inputs = g_ptr_array_new();
+    GByteArray *input;
     GRand *rand = g_rand_new_with_seed(seed);
 
-    for (i = 0; i < n; i++) {
-        GByteArray *input = g_byte_array_new();
+    progress = mmap(NULL, sizeof(*progress), PROT_READ | PROT_WRITE,
+                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (g_getenv("SOAK_INPUT")) {
+        input = bytes_of(g_getenv("SOAK_INPUT"));
+        g_assert_true(run_apart(&input, 1, false));
+        return;
+    }
 
+    for (i = 0; i < n; i++) {
+        input = g_byte_array_new();
+        add(input, CONTEXT);
+        add(input, 0);
+        add(input, 0);
         for (j = 0; j < STEPS; j++) {
             add_step(input, rand);
         }
@@ -288,20 +304,14 @@ static void test_soak(void)
     if (run_apart((void *)inputs->pdata, n, false)) {
         return;
     }
-    for (i = 0; i < n; i++) {
-        GByteArray *input = inputs->pdata[i];
-
-        if (!run_apart(&input, 1, true)) {
-            shorten(input);
-            fprintf(stderr, "seed %u, input %u fails:", seed, i);
-            for (j = 0; j < input->len; j++) {
-                fprintf(stderr, "%s%02x", j ? "" : " ", input->data[j]);
-            }
-            fprintf(stderr, "\n");
-            run_apart(&input, 1, false);
-            break;
-        }
+    input = inputs->pdata[*progress];
+    shorten(input);
+    fprintf(stderr, "SOAK_INPUT=");
+    for (j = 0; j < input->len; j++) {
+        fprintf(stderr, "%02x", input->data[j]);
     }
+    fprintf(stderr, "\n");
+    run_apart(&input, 1, false);
     g_test_fail();
 }
 

@@ -351,8 +351,9 @@ class Test:
 class Build:
     """The tests there are, and which of them has what file."""
 
-    def __init__(self, folder, emulator, memory, scratch):
+    def __init__(self, folder, emulator, memory, scratch, only_units):
         self.folder = folder
+        self.only_units = only_units
         self.write_emulator(scratch, emulator)
         self.memory = memory
         self.commands = {}
@@ -361,11 +362,11 @@ class Build:
                           if f.startswith(os.path.basename(UNIT_TESTS))
                           and not f.endswith('.p'))
         self.units = ['tests/unit/' + p for p in programs]
-        for target in self.units + [MODULE]:
+        for target in self.units + ([] if only_units else [MODULE]):
             self.commands[target] = ninja_commands(folder, target)
         self.unit_tests = {u: Test(u, [os.path.join(folder, u)], None, memory)
                            for u in self.units}
-        self.cases = self.all_cases()
+        self.cases = [] if only_units else self.all_cases()
         self.reach = None
 
     def all_cases(self):
@@ -457,8 +458,10 @@ class Build:
         """killed (and by what), survived, or invalid: it does not compile."""
         folder = tempfile.mkdtemp(dir=scratch)
         try:
-            return (self.by_units(change.text, change.source, folder) or
-                    self.by_qtests(change, folder, most))
+            found = self.by_units(change.text, change.source, folder)
+            if found or self.only_units:
+                return found or ('survived', None)
+            return self.by_qtests(change, folder, most)
         finally:
             shutil.rmtree(folder)
 
@@ -629,6 +632,8 @@ def main():
     parser.add_argument('--again', action='store_true',
                         help='try again what survived before')
     parser.add_argument('--jobs', type=int, default=os.cpu_count())
+    parser.add_argument('--units', action='store_true',
+                        help='only by the unit tests')
     parser.add_argument('--list', action='store_true',
                         help='only say what would be changed')
     parser.add_argument('sources', nargs='+')
@@ -652,9 +657,11 @@ def main():
           (len(changes), len(sources),
            bisect.bisect_left([c.key not in memory.known for c in changes],
                               True), args.seconds))
-    build = Build(args.build, args.emulator, memory, args.scratch)
-    build.reach = Reach(build, args.sources, args.memory + '.reach')
-    build.reach.find(args.scratch, args.jobs)
+    build = Build(args.build, args.emulator, memory, args.scratch,
+                  args.units)
+    if not args.units:
+        build.reach = Reach(build, args.sources, args.memory + '.reach')
+        build.reach.find(args.scratch, args.jobs)
     run = Run(build, memory, mutants.read_explained(args.explained), args)
     run.go(changes, args.jobs)
     return run.report()

@@ -30,11 +30,18 @@
  */
 
 #define DONE { .end = DOCTOR_DONE }
+#define LATE { .end = DOCTOR_LATE }
 
 #define CACHED(name) { .made = true, .exporter = name, .read_write = true, \
                        .answer = VIRTIO_GPU_EXPORTER_COHERENT_CACHED }
 
 #define INTEL "Mesa Intel(R) UHD Graphics 770"
+
+#define GPU(name) \
+    .node = name, .driver = "i915", .probe = DONE, \
+    .gl = { .works = true, .renderer = INTEL, \
+            .version = "4.6 (Core Profile) Mesa 25.0.7-2" }, \
+    .buffer = CACHED("i915")
 
 /* Nothing is wrong: a kernel with the query, one GPU, KVM on AMD. */
 static const DoctorFacts good = {
@@ -54,10 +61,7 @@ static const DoctorFacts good = {
     .sources_count = 1,
     .sources = { { .name = "udmabuf", .buffer = CACHED("udmabuf") } },
     .gpus_count = 1,
-    .gpus = { { .node = "renderD128", .driver = "i915", .probe = DONE,
-                .gl = { .works = true, .renderer = INTEL,
-                        .version = "4.6 (Core Profile) Mesa 25.0.7-2" },
-                .buffer = CACHED("i915") } },
+    .gpus = { { GPU("renderD128") } },
     .cards = 1,
     .sdl = { .probe = DONE, .found = true },
     .renderer = {
@@ -154,484 +158,52 @@ static void test_good(void)
 }
 
 /*
- * One thing is wrong: the line that says so, and how bad it is
+ * One thing is wrong: the facts that differ, the line that says so, and how bad
+ * it is
  */
 
-static void break_gpu(DoctorFacts *f, DoctorNode state, int error)
-{
-    f->gpus[0].state = state;
-    f->gpus[0].file.error = error;
-    f->gpus[0].gl.works = false;
-    f->gpus[0].buffer = (DoctorBuffer) { };
-}
-
-static void no_query(DoctorFacts *f)
-{
-    f->sources[0].buffer.answer = VIRTIO_GPU_EXPORTER_UNSUPPORTED;
-    f->gpus[0].buffer.answer = VIRTIO_GPU_EXPORTER_UNSUPPORTED;
-    f->renderer.opengl.buffer.answer = VIRTIO_GPU_EXPORTER_UNSUPPORTED;
-}
-
-static void no_buffer(DoctorFacts *f)
-{
-    f->sources_count = f->gpus_count = 0;
-}
-
-static void private_root(DoctorFacts *f)
-{
-    pstrcpy(f->private_root, sizeof(f->private_root), "/r");
-}
-
-static void forks_refused(DoctorFacts *f)
-{
-    f->qemu.probe = f->window.probe = f->renderer.probe =
-        (DoctorProbe) { .end = DOCTOR_NO_FORK, .error = EAGAIN };
-    f->qemu.ours = false;
-}
-
-static void old_for_gpu(DoctorFacts *f)
-{
-    pstrcpy(f->gpus[0].driver, 32, "amdgpu");
-}
-
-static void new_for_gpu(DoctorFacts *f)
-{
-    pstrcpy(f->gpus[0].driver, 32, "amdgpu");
-    pstrcpy(f->kernel, sizeof(f->kernel), "6.13.0-rc1");
-}
-
-static void nvidia(DoctorFacts *f)
-{
-    pstrcpy(f->gpus[0].driver, 32, "nvidia-drm");
-    pstrcpy(f->nvidia, sizeof(f->nvidia), "550.163.01");
-    f->kvm.usable = false;
-}
-
-static void sources_hang(DoctorFacts *f)
-{
-    f->sources_probe = (DoctorProbe) { .end = DOCTOR_LATE };
-}
-
-static void no_udmabuf(DoctorFacts *f)
-{
-    f->sources_count = 0;
-}
-
-static void udmabuf_closed(DoctorFacts *f)
-{
-    f->sources[0].buffer = (DoctorBuffer) { };
-    f->sources[0].file = (DoctorFile) { EACCES, "kvm" };
-}
-
-static void udmabuf_no_group(DoctorFacts *f)
-{
-    udmabuf_closed(f);
-    f->sources[0].file.group[0] = 0;
-}
-
-static void udmabuf_fails(DoctorFacts *f)
-{
-    f->sources[0].buffer = (DoctorBuffer) { .error = ENOMEM };
-}
-
-static void incoherent(DoctorFacts *f)
-{
-    f->sources[1] = (DoctorSource) {
-        .name = "dma-heap system",
-        .buffer = { .made = true, .exporter = "system", .read_write = true,
-                    .answer = VIRTIO_GPU_EXPORTER_INCOHERENT },
-    };
-    f->sources_count = 2;
-}
-
-static void no_gpu(DoctorFacts *f)
-{
-    f->gpus_count = f->cards = 0;
-}
-
-static void card_only(DoctorFacts *f)
-{
-    no_gpu(f);
-    f->cards = 1;
-    pstrcpy(f->sdl.gl.renderer, 128, "llvmpipe");
-}
-
-static void no_gpu_not_shown(DoctorFacts *f)
-{
-    no_gpu(f);
-}
-
-static void no_sys(DoctorFacts *f)
-{
-    no_gpu(f);
-    f->gpus_error = EACCES;
-}
-
-static void gpu_closed(DoctorFacts *f)
-{
-    break_gpu(f, DOCTOR_NODE_CLOSED, EACCES);
-    pstrcpy(f->gpus[0].file.group, 32, "render");
-}
-
-static void gpu_fails(DoctorFacts *f)
-{
-    break_gpu(f, DOCTOR_NODE_CLOSED, ENODEV);
-}
-
-static void gpu_missing(DoctorFacts *f)
-{
-    break_gpu(f, DOCTOR_NODE_MISSING, ENOENT);
-}
-
-static void gpu_other(DoctorFacts *f)
-{
-    break_gpu(f, DOCTOR_NODE_OTHER, 0);
-}
-
-static void gpu_hangs(DoctorFacts *f)
-{
-    f->gpus[0].probe = (DoctorProbe) { .end = DOCTOR_LATE,
-                                       .stage = "opening it" };
-}
-
-static void gpu_crashes(DoctorFacts *f)
-{
-    f->gpus[0].probe = (DoctorProbe) { .end = DOCTOR_DIED,
-                                       .signal = SIGSEGV };
-    f->gpus[0].driver[0] = 0;
-}
-
-static void gpu_killed(DoctorFacts *f)
-{
-    f->gpus[0].probe = (DoctorProbe) { .end = DOCTOR_DIED,
-                                       .signal = SIGKILL };
-}
-
-static void gpu_no_opengl(DoctorFacts *f)
-{
-    f->gpus[0].gl = (DoctorGL) { .error = "gbm_create_device failed" };
-    pstrcpy(f->gpus[0].probe.said, 2048, "one\nno such driver\n");
-}
-
-static void gpu_no_opengl_nvidia(DoctorFacts *f)
-{
-    gpu_no_opengl(f);
-    pstrcpy(f->gpus[0].driver, 32, "nvidia");
-    f->debian = false;
-}
-
-static void gpu_wanted_broken(DoctorFacts *f)
-{
-    gpu_no_opengl(f);
-    pstrcpy(f->rendernode, 32, "renderD128");
-}
-
-static void gpu_wanted_absent(DoctorFacts *f)
-{
-    pstrcpy(f->rendernode, 32, "renderD129");
-}
-
-static void gpu_software(DoctorFacts *f)
-{
-    pstrcpy(f->gpus[0].gl.renderer, 128, "llvmpipe (LLVM 19)");
-    f->vulkan.devices[0].software = true;
-}
-
-static void gpu_not_mappable(DoctorFacts *f)
-{
-    f->gpus[0].buffer.map_error = EINVAL;
-}
-
-static void gpu_of_two(DoctorFacts *f)
-{
-    f->gpus[1] = f->gpus[0];
-    pstrcpy(f->gpus[1].node, 32, "renderD129");
-    f->gpus_count = 2;
-    gpu_no_opengl(f);
-}
-
-static void gpu_chosen(DoctorFacts *f)
-{
-    gpu_of_two(f);
-    f->gpus[0].gl = f->gpus[1].gl;
-    pstrcpy(f->rendernode, 32, "renderD129");
-}
-
-static void gpu_moves(DoctorFacts *f)
-{
-    pstrcpy(f->gpus[0].driver, 32, "xe");
-}
-
-static void gpu_wc_ignored(DoctorFacts *f)
-{
-    f->gpus[0].buffer.answer = VIRTIO_GPU_EXPORTER_COHERENT_WC;
-    f->kvm.type = VIRTIO_GPU_BLOB_TYPE_FORCED_WRITE_BACK;
-}
-
-static void kvm_ignored(DoctorFacts *f)
-{
-    gpu_wc_ignored(f);
-}
-
-static void kvm_switchable(DoctorFacts *f)
-{
-    f->gpus[0].buffer.answer = VIRTIO_GPU_EXPORTER_COHERENT_WC;
-    f->kvm.type = VIRTIO_GPU_BLOB_TYPE_SWITCHABLE;
-}
-
-static void kvm_old(DoctorFacts *f)
-{
-    f->kvm.type = VIRTIO_GPU_BLOB_TYPE_NO_SWITCH;
-    pstrcpy(f->kernel, 65, "6.12.77");
-}
-
-static void kvm_new(DoctorFacts *f)
-{
-    f->kvm.type = VIRTIO_GPU_BLOB_TYPE_NO_SWITCH;
-    pstrcpy(f->kernel, 65, "6.12.78-1");
-}
-
-static void renderer_hangs(DoctorFacts *f)
-{
-    f->renderer.probe = (DoctorProbe) { .end = DOCTOR_LATE };
-}
-
-static void renderer_missing(DoctorFacts *f)
-{
-    f->renderer.found = false;
-    pstrcpy(f->renderer.error, 160, "no such file");
-    f->qemu.has_device = f->qemu.ours = false;
-}
-
-static void renderer_old(DoctorFacts *f)
-{
-    f->renderer.blobs = false;
-    f->qemu.ours = false;
-}
-
-static void renderer_new(DoctorFacts *f)
-{
-    f->renderer.map_fixed = true;
-}
-
-static void opengl_no_fd(DoctorFacts *f)
-{
-    f->renderer.opengl.backing = VIRTIO_GPU_BLOB_BACKING_NONE;
-    f->renderer.opengl.word = 0;
-}
-
-static void opengl_regions(DoctorFacts *f)
-{
-    f->renderer.opengl.backing = VIRTIO_GPU_BLOB_BACKING_NONE;
-}
-
-static void opengl_fails(DoctorFacts *f)
-{
-    f->renderer.opengl = (DoctorBlob) {
-        .probe = { .end = DOCTOR_DONE, .stage = "starting",
-                   .said = "no EGL\n" }, .result = -1 };
-}
-
-static void no_server(DoctorFacts *f)
-{
-    f->renderer.venus = (DoctorBlob) {
-        .probe = { .end = DOCTOR_DONE, .stage = "creating a context" },
-        .result = -ENOMEM };
-}
-
-static void root_installs(DoctorFacts *f)
-{
-    private_root(f);
-    f->root = true;
-    no_server(f);
-}
-
-static void no_reason(DoctorFacts *f)
-{
-    no_server(f);
-    f->renderer.venus.result = -1;
-}
-
-static void venus_hangs(DoctorFacts *f)
-{
-    f->renderer.venus.made = false;
-    f->renderer.venus.probe = (DoctorProbe) { .end = DOCTOR_LATE };
-}
-
-static void no_capset(DoctorFacts *f)
-{
-    f->renderer.venus.capset_size = 0;
-}
-
-static void no_vulkan(DoctorFacts *f)
-{
-    f->vulkan.count = 0;
-    f->vulkan.result = -9;
-}
-
-static void no_libvulkan(DoctorFacts *f)
-{
-    f->vulkan.count = 0;
-    f->vulkan.found = false;
-}
-
-static void vulkan_crashes(DoctorFacts *f)
-{
-    f->vulkan.count = 0;
-    f->vulkan.probe = (DoctorProbe) { .end = DOCTOR_DIED, .signal = SIGABRT,
-                                      .stage = "listing devices" };
-}
-
-static void software_vulkan(DoctorFacts *f)
-{
-    f->vulkan.devices[0].software = true;
-}
-
-static void kvm_absent(DoctorFacts *f)
-{
-    f->kvm.usable = false;
-    f->kvm.error = ENOENT;
-    f->kvm.probes.accel = VIRTIO_GPU_BLOB_ACCEL_QEMU;
-}
-
-static void kvm_closed(DoctorFacts *f)
-{
-    kvm_absent(f);
-    f->kvm.error = EACCES;
-    pstrcpy(f->kvm.file.group, 32, "kvm");
-}
-
-static void kvm_hangs(DoctorFacts *f)
-{
-    f->kvm.probe = (DoctorProbe) { .end = DOCTOR_LATE };
-}
-
-static void kvm_broken(DoctorFacts *f)
-{
-    f->starts[0].probe = (DoctorProbe) { .end = DOCTOR_DIED,
-        .said = "{\"QMP\"}\nno such ioctl\n{}\n" };
-    f->starts[1].probe = (DoctorProbe) { .end = DOCTOR_DIED,
-                                         .signal = SIGABRT };
-}
-
-static void arm64(DoctorFacts *f)
-{
-    pstrcpy(f->machine, 65, "aarch64");
-    f->sources[0].buffer.answer = VIRTIO_GPU_EXPORTER_UNSUPPORTED;
-    f->gpus[0].buffer.answer = VIRTIO_GPU_EXPORTER_UNSUPPORTED;
-}
-
-static void kvm_absent_arm64(DoctorFacts *f)
-{
-    arm64(f);
-    kvm_absent(f);
-}
-
-static void large_pages(DoctorFacts *f)
-{
-    f->page_size = 64 * KiB;
-}
-
-static void smaller_window(DoctorFacts *f)
-{
-    f->window.fits = 512 * MiB;
-    pstrcpy(f->window.error, 256, "hostmem: too large");
-}
-
-static void no_window(DoctorFacts *f)
-{
-    smaller_window(f);
-    f->window.fits = 0;
-}
-
-static void window_killed(DoctorFacts *f)
-{
-    f->window.fits = 0;
-    f->window.probe = (DoctorProbe) { .end = DOCTOR_DIED, .signal = SIGKILL };
-}
-
-static void few_bits(DoctorFacts *f)
-{
-    f->address_bits = 39;
-    f->window.size = f->window.fits = 128 * GiB;
-}
-
-static void few_mappings(DoctorFacts *f)
-{
-    f->map_count = 8192;
-    f->mappings = 4096;
-}
-
-static void no_mappings(DoctorFacts *f)
-{
-    f->mappings = 100;
-}
-
-static void few_files(DoctorFacts *f)
-{
-    f->files = 1024;
-}
-
-static void few_hard_files(DoctorFacts *f)
-{
-    f->files = f->files_hard = 1024;
-}
-
-static void unlimited_files(DoctorFacts *f)
-{
-    f->files = f->files_hard = RLIM_INFINITY;
-}
-
-static void qemu_hangs(DoctorFacts *f)
-{
-    f->qemu.ours = false;
-    f->qemu.probe = (DoctorProbe) { .end = DOCTOR_LATE };
-}
-
-static void qemu_missing(DoctorFacts *f)
-{
-    f->qemu.ours = f->qemu.found = false;
-}
-
-static void qemu_without_device(DoctorFacts *f)
-{
-    f->qemu.ours = f->qemu.has_device = false;
-    pstrcpy(f->qemu.error, 160, "no such device");
-}
-
-static void qemu_unmodified(DoctorFacts *f)
-{
-    f->qemu.ours = false;
-}
-
-static void qemu_no_display(DoctorFacts *f)
-{
-    f->qemu.sdl = f->qemu.egl_headless = false;
-}
-
-static void nothing_starts(DoctorFacts *f)
-{
-    int i;
-
-    for (i = 0; i < DOCTOR_STARTS_MAX; i++) {
-        f->starts[i].probe = (DoctorProbe) { .end = DOCTOR_LATE };
-    }
-}
-
-static void desktop(DoctorFacts *f)
-{
-    f->desktop = true;
-    pstrcpy(f->sdl.node, 32, "renderD128");
-    pstrcpy(f->sdl.gl.renderer, 128, INTEL);
-}
+typedef struct Change {
+    size_t at, len;
+    const void *value;
+} Change;
+
+#define SET(field, ...) \
+    { offsetof(DoctorFacts, field), sizeof(((DoctorFacts *)0)->field), \
+      &(const typeof(((DoctorFacts *)0)->field)) { __VA_ARGS__ } }
+
+#define NO_OPENGL \
+    SET(gpus[0].gl, .error = "gbm_create_device failed"), \
+    SET(gpus[0].probe.said, "one\nno such driver\n")
+#define NO_GPU SET(gpus_count, 0), SET(cards, 0)
+#define KVM_ABSENT \
+    SET(kvm.usable, false), SET(kvm.error, ENOENT), \
+    SET(kvm.probes.accel, VIRTIO_GPU_BLOB_ACCEL_QEMU)
+#define ARM64 \
+    SET(machine, "aarch64"), \
+    SET(sources[0].buffer.answer, VIRTIO_GPU_EXPORTER_UNSUPPORTED), \
+    SET(gpus[0].buffer.answer, VIRTIO_GPU_EXPORTER_UNSUPPORTED)
+#define UDMABUF_CLOSED \
+    SET(sources[0].buffer, 0), SET(sources[0].file, EACCES, "kvm")
+#define SMALLER_WINDOW \
+    SET(window.fits, 512 * MiB), SET(window.error, "hostmem: too large")
+#define WC_IGNORED \
+    SET(gpus[0].buffer.answer, VIRTIO_GPU_EXPORTER_COHERENT_WC), \
+    SET(kvm.type, VIRTIO_GPU_BLOB_TYPE_FORCED_WRITE_BACK)
+#define NO_SERVER \
+    SET(renderer.venus, .probe = { .end = DOCTOR_DONE, \
+                                   .stage = "creating a context" }, \
+        .result = -ENOMEM)
 
 static const struct {
     const char *name;
-    void (*change)(DoctorFacts *facts);
     DoctorLevel level;
+    Change changes[8];
     const char *text;
 } wrong[] = {
-    { "no-query", no_query, DOCTOR_LIMITED,
+    { "no-query", DOCTOR_LIMITED,
+      { SET(sources[0].buffer.answer, VIRTIO_GPU_EXPORTER_UNSUPPORTED),
+        SET(gpus[0].buffer.answer, VIRTIO_GPU_EXPORTER_UNSUPPORTED),
+        SET(renderer.opengl.buffer.answer, VIRTIO_GPU_EXPORTER_UNSUPPORTED) },
       "! dma-buf query: not supported by this kernel (no released kernel "
       "has it); cache types come from the exporter's name or the renderer\n"
       "    map-policy=safe works with that; map-policy=strict refuses "
@@ -641,29 +213,40 @@ static const struct {
       "Graphics 770\n"
       "! gpu: renderD128: the cache type comes from the renderer, as this "
       "kernel has no dma-buf query" },
-    { "no-buffer", no_buffer, DOCTOR_LIMITED,
+    { "no-buffer", DOCTOR_LIMITED,
+      { SET(sources_count, 0), SET(gpus_count, 0) },
       "! dma-buf query: not tested; no dma-buf could be created (no usable "
       "/dev/udmabuf, heap or render node)" },
-    { "private-root", private_root, DOCTOR_OK,
+    { "private-root", DOCTOR_OK,
+      { SET(private_root, "/r") },
       "✓ system: libraries and QEMU are those of the private root /r "
       "(Debian GNU/Linux 13 (trixie)), not of this system\n"
       "✓ kernel" },
-    { "root-installs", root_installs, DOCTOR_LIMITED,
+    { "root-installs", DOCTOR_LIMITED,
+      { SET(private_root, "/r"), SET(root, true), NO_SERVER },
       "    Install virgl_render_server in the private root.\n"
       "    $ chroot /r apt-get install virgl-server\n" },
-    { "forks-refused", forks_refused, DOCTOR_BAD,
+    { "forks-refused", DOCTOR_BAD,
+      { SET(qemu.probe, .end = DOCTOR_NO_FORK, .error = EAGAIN),
+        SET(window.probe, .end = DOCTOR_NO_FORK, .error = EAGAIN),
+        SET(renderer.probe, .end = DOCTOR_NO_FORK, .error = EAGAIN),
+        SET(qemu.ours, false) },
       "✗ probes: some checks could not be started: Resource temporarily "
       "unavailable\n"
       "    Raise the limit on processes (ulimit -u, pids.max of the "
       "cgroup, TasksMax= of the service).\n"
       "✓ versions: " },
-    { "old-for-gpu", old_for_gpu, DOCTOR_LIMITED,
+    { "old-for-gpu", DOCTOR_LIMITED,
+      { SET(gpus[0].driver, "amdgpu") },
       "! versions: Linux is 6.12.117, but 6.13 is needed for GPU buffers "
       "under KVM whose pages have no reference count (read)" },
-    { "new-for-gpu", new_for_gpu, DOCTOR_LIMITED,
+    { "new-for-gpu", DOCTOR_LIMITED,
+      { SET(gpus[0].driver, "amdgpu"), SET(kernel, "6.13.0-rc1") },
       "✓ versions: virglrenderer 1.1.0-2, Mesa 25.0.7-2\n"
       "✓ dma-buf query" },
-    { "nvidia", nvidia, DOCTOR_LIMITED,
+    { "nvidia", DOCTOR_LIMITED,
+      { SET(gpus[0].driver, "nvidia-drm"), SET(nvidia, "550.163.01"),
+        SET(kvm.usable, false) },
       "✓ versions: virglrenderer 1.1.0-2, Mesa 25.0.7-2, NVIDIA's driver "
       "550.163.01\n"
       "! versions: virglrenderer is 1.1.0-2, but 1.2 is needed for Vulkan "
@@ -671,35 +254,48 @@ static const struct {
       "    Use virglrenderer 1.2 or later.\n"
       "! versions: NVIDIA's driver is 550.163.01, but 570.86 is needed for "
       "Vulkan (Venus) on NVIDIA GPUs (reported)" },
-    { "sources-hang", sources_hang, DOCTOR_LIMITED,
+    { "sources-hang", DOCTOR_LIMITED,
+      { SET(sources_probe, .end = DOCTOR_LATE) },
       "! dma-bufs: /dev/udmabuf and /dev/dma_heap: no answer in time\n"
       "    See the kernel's log.\n"
       "    $ sudo dmesg\n" },
-    { "no-udmabuf", no_udmabuf, DOCTOR_LIMITED,
+    { "no-udmabuf", DOCTOR_LIMITED,
+      { SET(sources_count, 0) },
       "! dma-bufs: there is no /dev/udmabuf: the buffers of software Vulkan "
       "(lavapipe) are not dma-bufs, and map-policy=strict refuses them\n"
       "    Load its driver.\n"
       "    $ sudo modprobe udmabuf\n" },
-    { "udmabuf-closed", udmabuf_closed, DOCTOR_LIMITED,
+    { "udmabuf-closed", DOCTOR_LIMITED,
+      { UDMABUF_CLOSED },
       "! dma-bufs: /dev/udmabuf cannot be opened: Permission denied\n"
       "    Add the user me to the group kvm, and log in again.\n"
       "    $ sudo usermod -aG kvm me\n" },
-    { "udmabuf-no-group", udmabuf_no_group, DOCTOR_LIMITED,
+    { "udmabuf-no-group", DOCTOR_LIMITED,
+      { UDMABUF_CLOSED, SET(sources[0].file.group[0], 0) },
       "    Permit the user me to open it.\n"
       "    $ sudo setfacl -m u:me:rw /dev/udmabuf\n" },
-    { "udmabuf-fails", udmabuf_fails, DOCTOR_LIMITED,
+    { "udmabuf-fails", DOCTOR_LIMITED,
+      { SET(sources[0].buffer, .error = ENOMEM) },
       "! dma-bufs: /dev/udmabuf makes no buffers: Cannot allocate memory" },
-    { "incoherent", incoherent, DOCTOR_LIMITED,
+    { "incoherent", DOCTOR_LIMITED,
+      { SET(sources[1], .name = "dma-heap system",
+            .buffer = { .made = true, .exporter = "system",
+                        .read_write = true,
+                        .answer = VIRTIO_GPU_EXPORTER_INCOHERENT }),
+        SET(sources_count, 2) },
       "! dma-bufs: dma-heap system: buffers are refused "
       "(exporter-incoherent)" },
-    { "no-gpu", no_gpu, DOCTOR_LIMITED,
+    { "no-gpu", DOCTOR_LIMITED,
+      { NO_GPU },
       "! gpu: no usable render node; rendering will use the CPU\n"
       "    If there is a GPU, load its driver.\n" },
-    { "card-only", card_only, DOCTOR_LIMITED,
+    { "card-only", DOCTOR_LIMITED,
+      { NO_GPU, SET(cards, 1), SET(sdl.gl.renderer, "llvmpipe") },
       "! gpu: no usable render node; rendering will use "
       "llvmpipe\n"
       "    The driver of the card here cannot render.\n" },
-    { "no-gpu-not-shown", no_gpu_not_shown, DOCTOR_LIMITED,
+    { "no-gpu-not-shown", DOCTOR_LIMITED,
+      { NO_GPU },
       "✓ start: QEMU starts with the options below (KVM, SDL's offscreen "
       "driver)\n"
       "! start: without a GPU and a desktop, the guest's screen is not "
@@ -707,143 +303,207 @@ static const struct {
       "    Use a desktop, a GPU, or the driver vgem, which lets "
       "egl-headless and VNC work with the CPU.\n"
       "    $ sudo modprobe vgem\n" },
-    { "no-sys", no_sys, DOCTOR_LIMITED,
+    { "no-sys", DOCTOR_LIMITED,
+      { NO_GPU, SET(gpus_error, EACCES) },
       "! gpu: /sys/class/drm cannot be read: Permission denied" },
-    { "gpu-closed", gpu_closed, DOCTOR_LIMITED,
+    { "gpu-closed", DOCTOR_LIMITED,
+      { SET(gpus[0].state, DOCTOR_NODE_CLOSED),
+        SET(gpus[0].file.error, EACCES), SET(gpus[0].gl.works, false),
+        SET(gpus[0].buffer, 0), SET(gpus[0].file.group, "render") },
       "! gpu: renderD128 (i915): cannot be opened: Permission denied\n"
       "    Add the user me to the group render, and log in again.\n"
       "    $ sudo usermod -aG render me\n"
       "! gpu: no usable render node; rendering will use the CPU\n"
       "    See above.\n" },
-    { "gpu-fails", gpu_fails, DOCTOR_LIMITED,
+    { "gpu-fails", DOCTOR_LIMITED,
+      { SET(gpus[0].state, DOCTOR_NODE_CLOSED),
+        SET(gpus[0].file.error, ENODEV), SET(gpus[0].gl.works, false),
+        SET(gpus[0].buffer, 0) },
       "! gpu: renderD128 (i915): cannot be opened: No such device\n"
       "    See the kernel's log.\n" },
-    { "gpu-missing", gpu_missing, DOCTOR_LIMITED,
+    { "gpu-missing", DOCTOR_LIMITED,
+      { SET(gpus[0].state, DOCTOR_NODE_MISSING),
+        SET(gpus[0].file.error, ENOENT), SET(gpus[0].gl.works, false),
+        SET(gpus[0].buffer, 0) },
       "! gpu: renderD128 (i915): /dev/dri/renderD128 does not exist, "
       "although the kernel has registered the device\n"
       "    Let udev create it; give a container /dev/dri.\n"
       "    $ sudo udevadm trigger --subsystem-match=drm\n" },
-    { "gpu-other", gpu_other, DOCTOR_LIMITED,
+    { "gpu-other", DOCTOR_LIMITED,
+      { SET(gpus[0].state, DOCTOR_NODE_OTHER), SET(gpus[0].file.error, 0),
+        SET(gpus[0].gl.works, false), SET(gpus[0].buffer, 0) },
       "! gpu: renderD128 (i915): /dev/dri/renderD128 is not the device's "
       "node\n"
       "    Remove that file, and let udev create the node.\n" },
-    { "gpu-hangs", gpu_hangs, DOCTOR_LIMITED,
+    { "gpu-hangs", DOCTOR_LIMITED,
+      { SET(gpus[0].probe, .end = DOCTOR_LATE, .stage = "opening it") },
       "! gpu: renderD128 (i915): no answer in time (while opening it)" },
-    { "gpu-crashes", gpu_crashes, DOCTOR_LIMITED,
+    { "gpu-crashes", DOCTOR_LIMITED,
+      { SET(gpus[0].probe, .end = DOCTOR_DIED, .signal = SIGSEGV),
+        SET(gpus[0].driver[0], 0) },
       "! gpu: renderD128 (unknown driver): the process crashed "
       "(Segmentation fault)" },
-    { "gpu-killed", gpu_killed, DOCTOR_LIMITED,
+    { "gpu-killed", DOCTOR_LIMITED,
+      { SET(gpus[0].probe, .end = DOCTOR_DIED, .signal = SIGKILL) },
       "! gpu: renderD128 (i915): the process was killed, perhaps for lack "
       "of memory" },
-    { "gpu-no-opengl", gpu_no_opengl, DOCTOR_LIMITED,
+    { "gpu-no-opengl", DOCTOR_LIMITED,
+      { NO_OPENGL },
       "! gpu: renderD128 (i915): OpenGL does not work there: "
       "gbm_create_device failed: no such driver\n"
       "    Install Mesa's OpenGL, EGL and GBM libraries.\n"
       "    $ sudo apt-get install libgl1-mesa-dri libegl1 libgbm1\n"
       "! gpu: no usable render node; rendering will use the CPU\n" },
-    { "gpu-no-opengl-nvidia", gpu_no_opengl_nvidia, DOCTOR_LIMITED,
+    { "gpu-no-opengl-nvidia", DOCTOR_LIMITED,
+      { NO_OPENGL, SET(gpus[0].driver, "nvidia"), SET(debian, false) },
       "    Install NVIDIA's EGL and GBM libraries (named otherwise by each "
       "distribution).\n! gpu: no usable" },
-    { "gpu-wanted-broken", gpu_wanted_broken, DOCTOR_BAD,
+    { "gpu-wanted-broken", DOCTOR_BAD,
+      { NO_OPENGL, SET(rendernode, "renderD128") },
       "✗ gpu: renderD128, which --rendernode names, cannot be used\n"
       "    Choose another one, or leave out --rendernode.\n" },
-    { "gpu-wanted-absent", gpu_wanted_absent, DOCTOR_BAD,
+    { "gpu-wanted-absent", DOCTOR_BAD,
+      { SET(rendernode, "renderD129") },
       "✗ gpu: renderD129, which --rendernode names, cannot be used" },
-    { "gpu-software", gpu_software, DOCTOR_LIMITED,
+    { "gpu-software", DOCTOR_LIMITED,
+      { SET(gpus[0].gl.renderer, "llvmpipe (LLVM 19)"),
+        SET(vulkan.devices[0].software, true) },
       "! gpu: renderD128 (i915): OpenGL works there, with the CPU: llvmpipe "
       "(LLVM 19)\n" },
-    { "gpu-software/vulkan", gpu_software, DOCTOR_LIMITED,
+    { "gpu-software/vulkan", DOCTOR_LIMITED,
+      { SET(gpus[0].gl.renderer, "llvmpipe (LLVM 19)"),
+        SET(vulkan.devices[0].software, true) },
       "the CPU, no GPU\n"
       "    Vulkan programs of the guest will be slow.\n" },
-    { "gpu-not-mappable", gpu_not_mappable, DOCTOR_LIMITED,
+    { "gpu-not-mappable", DOCTOR_LIMITED,
+      { SET(gpus[0].buffer.map_error, EINVAL) },
       "! gpu: renderD128: buffers (exporter i915) cannot be mapped: "
       "Invalid argument" },
-    { "gpu-of-two", gpu_of_two, DOCTOR_LIMITED,
+    { "gpu-of-two", DOCTOR_LIMITED,
+      { SET(gpus[1], GPU("renderD129")), SET(gpus_count, 2), NO_OPENGL },
       "✓ gpu: QEMU and the renderer will use renderD129, the first one "
       "that works" },
-    { "gpu-chosen", gpu_chosen, DOCTOR_OK,
+    { "gpu-chosen", DOCTOR_OK,
+      { SET(gpus[1], GPU("renderD129")), SET(gpus_count, 2),
+        SET(rendernode, "renderD129") },
       "✓ gpu: QEMU and the renderer will use renderD129, as --rendernode "
       "says" },
-    { "gpu-moves", gpu_moves, DOCTOR_LIMITED,
+    { "gpu-moves", DOCTOR_LIMITED,
+      { SET(gpus[0].driver, "xe") },
       "! gpu: renderD128 (xe): buffers may be in video memory and be "
       "evicted\n"
       "    If the driver cannot restore an evicted buffer, the guest loses "
       "its content.\n" },
-    { "gpu-wc-ignored", gpu_wc_ignored, DOCTOR_LIMITED,
+    { "gpu-wc-ignored", DOCTOR_LIMITED,
+      { WC_IGNORED },
       "! gpu: renderD128: buffers are refused (guest-type-ignored)\n    It "
       "is not cached, and the processor forces" },
-    { "kvm-ignored", kvm_ignored, DOCTOR_LIMITED,
+    { "kvm-ignored", DOCTOR_LIMITED,
+      { WC_IGNORED },
       "! kvm: only cached buffers can be mapped (forced-write-back): the "
       "processor forces" },
-    { "kvm-switchable", kvm_switchable, DOCTOR_OK,
+    { "kvm-switchable", DOCTOR_OK,
+      { SET(gpus[0].buffer.answer, VIRTIO_GPU_EXPORTER_COHERENT_WC),
+        SET(kvm.type, VIRTIO_GPU_BLOB_TYPE_SWITCHABLE) },
       "✓ kvm: guest cache types are honoured, once guest-pat=auto (the "
       "default) has told KVM so" },
-    { "kvm-old", kvm_old, DOCTOR_LIMITED,
+    { "kvm-old", DOCTOR_LIMITED,
+      { SET(kvm.type, VIRTIO_GPU_BLOB_TYPE_NO_SWITCH), SET(kernel, "6.12.77") },
       "! versions: Linux is 6.12.77, but 6.16 is needed for write-combined "
       "buffers on Intel processors (read)" },
-    { "kvm-new", kvm_new, DOCTOR_LIMITED,
+    { "kvm-new", DOCTOR_LIMITED,
+      { SET(kvm.type, VIRTIO_GPU_BLOB_TYPE_NO_SWITCH),
+        SET(kernel, "6.12.78-1") },
       "    This kernel offers it on processors with EPT and self-snoop "
       "only.\n" },
-    { "renderer-hangs", renderer_hangs, DOCTOR_LIMITED,
+    { "renderer-hangs", DOCTOR_LIMITED,
+      { SET(renderer.probe, .end = DOCTOR_LATE) },
       "! renderer: loading virglrenderer: no answer in time" },
-    { "renderer-missing", renderer_missing, DOCTOR_BAD,
+    { "renderer-missing", DOCTOR_BAD,
+      { SET(renderer.found, false), SET(renderer.error, "no such file"),
+        SET(qemu.has_device, false), SET(qemu.ours, false) },
       "✗ renderer: virglrenderer cannot be loaded: no such file" },
-    { "renderer-old", renderer_old, DOCTOR_BAD,
+    { "renderer-old", DOCTOR_BAD,
+      { SET(renderer.blobs, false), SET(qemu.ours, false) },
       "✗ renderer: libvirglrenderer.so.1.9.0 cannot export buffers\n"
       "    Use virglrenderer 1.0 or later.\n"
       "✓ kvm" },
-    { "renderer-new", renderer_new, DOCTOR_OK,
+    { "renderer-new", DOCTOR_OK,
+      { SET(renderer.map_fixed, true) },
       "✓ renderer: libvirglrenderer.so.1.9.0 exports buffers and names "
       "their cache types, and can map them into the window" },
-    { "opengl-no-fd", opengl_no_fd, DOCTOR_LIMITED,
+    { "opengl-no-fd", DOCTOR_LIMITED,
+      { SET(renderer.opengl.backing, VIRTIO_GPU_BLOB_BACKING_NONE),
+        SET(renderer.opengl.word, 0) },
       "! OpenGL: buffers are refused (nobody-vouches)" },
-    { "opengl-regions", opengl_regions, DOCTOR_LIMITED,
+    { "opengl-regions", DOCTOR_LIMITED,
+      { SET(renderer.opengl.backing, VIRTIO_GPU_BLOB_BACKING_NONE) },
       "✓ OpenGL: buffers are mapped cached (reported by the renderer)\n! "
       "OpenGL: at most " },
-    { "opengl-fails", opengl_fails, DOCTOR_LIMITED,
+    { "opengl-fails", DOCTOR_LIMITED,
+      { SET(renderer.opengl, .probe = { .end = DOCTOR_DONE,
+                                        .stage = "starting",
+                                        .said = "no EGL\n" },
+            .result = -1) },
       "! OpenGL: the renderer makes no buffers: no EGL (while starting)\n"
       "    Install EGL and OpenGL.\n"
       "    $ sudo apt-get install libegl1 libgl1-mesa-dri\n" },
-    { "no-server", no_server, DOCTOR_LIMITED,
+    { "no-server", DOCTOR_LIMITED,
+      { NO_SERVER },
       "! Vulkan: Venus's render server does not work: Cannot allocate "
       "memory (while creating a context)\n"
       "    Install virgl_render_server.\n"
       "    $ sudo apt-get install virgl-server\n" },
-    { "no-reason", no_reason, DOCTOR_LIMITED,
+    { "no-reason", DOCTOR_LIMITED,
+      { NO_SERVER, SET(renderer.venus.result, -1) },
       "! Vulkan: Venus's render server does not work: virglrenderer gives "
       "no reason (while creating a context)" },
-    { "venus-hangs", venus_hangs, DOCTOR_LIMITED,
+    { "venus-hangs", DOCTOR_LIMITED,
+      { SET(renderer.venus.made, false),
+        SET(renderer.venus.probe, .end = DOCTOR_LATE) },
       "! Vulkan: Venus's render server does not work: no answer in time" },
-    { "no-capset", no_capset, DOCTOR_LIMITED,
+    { "no-capset", DOCTOR_LIMITED,
+      { SET(renderer.venus.capset_size, 0) },
       "! Vulkan: virglrenderer offers no Venus to guests" },
-    { "no-vulkan", no_vulkan, DOCTOR_LIMITED,
+    { "no-vulkan", DOCTOR_LIMITED,
+      { SET(vulkan.count, 0), SET(vulkan.result, -9) },
       "! Vulkan: no device: libvulkan lists none (VkResult -9)\n"
       "    Install a Vulkan driver.\n"
       "    $ sudo apt-get install libvulkan1 mesa-vulkan-drivers\n" },
-    { "no-libvulkan", no_libvulkan, DOCTOR_LIMITED,
+    { "no-libvulkan", DOCTOR_LIMITED,
+      { SET(vulkan.count, 0), SET(vulkan.found, false) },
       "! Vulkan: no device: libvulkan cannot be loaded" },
-    { "vulkan-crashes", vulkan_crashes, DOCTOR_LIMITED,
+    { "vulkan-crashes", DOCTOR_LIMITED,
+      { SET(vulkan.count, 0),
+        SET(vulkan.probe, .end = DOCTOR_DIED, .signal = SIGABRT,
+            .stage = "listing devices") },
       "! Vulkan: no device: the process crashed (Aborted) (while listing "
       "devices)" },
-    { "software-vulkan", software_vulkan, DOCTOR_LIMITED,
+    { "software-vulkan", DOCTOR_LIMITED,
+      { SET(vulkan.devices[0].software, true) },
       "! Vulkan: Mesa Intel(R) UHD Graphics 770: the CPU, no GPU\n"
       "    Install the GPU's Vulkan driver.\n" },
-    { "kvm-absent", kvm_absent, DOCTOR_LIMITED,
+    { "kvm-absent", DOCTOR_LIMITED,
+      { KVM_ABSENT },
       "! kvm: /dev/kvm is not usable: No such file or directory (QEMU will "
       "be slow)\n"
       "    Switch virtualization on in the firmware, and load kvm_intel or "
       "kvm_amd.\n"
       "    $ sudo sh -c 'modprobe kvm_intel || modprobe kvm_amd'\n" },
-    { "kvm-absent-arm64", kvm_absent_arm64, DOCTOR_LIMITED,
+    { "kvm-absent-arm64", DOCTOR_LIMITED,
+      { ARM64, KVM_ABSENT },
       "    Use a kernel with KVM, started where it can have it (EL2 on "
       "arm64).\n" },
-    { "kvm-closed", kvm_closed, DOCTOR_LIMITED,
+    { "kvm-closed", DOCTOR_LIMITED,
+      { KVM_ABSENT, SET(kvm.error, EACCES), SET(kvm.file.group, "kvm") },
       "! kvm: /dev/kvm is not usable: Permission denied (QEMU will be "
       "slow)\n"
       "    Add the user me to the group kvm, and log in again.\n" },
-    { "kvm-hangs", kvm_hangs, DOCTOR_LIMITED,
+    { "kvm-hangs", DOCTOR_LIMITED,
+      { SET(kvm.probe, .end = DOCTOR_LATE) },
       "! kvm: /dev/kvm: no answer in time" },
-    { "kvm-broken", kvm_broken, DOCTOR_LIMITED,
+    { "kvm-broken", DOCTOR_LIMITED,
+      { SET(starts[1].probe, .end = DOCTOR_DIED, .signal = SIGABRT) },
       "! start: QEMU does not start with KVM and egl-headless and VNC: no "
       "such ioctl\n"
       "    The options below do without.\n"
@@ -852,64 +512,86 @@ static const struct {
       "    The options below do without.\n"
       "✓ start: QEMU starts with the options below (TCG, egl-headless and "
       "VNC)\n" },
-    { "arm64", arm64, DOCTOR_LIMITED,
+    { "arm64", DOCTOR_LIMITED,
+      { ARM64 },
       "! dma-bufs: udmabuf: the cache type comes from the renderer" },
-    { "large-pages", large_pages, DOCTOR_LIMITED,
+    { "large-pages", DOCTOR_LIMITED,
+      { SET(page_size, 64 * KiB) },
       "! page size: 64 KiB: guests with smaller pages need Linux 7.2 and "
       "Mesa 26.2.4 or later" },
-    { "smaller-window", smaller_window, DOCTOR_LIMITED,
+    { "smaller-window", DOCTOR_LIMITED,
+      { SMALLER_WINDOW },
       "! window: hostmem: too large\n"
       "    hostmem=512M fits; for more, raise the limits on address space "
       "(ulimit -v) and mappings (sysctl vm.max_map_count).\n"
       "! window: a window of less than 1G may be placed below 4 GiB" },
-    { "no-window", no_window, DOCTOR_BAD,
+    { "no-window", DOCTOR_BAD,
+      { SMALLER_WINDOW, SET(window.fits, 0) },
       "✗ window: hostmem: too large" },
-    { "window-killed", window_killed, DOCTOR_BAD,
+    { "window-killed", DOCTOR_BAD,
+      { SET(window.fits, 0),
+        SET(window.probe, .end = DOCTOR_DIED, .signal = SIGKILL) },
       "✗ window: reserving 4G: the process was killed, perhaps for lack of "
       "memory" },
-    { "few-bits", few_bits, DOCTOR_LIMITED,
+    { "few-bits", DOCTOR_LIMITED,
+      { SET(address_bits, 39), SET(window.size, 128 * GiB),
+        SET(window.fits, 128 * GiB) },
       "✓ window: hostmem=128G fits in QEMU's address space\n"
       "! window: the guest's firmware may find no place for it: with its "
       "address bits, 64G is the largest BAR that fits for sure\n"
       "    Use hostmem=64G.\n" },
-    { "few-mappings", few_mappings, DOCTOR_LIMITED,
+    { "few-mappings", DOCTOR_LIMITED,
+      { SET(map_count, 8192), SET(mappings, 4096) },
       "! mappings: up to 1916 blobs can be mapped at once "
       "(vm.max_map_count is 8192)\n"
       "    Raise it.\n"
       "    $ sudo sysctl vm.max_map_count=262144\n" },
-    { "no-mappings", no_mappings, DOCTOR_LIMITED,
+    { "no-mappings", DOCTOR_LIMITED,
+      { SET(mappings, 100) },
       "! mappings: up to 0 blobs can be mapped at once" },
-    { "few-files", few_files, DOCTOR_LIMITED,
+    { "few-files", DOCTOR_LIMITED,
+      { SET(files, 1024) },
       "! open files: the limit is 1024 (hard limit: 524288); each mapped "
       "dma-buf can take one\n"
       "    Raise it in the shell that starts QEMU (a service: "
       "LimitNOFILE=; libvirt: max_files in qemu.conf).\n"
       "    $ ulimit -n 65536\n" },
-    { "few-hard-files", few_hard_files, DOCTOR_LIMITED,
+    { "few-hard-files", DOCTOR_LIMITED,
+      { SET(files, 1024), SET(files_hard, 1024) },
       "    $ sudo prlimit --pid $$ --nofile=65536\n" },
-    { "unlimited-files", unlimited_files, DOCTOR_OK,
+    { "unlimited-files", DOCTOR_OK,
+      { SET(files, RLIM_INFINITY), SET(files_hard, RLIM_INFINITY) },
       "✓ open files: the limit is unlimited (hard limit: unlimited); " },
-    { "qemu-hangs", qemu_hangs, DOCTOR_BAD,
+    { "qemu-hangs", DOCTOR_BAD,
+      { SET(qemu.ours, false), SET(qemu.probe, .end = DOCTOR_LATE) },
       "✗ qemu: /usr/bin/qemu-system-x86_64: no answer in time\n"
       "    Try it by hand.\n"
       "    $ /usr/bin/qemu-system-x86_64 -device virtio-gpu-gl-pci,help\n" },
-    { "qemu-missing", qemu_missing, DOCTOR_BAD,
+    { "qemu-missing", DOCTOR_BAD,
+      { SET(qemu.ours, false), SET(qemu.found, false) },
       "✗ qemu: /usr/bin/qemu-system-x86_64 is not there\n"
       "    Install QEMU, or use --qemu=FILE.\n" },
-    { "qemu-without-device", qemu_without_device, DOCTOR_BAD,
+    { "qemu-without-device", DOCTOR_BAD,
+      { SET(qemu.ours, false), SET(qemu.has_device, false),
+        SET(qemu.error, "no such device") },
       "✗ qemu: /usr/bin/qemu-system-x86_64 has no virtio-gpu-gl: no such "
       "device\n"
       "    Install QEMU's OpenGL modules.\n"
       "    $ sudo apt-get install qemu-system-modules-opengl\n" },
-    { "qemu-unmodified", qemu_unmodified, DOCTOR_BAD,
+    { "qemu-unmodified", DOCTOR_BAD,
+      { SET(qemu.ours, false) },
       "✗ qemu: QEMU emulator version 10.0.13 (/usr/bin/qemu-system-x86_64) "
       "does not support map-policy (unmodified virtio-gpu-gl)" },
-    { "qemu-no-display", qemu_no_display, DOCTOR_BAD,
+    { "qemu-no-display", DOCTOR_BAD,
+      { SET(qemu.sdl, false), SET(qemu.egl_headless, false) },
       "✗ start: QEMU has no display that works here" },
-    { "nothing-starts", nothing_starts, DOCTOR_BAD,
+    { "nothing-starts", DOCTOR_BAD,
+      { SET(starts, [0 ... DOCTOR_STARTS_MAX - 1] = { LATE }) },
       "✗ start: QEMU does not start with KVM and egl-headless and VNC: no "
       "answer in time" },
-    { "desktop", desktop, DOCTOR_OK,
+    { "desktop", DOCTOR_OK,
+      { SET(desktop, true), SET(sdl.node, "renderD128"),
+        SET(sdl.gl.renderer, INTEL) },
       "✓ gpu: QEMU and the renderer will use that of the desktop, "
       "renderD128: Mesa Intel(R) UHD Graphics 770" },
 };
@@ -920,6 +602,28 @@ static const char *const results[] = {
     "\nResult: not usable; fix the lines marked ✗.\n",
 };
 
+static void apply(DoctorFacts *facts, const Change *changes)
+{
+    for (; changes->len; changes++) {
+        memcpy((char *)facts + changes->at, changes->value, changes->len);
+    }
+}
+
+/* Those of the row that has this name */
+static DoctorFacts facts_of(const char *name)
+{
+    DoctorFacts facts = good;
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(wrong); i++) {
+        if (!strcmp(wrong[i].name, name)) {
+            apply(&facts, wrong[i].changes);
+            return facts;
+        }
+    }
+    g_assert_not_reached();
+}
+
 /* The verdict, the lines and whether there are options agree. */
 static void test_wrong(const void *data)
 {
@@ -929,7 +633,7 @@ static void test_wrong(const void *data)
     DoctorChoice choice;
     GString *text;
 
-    wrong[i].change(&facts);
+    apply(&facts, wrong[i].changes);
     lines = doctor_report(&facts);
     text = doctor_print_text(&facts, lines, false);
     if (!strstr(text->str, wrong[i].text) ||
@@ -948,37 +652,36 @@ static void test_wrong(const void *data)
 
 static const struct {
     const char *name;
-    void (*change)(DoctorFacts *facts);
+    const char *wrong;
     const char *env;
     const char *argv;
 } recipes[] = {
-    { "desktop", desktop, "SDL_VIDEODRIVER=x11,wayland",
+    { "desktop", "desktop", "SDL_VIDEODRIVER=x11,wayland",
       "-display sdl,gl=on -device virtio-vga-gl,blob=on,hostmem=4G,venus=on,"
       "map-policy=safe" },
-    { "no-gpu", no_gpu, "SDL_VIDEODRIVER=offscreen",
+    { "no-gpu", "no-gpu", "SDL_VIDEODRIVER=offscreen",
       "-display sdl,gl=on -device " },
-    { "gpu-of-two", gpu_of_two, "",
+    { "gpu-of-two", "gpu-of-two", "",
       "-display egl-headless,rendernode=/dev/dri/renderD129 -vnc " },
-    { "no-vulkan", no_vulkan, "", "hostmem=4G,map-policy=safe" },
-    { "no-server", no_server, "", "hostmem=4G,map-policy=safe" },
-    { "no-capset", no_capset, "", "hostmem=4G,map-policy=safe" },
-    { "kvm-absent", kvm_absent, "", " -accel tcg -cpu max -smp 4 -m 4G " },
-    { "kvm-broken", kvm_broken, "", " -accel tcg -cpu max " },
-    { "smaller-window", smaller_window, "", "hostmem=512M" },
-    { "few-bits", few_bits, "", "hostmem=64G" },
-    { "arm64", arm64, "", "-device virtio-gpu-gl-pci,blob=on" },
-    { "arm64/machine", arm64, "", "-machine virt,memory-backend=mem" },
+    { "no-vulkan", "no-vulkan", "", "hostmem=4G,map-policy=safe" },
+    { "no-server", "no-server", "", "hostmem=4G,map-policy=safe" },
+    { "no-capset", "no-capset", "", "hostmem=4G,map-policy=safe" },
+    { "kvm-absent", "kvm-absent", "", " -accel tcg -cpu max -smp 4 -m 4G " },
+    { "kvm-broken", "kvm-broken", "", " -accel tcg -cpu max " },
+    { "smaller-window", "smaller-window", "", "hostmem=512M" },
+    { "few-bits", "few-bits", "", "hostmem=64G" },
+    { "arm64", "arm64", "", "-device virtio-gpu-gl-pci,blob=on" },
+    { "arm64/machine", "arm64", "", "-machine virt,memory-backend=mem" },
 };
 
 static void test_recipe(const void *data)
 {
     size_t i = (uintptr_t)data;
-    DoctorFacts facts = good;
+    DoctorFacts facts = facts_of(recipes[i].wrong);
     g_auto(GStrv) argv = NULL, env = NULL;
     g_autofree char *line = NULL, *set = NULL;
     DoctorChoice choice;
 
-    recipes[i].change(&facts);
     g_assert_cmpint(doctor_recipe_best(&facts, &choice), >=, 0);
     argv = doctor_recipe_argv(&facts, &choice);
     env = doctor_recipe_env(&choice);
@@ -988,42 +691,32 @@ static void test_recipe(const void *data)
     g_assert_nonnull(strstr(line, recipes[i].argv));
 }
 
-static char *libvirt_of(void (*change)(DoctorFacts *facts), char **notes)
+static char *libvirt_of(DoctorFacts facts, char **notes)
 {
-    DoctorFacts facts = good;
     g_auto(GStrv) list = NULL;
     DoctorChoice choice;
 
-    if (change) {
-        change(&facts);
-    }
     g_assert_cmpint(doctor_recipe_best(&facts, &choice), >=, 0);
     list = doctor_recipe_libvirt_notes(&facts, &choice);
     *notes = g_strjoinv("\n", list);
     return doctor_recipe_libvirt(&facts, &choice);
 }
 
-static void confined(DoctorFacts *f)
-{
-    f->apparmor = f->selinux = true;
-}
-
-static void elsewhere(DoctorFacts *f)
-{
-    confined(f);
-    pstrcpy(f->qemu.path, sizeof(f->qemu.path), "/a&b/<qemu>");
-}
-
 static void test_libvirt(void)
 {
     g_autofree char *n1 = NULL, *n2 = NULL, *n3 = NULL, *n4 = NULL;
     g_autofree char *n5 = NULL, *n6 = NULL;
-    g_autofree char *gpu = libvirt_of(NULL, &n1);
-    g_autofree char *offscreen = libvirt_of(no_gpu, &n2);
-    g_autofree char *vulkan = libvirt_of(no_vulkan, &n3);
-    g_autofree char *rules = libvirt_of(confined, &n4);
-    g_autofree char *paths = libvirt_of(elsewhere, &n5);
-    g_autofree char *window = libvirt_of(desktop, &n6);
+    g_autofree char *gpu = libvirt_of(good, &n1);
+    g_autofree char *offscreen = libvirt_of(facts_of("no-gpu"), &n2);
+    g_autofree char *vulkan = libvirt_of(facts_of("no-vulkan"), &n3);
+    g_autofree char *rules = NULL, *paths = NULL;
+    g_autofree char *window = libvirt_of(facts_of("desktop"), &n6);
+    DoctorFacts confined = good;
+
+    confined.apparmor = confined.selinux = true;
+    rules = libvirt_of(confined, &n4);
+    pstrcpy(confined.qemu.path, sizeof(confined.qemu.path), "/a&b/<qemu>");
+    paths = libvirt_of(confined, &n5);
 
     g_assert_nonnull(strstr(gpu, "<gl rendernode='/dev/dri/renderD128'/>"));
     g_assert_nonnull(strstr(gpu, "<graphics type='vnc' "));
@@ -1125,12 +818,11 @@ static void test_json(void)
 
 static void test_json_bad(void)
 {
-    DoctorFacts facts = good;
+    DoctorFacts facts = facts_of("qemu-missing");
     g_autoptr(QDict) dict = NULL;
     QList *lines;
     QDict *last;
 
-    qemu_missing(&facts);
     dict = json_of(&facts);
     lines = qdict_get_qlist(dict, "lines");
     last = qobject_to(QDict, QTAILQ_LAST(&lines->head)->value);
