@@ -503,7 +503,9 @@ static const struct {
       { SET(kvm.probe, .end = DOCTOR_LATE) },
       "! kvm: /dev/kvm: no answer in time" },
     { "kvm-broken", DOCTOR_LIMITED,
-      { SET(starts[1].probe, .end = DOCTOR_DIED, .signal = SIGABRT) },
+      { SET(starts[0].probe, .end = DOCTOR_DIED,
+            .said = "{\"QMP\"}\nno such ioctl\n{}\n"),
+        SET(starts[1].probe, .end = DOCTOR_DIED, .signal = SIGABRT) },
       "! start: QEMU does not start with KVM and egl-headless and VNC: no "
       "such ioctl\n"
       "    The options below do without.\n"

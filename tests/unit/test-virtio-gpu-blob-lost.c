@@ -11,9 +11,8 @@
 #include "qemu/memfd.h"
 #include "qemu/notify.h"
 #include "monitor/monitor.h"
-#include "system/cpus.h"
-#include "system/kvm.h"
 #include "hw/display/virtio-gpu-blob-lost.h"
+#include "virtio-gpu-blob-access.h"
 
 #define PAGES 8
 
@@ -26,16 +25,12 @@ typedef struct Buffer {
 } Buffer;
 
 /* What the doubles were given, and what they saw */
-static MemoryAccessHandler *handler;
-static NotifierWithReturn *notifier;
 static VirtIOGPUBlobLost lost;
 static unsigned holes, told, warned;
 static bool holes_fail;
 static sigjmp_buf jump;
 static unsigned passed_on;
 static size_t page;
-
-bool kvm_allowed;
 
 bool virtio_gpu_blob_vma_map_hole(VirtIOGPUBlobVMA *vma, void *at, size_t len)
 {
@@ -47,41 +42,10 @@ bool virtio_gpu_blob_vma_map_hole(VirtIOGPUBlobVMA *vma, void *at, size_t len)
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == at;
 }
 
-static void on_signal(int sig, siginfo_t *info, void *context)
+static void on_passed_on(void)
 {
-    if (sig == SIGBUS && info->si_code == BUS_ADRERR) {
-        if (handler->gone(info->si_addr)) {
-            return;
-        }
-    } else if (sig == SIGSEGV && handler->unmapped(info->si_addr)) {
-        return;
-    }
     qatomic_inc(&passed_on);
     siglongjmp(jump, 1);
-}
-
-void qemu_add_memory_access_handler(MemoryAccessHandler *h)
-{
-    struct sigaction action = {
-        .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO,
-    };
-
-    sigset_t set;
-
-    g_assert_null(handler);
-    handler = h;
-    sigemptyset(&set);
-    sigaddset(&set, SIGBUS);
-    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-    sigaction(SIGBUS, &action, NULL);
-    sigaction(SIGSEGV, &action, NULL);
-}
-
-bool kvm_add_memory_fault_notifier(NotifierWithReturn *n)
-{
-    g_assert_null(notifier);
-    notifier = n;
-    return true;
 }
 
 int error_vprintf(const char *fmt, va_list ap)
@@ -104,7 +68,7 @@ static void on_bh(void *opaque)
 
 static bool ask_kvm(KVMMemoryFault *fault)
 {
-    return notifier->notify(notifier, fault, NULL);
+    return access_notifier->notify(access_notifier, fault, NULL);
 }
 
 static unsigned ask_until_it_gives_up(KVMMemoryFault *fault)
@@ -243,22 +207,22 @@ static void test_retry(void)
 
     new_buffer(&b, true);
     for (tries = 0; !b.pages.lost; tries++) {
-        g_assert_true(handler->gone(b.at));
+        g_assert_true(access_handler->gone(b.at));
         g_assert_cmpuint(tries, <, 100);
     }
     g_assert_cmpuint(tries, >, 10);
-    g_assert_true(handler->gone(b.at));
+    g_assert_true(access_handler->gone(b.at));
     delete_buffer(&b);
 
     new_buffer(&b, true);
     for (tries = 0; tries < 100; tries++) {
-        g_assert_true(handler->gone(b.at));
+        g_assert_true(access_handler->gone(b.at));
         /* Later */
         b.pages.retry_start -= 2 * NANOSECONDS_PER_SECOND;
     }
     g_assert_false(b.pages.lost);
     virtio_gpu_blob_lost_remove(&b.pages);
-    for (tries = 0; handler->gone(b.at); tries++) {
+    for (tries = 0; access_handler->gone(b.at); tries++) {
         g_assert_cmpuint(tries, <, 100);
     }
     g_assert_cmpuint(tries, >, 10);
@@ -346,9 +310,9 @@ static void test_gap(void)
     g_assert_cmpuint(holes, ==, 1);
     g_assert_cmpuint(b.at[0], ==, 1);
     /* An access that failed before may be made now */
-    g_assert_true(handler->unmapped(b.at));
+    g_assert_true(access_handler->unmapped(b.at));
     virtio_gpu_blob_lost_remove_window(&range);
-    g_assert_false(handler->unmapped(b.at));
+    g_assert_false(access_handler->unmapped(b.at));
     munmap(b.at, b.len);
 }
 
@@ -565,6 +529,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     qemu_init_main_loop(&error_abort);
     page = qemu_real_host_page_size();
+    access_passed_on = on_passed_on;
     virtio_gpu_blob_lost_init(&lost, qemu_bh_new(on_bh, NULL));
     g_assert_true(virtio_gpu_blob_lost_vcpus_retry());
     g_test_add_func("/virtio-gpu-blob/lost/lost", test_lost);

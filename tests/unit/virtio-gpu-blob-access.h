@@ -15,6 +15,9 @@
 bool kvm_allowed;
 
 static MemoryAccessHandler *access_handler;
+static struct NotifierWithReturn *access_notifier;
+/* For what the handler passes on; may jump */
+static void (*access_passed_on)(void);
 
 static void on_access(int sig, siginfo_t *info, void *context)
 {
@@ -22,7 +25,9 @@ static void on_access(int sig, siginfo_t *info, void *context)
     bool retry = sig == SIGBUS ? access_handler->gone(info->si_addr)
                                : access_handler->unmapped(info->si_addr);
 
-    if (!retry) {
+    if (!retry && access_passed_on) {
+        access_passed_on();
+    } else if (!retry) {
         /* The access is tried again, and ends the test. */
         signal(sig, SIG_DFL);
     }
@@ -37,6 +42,7 @@ void qemu_add_memory_access_handler(MemoryAccessHandler *handler)
 
     sigset_t set;
 
+    g_assert_null(access_handler);
     access_handler = handler;
     /* QEMU's main loop has blocked it. */
     sigemptyset(&set);
@@ -48,6 +54,7 @@ void qemu_add_memory_access_handler(MemoryAccessHandler *handler)
 
 bool kvm_add_memory_fault_notifier(struct NotifierWithReturn *notifier)
 {
+    access_notifier = notifier;
     return true;
 }
 

@@ -1,5 +1,5 @@
 /*
- * Fuzzing virtio-gpu-gl: who else uses the guest's memory
+ * Fuzzing virtio-gpu-gl: other users of the guest's memory
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -8,12 +8,11 @@
 #define VIRTIO_GPU_GL_FUZZ_USER_H
 
 /**
- * fuzz_user() - somebody comes, leaves, or has no room
+ * fuzz_user() - a device that uses guest memory comes or leaves
  * @how: 0: all leave
  *
  * One maps what is announced, as VFIO does; another needs all memory pinned.
- * Fails an assertion where the first is told twice that a page is there, or is
- * not told that one goes.  BQL held; main loop.
+ * Fails an assertion where the first is told of any.  BQL held; main loop.
  */
 void fuzz_user(uint8_t how);
 

@@ -56,7 +56,6 @@ int scripted_host_open(const char *path);
 
 /* The C library's, for what is checked where the compiler can see its size */
 int __open_2(const char *path, int flags);
-int __open64_2(const char *path, int flags);
 long __read_chk(int fd, void *buf, size_t len, size_t size);
 
 #endif /* SCRIPTED_INTERNAL_H */

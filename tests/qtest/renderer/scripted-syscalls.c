@@ -29,6 +29,9 @@
 
 #include "scripted-internal.h"
 
+/* The same function by another name, as the C library has it */
+#define ALIAS(name, of) __asm__(".globl " #name "\n.set " #name ", " #of)
+
 /* As in our header; written down again, so that it is checked too */
 #define QUERY 0xc0106202u
 
@@ -351,36 +354,31 @@ EXPORT ssize_t __read_chk(int fd, void *buf, size_t len, size_t size)
     return do_read(fd, buf, len);
 }
 
-#define DEFINE_OPEN(name)                               \
-    EXPORT int name(const char *path, int flags, ...)   \
-    {                                                   \
-        va_list ap;                                     \
-        mode_t mode;                                    \
-                                                        \
-        va_start(ap, flags);                            \
-        mode = va_arg(ap, mode_t);                      \
-        va_end(ap);                                     \
-        return do_open(path, flags, mode);              \
-    }
+EXPORT int open(const char *path, int flags, ...)
+{
+    va_list ap;
+    mode_t mode;
 
-DEFINE_OPEN(open)
-DEFINE_OPEN(open64)
+    va_start(ap, flags);
+    mode = va_arg(ap, mode_t);
+    va_end(ap);
+    return do_open(path, flags, mode);
+}
+
+ALIAS(open64, open);
 
 EXPORT int __open_2(const char *path, int flags)
 {
     return do_open(path, flags, 0);
 }
 
-EXPORT int __open64_2(const char *path, int flags)
-{
-    return do_open(path, flags, 0);
-}
+ALIAS(__open64_2, __open_2);
 
 /*
  * The buffer's length, mappings and end
  */
 
-static off_t do_lseek(int fd, off_t offset, int whence)
+EXPORT off_t lseek(int fd, off_t offset, int whence)
 {
     const struct open_fd *f = find_fd(fd);
 
@@ -391,17 +389,9 @@ static off_t do_lseek(int fd, off_t offset, int whence)
     return syscall(SYS_lseek, fd, offset, whence);
 }
 
-EXPORT off_t lseek(int fd, off_t offset, int whence)
-{
-    return do_lseek(fd, offset, whence);
-}
+ALIAS(lseek64, lseek);
 
-EXPORT off64_t lseek64(int fd, off64_t offset, int whence)
-{
-    return do_lseek(fd, offset, whence);
-}
-
-static int do_fstat(int fd, void *st)
+EXPORT int fstat(int fd, struct stat *st)
 {
     const struct open_fd *f = find_fd(fd);
 
@@ -412,15 +402,7 @@ static int do_fstat(int fd, void *st)
     return syscall(SYS_fstat, fd, st);
 }
 
-EXPORT int fstat(int fd, struct stat *st)
-{
-    return do_fstat(fd, st);
-}
-
-EXPORT int fstat64(int fd, struct stat64 *st)
-{
-    return do_fstat(fd, st);
-}
+ALIAS(fstat64, fstat);
 
 static int dup_fd(int fd, const struct open_fd *f)
 {
@@ -461,16 +443,7 @@ EXPORT int fcntl(int fd, int cmd, ...)
     return do_fcntl(fd, cmd, arg);
 }
 
-EXPORT int fcntl64(int fd, int cmd, ...)
-{
-    va_list ap;
-    void *arg;
-
-    va_start(ap, cmd);
-    arg = va_arg(ap, void *);
-    va_end(ap);
-    return do_fcntl(fd, cmd, arg);
-}
+ALIAS(fcntl64, fcntl);
 
 EXPORT int eventfd(unsigned count, int flags)
 {
@@ -528,8 +501,8 @@ static void *map_buffer(const struct open_fd *f, void *addr, size_t len,
     return (void *)syscall(SYS_mmap, addr, len, prot, flags, fd, offset);
 }
 
-static void *do_mmap(void *addr, size_t len, int prot, int flags, int fd,
-                     off_t offset)
+EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd,
+                  off_t offset)
 {
     const struct open_fd *f = flags & MAP_ANONYMOUS ? NULL : find_fd(fd);
     void *map;
@@ -545,17 +518,7 @@ static void *do_mmap(void *addr, size_t len, int prot, int flags, int fd,
     return map == MAP_FAILED ? fail_map(addr, len, flags, true, errno) : map;
 }
 
-EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd,
-                  off_t offset)
-{
-    return do_mmap(addr, len, prot, flags, fd, offset);
-}
-
-EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd,
-                    off64_t offset)
-{
-    return do_mmap(addr, len, prot, flags, fd, offset);
-}
+ALIAS(mmap64, mmap);
 
 /*
  * A move that fails may have unmapped what was there, on older kernels.  A
