@@ -4,8 +4,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * What a qtest does to the device happens in QEMU's main loop; what a guest
- * does, in a vCPU's thread.  Each program is in place of the firmware, and finds
- * in its memory, at ORDERS, what it is to do.
+ * does, in a vCPU's thread.  Each program is in place of the firmware, and
+ * finds in its memory, at ORDERS, what it is to do.
  */
 
 #include "qemu/osdep.h"
@@ -187,10 +187,10 @@ uint32_t gpu_readl(GPU *gpu, uint64_t address)
 
 /*
  * vCPUs that go through the window's pages, over and over: each looks whether
- * what is there belongs there, adds one to a word in one instruction, and writes
- * the page's number; any page's may be there, as all holes show the same memory.
- * What begins a page is zero where nothing is mapped, or ones where no memory
- * is decoded.
+ * what is there belongs there, adds one to a word in one instruction, and
+ * writes the page's number; any page's may be there, as all holes show the
+ * same memory. What begins a page is zero where nothing is mapped, or ones
+ * where no memory is decoded.
  */
 
 typedef struct UserOrders {
@@ -320,11 +320,11 @@ bool gpu_users_agree(GPU *gpu)
 }
 
 /*
- * A vCPU that writes 0 to the device's status as often as it is told, nine times
- * each.  Eight are one instruction, so that a vCPU that is to stop finds that
- * out too late.  The other program reads the APIC's registers by the instruction
- * that reads most often, over and over; it pauses, as QEMU frees nothing while a
- * vCPU goes on for ever (util/rcu.c).
+ * A vCPU that writes 0 to the device's status as often as it is told, nine
+ * times each.  Eight are one instruction, so that a vCPU that is to stop finds
+ * that out too late.  The other program reads the APIC's registers by the
+ * instruction that reads most often, over and over; it pauses, as QEMU frees
+ * nothing while a vCPU goes on for ever (util/rcu.c).
  */
 
 /*

@@ -127,7 +127,7 @@ typedef struct GPU GPU;
  * GPUCmd - a command as it goes into the queue
  * @out: what the device reads
  * @out_len: its length, any
- * @in_len: room for the reply, any
+ * @in_len: space for the reply, any
  * @pieces: descriptors that @out is spread over, 0 for one
  * @more: guest-physical address of what follows @out
  * @more_len: its length, 0 for nothing

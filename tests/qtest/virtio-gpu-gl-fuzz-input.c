@@ -6,9 +6,9 @@
  * An input is a row of steps: a byte that chooses one, and bytes that say what
  * with.  None is invalid, and few values are to be had, so that steps meet.
  *
- * A model of the device says what a guest must get for each command about blobs
- * and see in the window, unless a step has left that open; it is sure again
- * after a reset.
+ * A model of the device says what a guest must get for each command about
+ * blobs and see in the window, unless a step has left that open; it is sure
+ * again after a reset.
  */
 
 #include "qemu/osdep.h"
@@ -220,7 +220,7 @@ static void check_reply(Fuzz *f, const Pending *p)
 
     g_assert_cmpuint(len, <=, p->in_len);
     if (len < sizeof(*hdr)) {
-        /* There was no room for more. */
+        /* There was no space for more. */
         g_assert_cmpuint(p->in_len, <, sizeof(*hdr));
         return;
     }
@@ -868,7 +868,7 @@ static void reset(Fuzz *f, uint8_t how)
 }
 
 /*
- * A page that is gone is mended at the second try, with what is kept for that;
+ * A page that is gone is replaced at the second try, with what is kept for that;
  * a host that fails then, too, has QEMU end.
  */
 static unsigned failures(const Fuzz *f, unsigned wanted)
@@ -877,8 +877,8 @@ static unsigned failures(const Fuzz *f, unsigned wanted)
 }
 
 /*
- * Of memory without an fd, the renderer's own mapping is looked at; a buffer that
- * was too short may be longer now.
+ * Of memory without an fd, the renderer's own mapping is looked at; a buffer
+ * that was too short may be longer now.
  */
 static void model_vanish(Fuzz *f, uint32_t id, uint64_t length)
 {

@@ -18,8 +18,8 @@
  * @reset_machine: resets all of it; the BARs are gone then
  * @map_bars: maps them where they were
  * @reset_by_vcpu: resets the device from a vCPU's thread, where one is at hand
- * @use: somebody of the host's comes to use the guest's memory, or leaves, as
- *       @how says; or nothing, if nobody is at hand.  0: all leave.
+ * @use: another device comes to use the guest's memory, or leaves, as @how says,
+ *       where there is one.  0: all leave.
  * @run: lets it carry out what was put into its queue
  * @settle: lets fences, timers, bottom halves and RCU run
  * @live: how many blobs are mapped, by blob-map-stats

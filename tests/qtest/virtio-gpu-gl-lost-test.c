@@ -81,7 +81,7 @@ static void test_access(void)
     gpu_finish(gpu);
 }
 
-/* What is kept for that makes room for what shows in its place. */
+/* Spare mappings are used for the hole that shows in its place. */
 static void test_no_memory(void)
 {
     GPU *gpu = gpu_start_plain();
@@ -119,7 +119,7 @@ static void test_ends(void)
     gpu_finish(gpu);
 }
 
-/* One that goes with the command that follows is counted all the same. */
+/* One that goes with the command that follows is counted, too. */
 static void test_counted(void)
 {
     GPU *gpu = gpu_start_plain();
@@ -223,7 +223,7 @@ static void test_log(void)
     g_assert_cmpuint(gpu_shared(gpu)->names, ==, 2);
     gpu_unref(gpu, 8);
 
-    /* ... but not more of them than the log has room for */
+    /* ... but not more of them than the log takes */
     for (id = 1; id <= 100; id++) {
         map_new(gpu, id, LOOSE_SHM, 0);
         gpu_buffer_truncate(gpu, id, 0);

@@ -453,7 +453,8 @@ static void test_host(void)
     QDict *host = qobject_to(QDict, gpu_property(gpu, "blob-host"));
 
     g_assert_cmpstr(qdict_get_str(host, "guest-type"), ==, "forced-write-back");
-    g_assert_nonnull(strstr(qdict_get_str(host, "guest-type-why"), "FEAT_S2FWB"));
+    g_assert_nonnull(strstr(qdict_get_str(host, "guest-type-why"),
+                            "FEAT_S2FWB"));
     g_assert_nonnull(strstr(qdict_get_str(host, "guest-type-remedy"),
                             "map-policy=renderer"));
     g_assert_cmpstr(qdict_get_str(host, "accelerator"), ==, "qtest");

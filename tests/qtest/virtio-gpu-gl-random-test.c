@@ -20,7 +20,7 @@ static void reset_machine(GPU *gpu)
     qtest_system_reset(gpu_qts(gpu));
 }
 
-/* This machine's vCPU runs nothing, and nobody else has its memory. */
+/* This machine's vCPU runs nothing, and no other device has its memory. */
 static void reset_by_vcpu(GPU *gpu)
 {
 }
@@ -115,11 +115,12 @@ static void test_corpus_odd(void)
 
 /*
  * What a driver might do and now and then none would, made from a seed, while
- * buffers go at any time.  An input that fails is shortened as long as it does.
+ * buffers go at any time.  An input that fails is shortened as long as it
+ * does.
  *
  * SOAK_COMMANDS and SOAK_SEED are numbers; SOAK_INPUT is an input that failed,
- * to try it again; SOAK_MODEL_IS_WRONG=1 makes the model forget about overlaps,
- * to see that a mismatch is found.
+ * to try it again; SOAK_MODEL_IS_WRONG=1 makes the model forget about
+ * overlaps, to see that a mismatch is found.
  */
 
 #define STEPS 300 /* of an input; gpu_fuzz() takes no more than 400 */
@@ -345,7 +346,8 @@ typedef struct Play {
 
 static void bring(Play *p, unsigned page)
 {
-    ScriptedBlob kind = kinds[g_rand_int_range(p->rand, 0, G_N_ELEMENTS(kinds))];
+    ScriptedBlob kind = kinds[g_rand_int_range(p->rand, 0,
+                                               G_N_ELEMENTS(kinds))];
     uint32_t id = page + 1 +
                   p->generation[page]++ % GENERATIONS * GPU_USERS_PAGES;
     uint32_t answer;

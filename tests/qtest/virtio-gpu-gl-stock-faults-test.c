@@ -673,5 +673,6 @@ int main(int argc, char **argv)
         { "heads", test_heads },
     };
 
-    return gpu_run_tests(argc, argv, "stock-faults", tests, G_N_ELEMENTS(tests));
+    return gpu_run_tests(argc, argv, "stock-faults", tests,
+                         G_N_ELEMENTS(tests));
 }

@@ -80,9 +80,9 @@ static bool known_by_name(const VirtIOGPUBlobFacts *facts)
 }
 
 /*
- * The table: a row is what it applies to; for each policy the type granted where
- * the renderer names none, and where it names one; who vouches for it; and why
- * it is refused.
+ * The table: a row is what it applies to; for each policy the type granted
+ * where the renderer names none, and where it names one; who vouches for it;
+ * and why it is refused.
  */
 
 enum { REFUSE = 0, AGREED = 10, NAMED };
@@ -100,36 +100,44 @@ typedef struct Row {
 } Row;
 
 #define DMABUF VIRTIO_GPU_BLOB_BACKING_DMABUF
-#define ANSWER(name) DMABUF, VIRTIO_GPU_EXPORTER_##name
+#define A(name) VIRTIO_GPU_EXPORTER_##name
 #define V(name) VIRTIO_GPU_BLOB_VOUCHER_##name
-#define NONE { REFUSE, REFUSE, REFUSE }, { REFUSE, REFUSE, NAMED }, V(NOBODY)
-#define GUESS { REFUSE, REFUSE, CACHED }, { NAMED, REFUSE, NAMED }, \
-    V(NOBODY), VIRTIO_GPU_BLOB_NOBODY_VOUCHES
+#define R(name) VIRTIO_GPU_BLOB_##name
+/* All refused, but what the renderer names where its word counts */
+#define NEVER { REFUSE, REFUSE, REFUSE }
+#define AT_WORST { REFUSE, REFUSE, NAMED }
+/* The renderer's word, or a guess where the operator wants one */
+#define GUESSED { REFUSE, REFUSE, CACHED }
+#define ITS_WORD { NAMED, REFUSE, NAMED }
 
 static const Row table[] = {
-    { 4, ANSWER(UNSUPPORTED), -1, true, NONE, VIRTIO_GPU_BLOB_POSSIBLE_VRAM },
+    { 4, DMABUF, A(UNSUPPORTED), -1, true, NEVER, AT_WORST, V(NOBODY),
+      R(POSSIBLE_VRAM) },
     { 5, VIRTIO_GPU_BLOB_BACKING_SHM, -1, -1, false,
       { CACHED, CACHED, CACHED }, { CACHED, CACHED, CACHED }, V(MEMFD) },
-    { 6, ANSWER(COHERENT_CACHED), -1, false,
+    { 6, DMABUF, A(COHERENT_CACHED), -1, false,
       { CACHED, CACHED, CACHED }, { CACHED, AGREED, NAMED }, V(EXPORTER),
-      VIRTIO_GPU_BLOB_RENDERER_DISAGREES },
-    { 7, ANSWER(COHERENT_WC), -1, false,
+      R(RENDERER_DISAGREES) },
+    { 7, DMABUF, A(COHERENT_WC), -1, false,
       { WC, WC, WC }, { WC, AGREED, NAMED }, V(EXPORTER),
-      VIRTIO_GPU_BLOB_RENDERER_DISAGREES },
-    { 8, ANSWER(INCOHERENT), -1, false, NONE,
-      VIRTIO_GPU_BLOB_EXPORTER_INCOHERENT },
-    { 9, ANSWER(OTHER), -1, false, NONE,
-      VIRTIO_GPU_BLOB_EXPORTER_UNKNOWN_ANSWER },
-    { 9, ANSWER(FAILED), -1, false, NONE,
-      VIRTIO_GPU_BLOB_EXPORTER_QUERY_FAILED },
-    { 9, ANSWER(NOT_ASKED), -1, false, NONE,
-      VIRTIO_GPU_BLOB_EXPORTER_QUERY_FAILED },
-    { 10, ANSWER(UNSUPPORTED), 1, false,
+      R(RENDERER_DISAGREES) },
+    { 8, DMABUF, A(INCOHERENT), -1, false, NEVER, AT_WORST, V(NOBODY),
+      R(EXPORTER_INCOHERENT) },
+    { 9, DMABUF, A(OTHER), -1, false, NEVER, AT_WORST, V(NOBODY),
+      R(EXPORTER_UNKNOWN_ANSWER) },
+    { 9, DMABUF, A(FAILED), -1, false, NEVER, AT_WORST, V(NOBODY),
+      R(EXPORTER_QUERY_FAILED) },
+    { 9, DMABUF, A(NOT_ASKED), -1, false, NEVER, AT_WORST, V(NOBODY),
+      R(EXPORTER_QUERY_FAILED) },
+    { 10, DMABUF, A(UNSUPPORTED), 1, false,
       { CACHED, CACHED, CACHED }, { CACHED, CACHED, NAMED },
       V(EXPORTER_NAME) },
-    { 11, ANSWER(UNSUPPORTED), 0, false, GUESS },
-    { 11, VIRTIO_GPU_BLOB_BACKING_OPAQUE, -1, -1, false, GUESS },
-    { 11, VIRTIO_GPU_BLOB_BACKING_NONE, -1, -1, false, GUESS },
+    { 11, DMABUF, A(UNSUPPORTED), 0, false, GUESSED, ITS_WORD,
+      V(NOBODY), R(NOBODY_VOUCHES) },
+    { 11, VIRTIO_GPU_BLOB_BACKING_OPAQUE, -1, -1, false, GUESSED, ITS_WORD,
+      V(NOBODY), R(NOBODY_VOUCHES) },
+    { 11, VIRTIO_GPU_BLOB_BACKING_NONE, -1, -1, false, GUESSED, ITS_WORD,
+      V(NOBODY), R(NOBODY_VOUCHES) },
 };
 
 static const Row *row_of(const VirtIOGPUBlobFacts *facts)

@@ -412,7 +412,7 @@ static uint64_t blocks(Buffer *b)
     return st.st_blocks * 512;
 }
 
-/* A look changes nothing that anybody has written, and fills no file. */
+/* A look changes nothing that was written, and fills no file. */
 static void test_look_is_harmless(void)
 {
     KVMMemoryFault fault = { };
