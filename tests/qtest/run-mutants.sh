@@ -6,7 +6,7 @@
 #
 # run-mutants.sh --all [OPTION...]: change any of the device's files, and see
 # whether unit tests or qtests notice; a sample, as long as --seconds says.
-# What was noticed is not tried again, until make clean.
+# What --all noticed is not tried again, until make clean.
 #   --seconds=N   default 900
 #   --seed=N      another order
 #   --file=NAME   only files with this in their name; may be repeated
@@ -27,16 +27,19 @@ mutants()
     make_scratch
     with_qemu "$SCRATCH/ours" env PYTHONDONTWRITEBYTECODE=1 python3 "$UNIT/mutants_all.py" \
         --jobs "$JOBS" --build "$(inside "$OURS")" --scratch "$SCRATCH" \
-        --memory "$SERIES_DIR/mutants.jsonl" --explained "$UNIT/mutants-explained.txt" \
+        --memory "${memory:-$SERIES_DIR/mutants.jsonl}" --explained "$UNIT/mutants-explained.txt" \
         --emulator "$(inside "$OURS")/qemu-system-x86_64 -L /usr/share/qemu -L /usr/share/seabios" \
         "$@"
 }
 
 decision()
 {
+    local memory
+    memory=$(mktemp -u) # all of them, each time
     run "$TOP/scripts/build.sh" tests/unit/test-virtio-gpu-blob-decision
     say "changing the decision"
-    mutants --units --again --seconds 3600 "$TOP/hw/display/virtio-gpu-blob-decision.c"
+    mutants --units --seconds 3600 "$TOP/hw/display/virtio-gpu-blob-decision.c"
+    rm -f "$memory"
 }
 
 all()
