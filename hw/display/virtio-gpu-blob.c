@@ -357,13 +357,15 @@ static void refuse(MapRequest *req, struct virtio_gpu_ctrl_command *cmd,
     struct virtio_gpu_virgl_resource *res =
         virtio_gpu_virgl_find_resource(req->blobs->g,
                                        req->subject.resource_id);
+    bool follows = false;
 
     if (res) {
-        res->blob.map_refused = !res->blob.mapping;
+        res->blob.map_refused = !res->blob.mapping || is_leaving(res);
+    } else {
+        follows = virtio_gpu_virgl_follows_map(req->blobs->g, cmd,
+                                               req->subject.resource_id);
     }
-    if (reason != VIRTIO_GPU_BLOB_UNKNOWN_RESOURCE ||
-        !virtio_gpu_virgl_follows_map(req->blobs->g, cmd,
-                                      req->subject.resource_id)) {
+    if (reason != VIRTIO_GPU_BLOB_UNKNOWN_RESOURCE || !follows) {
         virtio_gpu_blob_report_refusal(req->blobs, &req->subject, reason);
     }
     cmd->reported = true;
