@@ -178,7 +178,8 @@ void virtio_gpu_virgl_check_fences(VirtIOGPU *g)
         const Ring *ring = &g_array_index(rings, Ring, i);
         int ret = ring->old ? create_fence(&ring->last) : 0;
 
-        if (ret) {
+        /* The renderer has no memory now, which says nothing of the ring. */
+        if (ret && ret != -ENOMEM) {
             fail_ring(g, ring, ret);
         }
     }

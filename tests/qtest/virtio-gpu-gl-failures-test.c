@@ -222,6 +222,53 @@ static void test_dead_context(void)
     unlink(log);
 }
 
+/* A ring is not given up because the renderer lacks memory for a moment. */
+static void test_fence_without_memory(void)
+{
+    GPU *gpu = gpu_start(&(GPUConfig) { });
+    struct scripted_shared *s = gpu_shared(gpu);
+    unsigned slot;
+
+    g_assert_cmphex(create_context(gpu, 1), ==, OK);
+    s->hold_fences = 1;
+    slot = put_submit(gpu, 1, 10);
+    gpu_kick(gpu);
+    step(gpu, 20 * STEP_NS);
+    s->refuse = SCRIPTED_REFUSE_CTX_FENCE;
+    s->refuse_error = ENOMEM;
+    step(gpu, 40 * STEP_NS);
+    g_assert_false(gpu_is_done(gpu, slot));
+    s->refuse = 0;
+    s->hold_fences = 0;
+    g_assert_cmphex(gpu_answer(gpu, slot), ==, OK);
+    g_assert_cmpuint(gpu_failures(gpu, "fence"), ==, 0);
+    gpu_finish(gpu);
+}
+
+/*
+ * A hardware error in memory that the main thread reads ends QEMU by SIGBUS,
+ * also where it handles SIGBUS for blobs.
+ */
+static void test_memory_error(void)
+{
+    GPU *gpu;
+
+    if (g_test_subprocess()) {
+        gpu = gpu_start(&(GPUConfig) { .hostmem = WINDOW });
+        gpu_create(gpu, 1, BUFFER, GPU_PAGE);
+        g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==,
+                        VIRTIO_GPU_RESP_OK_MAP_INFO);
+        gpu_shared(gpu)->memory_error = 1;
+        gpu_put_fenced(gpu, VIRTIO_GPU_CMD_RESOURCE_UNREF, 1, 7);
+        gpu_kick(gpu);
+        gpu_finish(gpu);
+        return;
+    }
+    g_test_trap_subprocess(NULL, 0, 0);
+    g_test_trap_assert_failed();
+    g_test_trap_assert_stderr("*signal 7 *");
+}
+
 /* Fences that take long are asked for again, and not more than that. */
 static void test_slow_fence(void)
 {
@@ -611,6 +658,8 @@ int main(int argc, char **argv)
         { "refused-fence", test_refused_fence },
         { "no-context", test_no_context },
         { "dead-context", test_dead_context },
+        { "fence-without-memory", test_fence_without_memory },
+        { "memory-error", test_memory_error },
         { "slow-fence", test_slow_fence },
         { "destroyed-context", test_destroyed_context },
         { "long-fence-id", test_long_fence_id },

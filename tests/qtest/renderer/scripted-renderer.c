@@ -8,10 +8,13 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+#include <unistd.h>
 #include <virglrenderer.h>
 
 #include "scripted-internal.h"
@@ -132,10 +135,22 @@ static int add_fence(struct fence f)
     return 0;
 }
 
+/* As the kernel does if a thread reads memory that hardware has lost */
+static void raise_memory_error(void)
+{
+    siginfo_t info = { .si_signo = SIGBUS, .si_code = BUS_MCEERR_AR };
+
+    syscall(SYS_rt_tgsigqueueinfo, getpid(), syscall(SYS_gettid), SIGBUS,
+            &info);
+}
+
 int virgl_renderer_create_fence(int id, uint32_t ctx_id)
 {
     int ret = scripted_refuses(SCRIPTED_REFUSE_FENCE);
 
+    if (scripted_shared()->memory_error) {
+        raise_memory_error();
+    }
     /* The real one's errors are positive here. */
     return ret ? -ret : add_fence((struct fence) {
         .id = (uint32_t)id, .ctx_id = ctx_id,

@@ -224,6 +224,7 @@ struct scripted_shared {
     uint32_t refuse;        /* SCRIPTED_REFUSE_* */
     uint32_t refuse_error;  /* with this errno, 0 for EINVAL */
     uint32_t dead_context;  /* its fences are not done, nor made any more */
+    uint32_t memory_error;  /* the next fence's thread meets one */
 
     /* What happened */
     uint64_t creates;

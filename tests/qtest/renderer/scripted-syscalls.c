@@ -346,7 +346,10 @@ EXPORT ssize_t read(int fd, void *buf, size_t len)
 }
 
 /* What _FORTIFY_SOURCE makes of read() where sanitizers blind the compiler */
-EXPORT ssize_t __read_chk(int fd, void *buf, size_t len, size_t size)
+EXPORT ssize_t scripted_read_chk(int fd, void *buf, size_t len, size_t size)
+    __asm__("__read_chk");
+
+ssize_t scripted_read_chk(int fd, void *buf, size_t len, size_t size)
 {
     if (len > size) {
         abort();
