@@ -32,7 +32,7 @@ To test; the last line is "N passed, N failed"
                      with ARGS=guest: Linux guests under their KVM
   check-libvirt      libvirt starts domains on our QEMU; with ARGS=--apparmor:
                      two more in an emulated host with AppArmor
-  check-series       the patch series applies, builds and passes
+  check-series       the series of patches apply, build and pass
   check-deb          the package installs, works and leaves no trace; arm64's
                      in an emulated host
   check-bundle       the archive runs in Debian 13, testing and unstable, and
@@ -48,7 +48,7 @@ To test; the last line is "N passed, N failed"
 
 To measure and to publish
   bench              cost of map and unmap, ours and stock
-  series             the change as patches for git am
+  series             the change as series of patches, a folder each
 
 To tidy up
   update             look for a newer release of QEMU's series

@@ -7,11 +7,7 @@
 #include "qemu/osdep.h"
 #include "virtio-gpu-gl-client.h"
 
-#ifdef SCRIPTED_FIELD
-#define WRITE_COMBINING (SCRIPTED_DMABUF | SCRIPTED_WC | SCRIPTED_WORD_WC)
-#else
 #define WRITE_COMBINING DMABUF(.answer = ANSWER_WC, .word = WORD_WC)
-#endif
 
 static const struct {
     uint32_t kvm, cpu;

@@ -11,22 +11,12 @@
 #define WC VIRTIO_GPU_MAP_CACHE_WC
 #define REFUSED 0
 
-#ifdef SCRIPTED_FIELD
-typedef uint64_t ScriptedBlob;
-#define EXPORTED(a, w) (SCRIPTED_DMABUF | SCRIPTED_##a | SCRIPTED_WORD_##w)
-#define MEMFD(w) (SCRIPTED_SHM | SCRIPTED_WORD_##w)
-#define MAPPED(w) (SCRIPTED_NONE | SCRIPTED_WORD_##w)
-#define UDMABUF (EXPORTED(ENOTTY, ERROR) | SCRIPTED_EXP_UDMABUF)
-#define SHORT_FILE (SCRIPTED_SHM | SCRIPTED_HALF)
-#define READ_ONLY (SCRIPTED_SHM | SCRIPTED_READ_ONLY)
-#else
 #define EXPORTED(a, w) DMABUF(.answer = ANSWER_##a, .word = WORD_##w)
 #define MEMFD(w) SHM(.word = WORD_##w)
 #define MAPPED(w) NO_FD(.word = WORD_##w)
 #define UDMABUF DMABUF(.exporter = EXPORTER_UDMABUF)
 #define SHORT_FILE SHM(.length = LENGTH_HALF)
 #define READ_ONLY SHM(.access = ACCESS_READ_ONLY)
-#endif
 
 static const struct {
     ScriptedBlob blob;
