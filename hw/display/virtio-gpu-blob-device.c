@@ -283,10 +283,10 @@ static bool new_window(VirtIOGPUBlobs *blobs, Error **errp)
                   (kvm_enabled() ? virtio_gpu_blob_lost_vcpus_retry()
                                  : probe_accel() == VIRTIO_GPU_BLOB_ACCEL_QEMU);
 
-    blobs->slots_look = kvm_enabled() && !blobs->host.x86;
+    blobs->slot_checks = kvm_enabled() && !blobs->host.x86;
     blobs->window = virtio_gpu_blob_window_new(OBJECT(b), &b->hostmem,
                                                b->conf.hostmem, direct,
-                                               blobs->slots_look, errp);
+                                               blobs->slot_checks, errp);
     if (!blobs->window) {
         return false;
     }

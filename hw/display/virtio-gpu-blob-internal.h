@@ -95,7 +95,7 @@ struct VirtIOGPUBlobs {
     VirtIOGPU *g;
     VirtIOGPUBlobHost host;
     VirtIOGPUBlobWindow *window;    /* NULL if nothing can be mapped */
-    bool slots_look;    /* KVM checks mappings when it creates a slot */
+    bool slot_checks;   /* KVM checks mappings when it creates a slot */
     VirtIOGPUBlobLost lost;
     VirtIOGPUBlobMappingList mapped; /* the newest first */
     VirtIOGPUBlobMappingList stale;
@@ -136,7 +136,7 @@ void virtio_gpu_blob_region_unused(VirtIOGPUBlobMapping *m);
  * @container: the host-visible region, as large as the window
  * @size: bytes, a power of two and a multiple of the host's page
  * @direct: as for virtio_gpu_blob_vma_init()
- * @slots_look: VirtIOGPUBlobs.slots_look
+ * @slot_checks: VirtIOGPUBlobs.slot_checks
  * @errp: set if the address space cannot be reserved
  *
  * Returns: the window, owned by @owner; NULL on error
@@ -144,7 +144,7 @@ void virtio_gpu_blob_region_unused(VirtIOGPUBlobMapping *m);
 VirtIOGPUBlobWindow *virtio_gpu_blob_window_new(Object *owner,
                                                 MemoryRegion *container,
                                                 uint64_t size, bool direct,
-                                                bool slots_look,
+                                                bool slot_checks,
                                                 Error **errp);
 
 /*
@@ -202,8 +202,8 @@ bool virtio_gpu_blob_window_unmap(VirtIOGPUBlobWindow *w,
  * Called when a buffer in the window has lost its pages and a hole is mapped in
  * its place.
  */
-void virtio_gpu_blob_window_lost(VirtIOGPUBlobWindow *w,
-                                 VirtIOGPUBlobMapping *m);
+void virtio_gpu_blob_window_on_loss(VirtIOGPUBlobWindow *w,
+                                    VirtIOGPUBlobMapping *m);
 
 /**
  * virtio_gpu_blob_hide_ram() - keep other devices from pinning a region
@@ -232,7 +232,7 @@ void virtio_gpu_blob_discard_class_init(ObjectClass *oc);
  * @resource_id: known to the renderer, not mapped by it
  * @size: the blob's size in bytes
  * @len: @size rounded up to whole pages
- * @slots_look: VirtIOGPUBlobs.slots_look
+ * @slot_checks: VirtIOGPUBlobs.slot_checks
  * @host: set to the address where it is mapped
  * @ours: set to true if munmap() ends the mapping, to false if
  *        virgl_renderer_resource_unmap() does
@@ -242,7 +242,7 @@ void virtio_gpu_blob_discard_class_init(ObjectClass *oc);
  */
 VirtIOGPUBlobReason virtio_gpu_blob_renderer_map(uint32_t resource_id,
                                                  uint64_t size, size_t len,
-                                                 bool slots_look, void **host,
+                                                 bool slot_checks, void **host,
                                                  bool *ours, int *err);
 
 /*

@@ -46,7 +46,7 @@ struct VirtIOGPUBlobRegionOwner {
 
 struct VirtIOGPUBlobRegion {
     MemoryRegion mr;
-    bool no_discards;           /* coordinated discards were refused */
+    bool discards_refused;           /* coordinated discards were refused */
 };
 
 /*
@@ -65,7 +65,7 @@ static bool has_slots(void)
 /* If KVM checks mappings, VM_PFNMAP and VM_IO must not get a slot. */
 static bool may_have_slot(const VirtIOGPUBlobMapping *m, void *host)
 {
-    return !m->blobs->slots_look ||
+    return !m->blobs->slot_checks ||
            !madvise(host, virtio_gpu_blob_place_len(&m->place),
                     MADV_POPULATE_READ);
 }
@@ -92,8 +92,8 @@ static void init_memory(VirtIOGPUBlobRegion *region, Object *owner,
 {
     const char *name = "virtio-gpu-blob-region";
 
-    region->no_discards = ram_block_coordinated_discard_require(true);
-    if (region->no_discards) {
+    region->discards_refused = ram_block_coordinated_discard_require(true);
+    if (region->discards_refused) {
         memory_region_init_ram_device_ptr(&region->mr, owner, name, len, host);
     } else {
         memory_region_init_ram_ptr(&region->mr, owner, name, len, host);
@@ -158,7 +158,7 @@ static void owner_finalize(Object *obj)
 
 void virtio_gpu_blob_region_free(VirtIOGPUBlobMapping *m)
 {
-    if (!m->region->no_discards) {
+    if (!m->region->discards_refused) {
         ram_block_coordinated_discard_require(false);
     }
     leaving--;

@@ -141,7 +141,7 @@ static VirtIOGPUBlobReason map(uint32_t resource_id, uint64_t size, size_t len,
 
 VirtIOGPUBlobReason virtio_gpu_blob_renderer_map(uint32_t resource_id,
                                                  uint64_t size, size_t len,
-                                                 bool slots_look, void **host,
+                                                 bool slot_checks, void **host,
                                                  bool *ours, int *err)
 {
     VirtIOGPUBlobReason reason = map(resource_id, size, len, host, err);
@@ -161,7 +161,7 @@ VirtIOGPUBlobReason virtio_gpu_blob_renderer_map(uint32_t resource_id,
      * Pages of a driver could not be mapped again after a memory slot is
      * created.
      */
-    if (slots_look) {
+    if (slot_checks) {
         return VIRTIO_GPU_BLOB_OK;
     }
     virgl_renderer_resource_unmap(resource_id);

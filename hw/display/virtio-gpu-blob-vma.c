@@ -123,7 +123,7 @@ bool virtio_gpu_blob_vma_check(uint64_t size, bool kvm, uint64_t max,
 
 uint64_t virtio_gpu_blob_vma_mappings(const VirtIOGPUBlobVMA *vma)
 {
-    return virtio_gpu_blob_vma_needs(vma->size) + vma->buffers + vma->gaps;
+    return virtio_gpu_blob_vma_needs(vma->size) + vma->buffers + vma->holes;
 }
 
 VirtIOGPUBlobUsage virtio_gpu_blob_vma_usage(VirtIOGPUBlobVMA *vma)
@@ -272,7 +272,7 @@ static bool is_hole(VirtIOGPUBlobVMA *vma, uint64_t offset)
 }
 
 /* The number of holes that @place adds.  There is none before offset 0. */
-static int gaps_added(VirtIOGPUBlobVMA *vma, const VirtIOGPUBlobPlace *place)
+static int holes_added(VirtIOGPUBlobVMA *vma, const VirtIOGPUBlobPlace *place)
 {
     return is_hole(vma, place->node.start - 1) +
            is_hole(vma, place->node.last + 1) - 1;
@@ -281,7 +281,7 @@ static int gaps_added(VirtIOGPUBlobVMA *vma, const VirtIOGPUBlobPlace *place)
 static void record(VirtIOGPUBlobVMA *vma, VirtIOGPUBlobPlace *place)
 {
     place->in_window = true;
-    vma->gaps += gaps_added(vma, place);
+    vma->holes += holes_added(vma, place);
     vma->buffers++;
     interval_tree_insert(&place->node, &vma->places);
 }
@@ -291,7 +291,7 @@ static void forget(VirtIOGPUBlobVMA *vma, VirtIOGPUBlobPlace *place)
     interval_tree_remove(&place->node, &vma->places);
     place->in_window = false;
     vma->buffers--;
-    vma->gaps -= gaps_added(vma, place);
+    vma->holes -= holes_added(vma, place);
 }
 
 /*
@@ -493,7 +493,7 @@ bool virtio_gpu_blob_vma_init(VirtIOGPUBlobVMA *vma, uint64_t size, bool dump,
         .dump = dump,
         .hole_len = hole_size(size),
         .spare_len = spares(size) * qemu_real_host_page_size(),
-        .gaps = 1,
+        .holes = 1,
         .max = virtio_gpu_blob_vma_max_mappings(),
     };
     vma->hole_fd = qemu_memfd_create("virtio-gpu-hole", vma->hole_len, false,

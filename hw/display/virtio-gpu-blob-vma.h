@@ -49,7 +49,7 @@ typedef struct VirtIOGPUBlobVMA {
     size_t spare_len;
     IntervalTreeRoot places;
     size_t buffers;     /* places in the window */
-    size_t gaps;        /* holes before, between and after them */
+    size_t holes;       /* before, between and after them */
     uint64_t max;       /* the kernel's mappings that the window may use */
 } VirtIOGPUBlobVMA;
 

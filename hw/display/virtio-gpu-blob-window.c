@@ -41,7 +41,7 @@ struct VirtIOGPUBlobWindow {
     VirtIOGPUBlobGapRange gap;  /* registered if vma.direct */
 
     /* Used only if KVM checks mappings when it creates a memory slot */
-    bool slots_look;
+    bool slot_checks;
     MemoryListener before_slots;
     MemoryListener after_slots;
     size_t handles;             /* file descriptors kept in places */
@@ -123,7 +123,7 @@ int virtio_gpu_blob_window_map(VirtIOGPUBlobWindow *w,
     if (ram_block_coordinated_discard_require(true)) {
         return -EBUSY;
     }
-    if (w->slots_look && m->backing == VIRTIO_GPU_BLOB_BACKING_DMABUF) {
+    if (w->slot_checks && m->backing == VIRTIO_GPU_BLOB_BACKING_DMABUF) {
         m->place.fd = qemu_dup(fd);
         if (m->place.fd < 0) {
             ram_block_coordinated_discard_require(false);
@@ -159,8 +159,8 @@ bool virtio_gpu_blob_window_unmap(VirtIOGPUBlobWindow *w,
     return unmapped;
 }
 
-void virtio_gpu_blob_window_lost(VirtIOGPUBlobWindow *w,
-                                 VirtIOGPUBlobMapping *m)
+void virtio_gpu_blob_window_on_loss(VirtIOGPUBlobWindow *w,
+                                    VirtIOGPUBlobMapping *m)
 {
     drop_handle(w, &m->place);
 }
@@ -348,7 +348,7 @@ static void after_slots(MemoryListener *listener)
 
 static void listen_to_slots(VirtIOGPUBlobWindow *w)
 {
-    w->slots_look = true;
+    w->slot_checks = true;
     w->before_slots = (MemoryListener) {
         .name = "virtio-gpu-blob-before",
         .priority = MEMORY_LISTENER_PRIORITY_MIN,
@@ -370,7 +370,7 @@ static void listen_to_slots(VirtIOGPUBlobWindow *w)
 VirtIOGPUBlobWindow *virtio_gpu_blob_window_new(Object *owner,
                                                 MemoryRegion *container,
                                                 uint64_t size, bool direct,
-                                                bool slots_look, Error **errp)
+                                                bool slot_checks, Error **errp)
 {
     bool dump = machine_dump_guest_core(current_machine);
     VirtIOGPUBlobWindow *w;
@@ -401,7 +401,7 @@ VirtIOGPUBlobWindow *virtio_gpu_blob_window_new(Object *owner,
     virtio_gpu_blob_vma_map_all_holes(&w->vma);
     virtio_gpu_blob_hide_ram(&w->mr);
     w->container = container;
-    if (slots_look) {
+    if (slot_checks) {
         listen_to_slots(w);
     }
     memory_region_add_subregion(container, 0, &w->mr);
@@ -412,7 +412,7 @@ VirtIOGPUBlobWindow *virtio_gpu_blob_window_new(Object *owner,
 void virtio_gpu_blob_window_delete(VirtIOGPUBlobWindow *w)
 {
     memory_region_del_subregion(w->container, &w->mr);
-    if (w->slots_look) {
+    if (w->slot_checks) {
         memory_listener_unregister(&w->before_slots);
         memory_listener_unregister(&w->after_slots);
     }

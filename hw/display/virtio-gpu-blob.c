@@ -275,7 +275,7 @@ static VirtIOGPUBlobReason place_renderer(MapRequest *req,
     int ret;
 
     reason = virtio_gpu_blob_renderer_map(m->resource_id, req->subject.size,
-                                          len, req->blobs->slots_look, &host,
+                                          len, req->blobs->slot_checks, &host,
                                           &ours, &req->err);
     if (reason) {
         return reason;
@@ -599,7 +599,7 @@ static void tell(VirtIOGPUBlobMapping *m)
     VirtIOGPUBlobs *blobs = m->blobs;
 
     if (!m->region) {
-        virtio_gpu_blob_window_lost(blobs->window, m);
+        virtio_gpu_blob_window_on_loss(blobs->window, m);
     }
     trace_virtio_gpu_blob_lost(m->resource_id, m->place.node.start,
                                virtio_gpu_blob_place_len(&m->place));

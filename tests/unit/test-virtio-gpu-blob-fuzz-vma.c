@@ -181,16 +181,16 @@ static void check_around(unsigned first, unsigned n)
 
 static void check_counts(void)
 {
-    unsigned i, live = 0, gaps = !buffer_at(0);
+    unsigned i, live = 0, holes = !buffer_at(0);
 
     for (i = 0; i < BUFFERS; i++) {
         unsigned next = (w.buffers[i].place.node.last + 1) / w.page;
 
         live += w.buffers[i].live;
-        gaps += w.buffers[i].live && next < w.pages && !buffer_at(next);
+        holes += w.buffers[i].live && next < w.pages && !buffer_at(next);
     }
     g_assert(w.vma.buffers == live);
-    g_assert(w.vma.gaps == gaps);
+    g_assert(w.vma.holes == holes);
 }
 
 static void check_mappings(void)

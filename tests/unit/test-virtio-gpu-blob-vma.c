@@ -254,7 +254,7 @@ static void test_failure(void)
     g_assert_cmpuint(*word(&f, 3), ==, 3);
     g_assert_false(place.stale);
     g_assert_cmpuint(f.vma.buffers, ==, 0);
-    g_assert_cmpuint(f.vma.gaps, ==, 1);
+    g_assert_cmpuint(f.vma.holes, ==, 1);
     f.vma.max = virtio_gpu_blob_vma_mappings(&f.vma);
     g_assert_cmpint(virtio_gpu_blob_vma_map(&f.vma, &place, f.fd), ==,
                     -ENOSPC);
@@ -267,7 +267,7 @@ static void test_count(void)
     static const struct {
         bool map;
         int place;
-        size_t gaps;
+        size_t holes;
     } steps[] = {
         { true, 0, 2 },     /* in the middle */
         { true, 1, 3 },
@@ -303,7 +303,7 @@ static void test_count(void)
         } else {
             g_assert_true(virtio_gpu_blob_vma_unmap(&f.vma, place));
         }
-        g_assert_cmpuint(f.vma.gaps, ==, steps[i].gaps);
+        g_assert_cmpuint(f.vma.holes, ==, steps[i].holes);
         g_assert_cmpuint(count_mappings(&f), <=,
                          virtio_gpu_blob_vma_mappings(&f.vma));
     }
@@ -311,7 +311,7 @@ static void test_count(void)
     region = pages(&f, 14, 6);
     interval_tree_insert(&region.node, &f.vma.places);
     g_assert_cmpint(virtio_gpu_blob_vma_map(&f.vma, &places[0], f.fd), ==, 0);
-    g_assert_cmpuint(f.vma.gaps, ==, 2);
+    g_assert_cmpuint(f.vma.holes, ==, 2);
     g_assert_true(virtio_gpu_blob_vma_unmap(&f.vma, &places[0]));
     interval_tree_remove(&region.node, &f.vma.places);
     tear_down(&f);

@@ -234,7 +234,7 @@ static void ignore(void *opaque)
 {
 }
 
-static void set_up(Fixture *f, bool slots_look)
+static void set_up(Fixture *f, bool slot_checks)
 {
     int i;
 
@@ -244,9 +244,9 @@ static void set_up(Fixture *f, bool slots_look)
     kvm_allowed = false;
     f->page = qemu_real_host_page_size();
     f->device = object_new("container");
-    f->blobs.slots_look = slots_look;
+    f->blobs.slot_checks = slot_checks;
     f->blobs.window = virtio_gpu_blob_window_new(f->device, &f->container,
-                                                 WINDOW, false, slots_look,
+                                                 WINDOW, false, slot_checks,
                                                  &error_abort);
     f->vma = virtio_gpu_blob_window_vma(f->blobs.window);
     f->blobs.lost.vma = f->vma;
@@ -491,7 +491,7 @@ static void test_slot_lost(void)
     g_assert_cmpint(ftruncate(f.m[0].place.fd, 0), ==, 0);
     *word(&f, 0) = 5;
     g_assert_true(qatomic_read(&f.m[0].pages.lost));
-    virtio_gpu_blob_window_lost(f.blobs.window, &f.m[0]);
+    virtio_gpu_blob_window_on_loss(f.blobs.window, &f.m[0]);
     make_slot(&f, world.window, 1);
     g_assert_cmpuint(*word(&f, 0), ==, 5);
     g_assert_cmpuint(world.stops, ==, 0);
@@ -743,7 +743,7 @@ static void test_region_pfnmap(void)
     f.m[0].renderer = true;
     g_assert_cmpint(virtio_gpu_blob_region_map(&f.m[0], &f.container, host),
                     ==, VIRTIO_GPU_BLOB_MAP_FAILED);
-    f.blobs.slots_look = false;
+    f.blobs.slot_checks = false;
     g_assert_cmpint(virtio_gpu_blob_region_map(&f.m[0], &f.container, host),
                     ==, VIRTIO_GPU_BLOB_OK);
     unmap_region(&f, 0);
