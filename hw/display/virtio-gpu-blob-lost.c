@@ -27,7 +27,10 @@
 /* Pages of a dma-buf that are accessed to find out whether it is lost */
 #define DMABUF_STEPS 16
 
-/* A check takes less than a microsecond. */
+/*
+ * A check takes less than a microsecond, so the main loop is held up for less
+ * than a millisecond each second.
+ */
 #define CHECK_INTERVAL_MS 1000
 #define CHECKS_MAX 1024
 
@@ -47,8 +50,9 @@ static size_t changes = 1;
 static bool is_registered;
 static bool kvm_retries;
 
-/* Main loop; NULL until a buffer is mapped under KVM */
+/* NULL until a buffer is mapped under KVM */
 static QEMUTimer *check_timer;
+/* The host address where the next round of checks begins; BQL */
 static uint64_t check_next;
 
 static IntervalTreeNode *find(IntervalTreeRoot *root, void *addr)
@@ -370,6 +374,7 @@ static void check_last_page(VirtIOGPUBlobPages *pages)
     qemu_spin_unlock(&lock);
 }
 
+/* This clock stands still while the machine is stopped. */
 static void check_later(void)
 {
     timer_mod(check_timer, qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL) +

@@ -5,9 +5,10 @@
  *
  * While a buffer is mapped, its file may be truncated, or its driver may take
  * it back.  The next access raises SIGBUS in the thread that made it; if a vCPU
- * under KVM made it, KVM_RUN fails with EFAULT, or KVM lets the vCPU wait, which
- * a check of all buffers finds within seconds.  Then a hole is mapped over the
- * whole buffer, the access is tried again, and the main loop is notified.
+ * under KVM made it, KVM_RUN fails with EFAULT, or KVM lets the vCPU wait, and
+ * a check of all buffers finds the loss within seconds.  Then a hole is mapped
+ * over the whole buffer, the access is tried again, and the main loop is
+ * notified.
  *
  * All mapped buffers of the process are in one tree, by host address, because a
  * signal handler knows only the address.  One spin lock protects the tree, each

@@ -46,7 +46,7 @@ struct VirtIOGPUBlobRegionOwner {
 
 struct VirtIOGPUBlobRegion {
     MemoryRegion mr;
-    bool discards_refused;           /* coordinated discards were refused */
+    bool discards_refused;  /* another device needs all RAM pinned */
 };
 
 /*
