@@ -410,6 +410,25 @@ static void use_id(GPU *gpu, uint32_t id)
     g_assert_cmphex(gpu_unref(gpu, id), ==, BAD_ID);
 }
 
+/* A map is refused for its reply, and the resource was never created. */
+static void test_unmap_after_short_reply(void)
+{
+    GPU *gpu = gpu_start_plain();
+    Command map = make(VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB, 0, 1);
+    unsigned slot;
+
+    g_assert_cmphex(create_context(gpu, 1), ==, OK);
+    gpu_shared(gpu)->refuse = SCRIPTED_REFUSE_BLOB;
+    g_assert_cmphex(gpu_create(gpu, 1, BUFFER, GPU_PAGE), ==, UNSPEC);
+    slot = gpu_put(gpu, &(GPUCmd) {
+        .out = &map, .out_len = sizeof(map), .in_len = sizeof(map.hdr),
+    });
+    g_assert_cmphex(gpu_take(gpu, slot), ==, BAD);
+    g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
+    g_assert_cmphex(gpu_unmap(gpu, 1), ==, BAD_ID);
+    gpu_finish(gpu);
+}
+
 /* As many as are remembered; those that are forgotten are the guest's. */
 static void test_remembered(void)
 {
@@ -660,6 +679,7 @@ int main(int argc, char **argv)
         { "dead-context", test_dead_context },
         { "fence-without-memory", test_fence_without_memory },
         { "memory-error", test_memory_error },
+        { "unmap-after-short-reply", test_unmap_after_short_reply },
         { "slow-fence", test_slow_fence },
         { "destroyed-context", test_destroyed_context },
         { "long-fence-id", test_long_fence_id },
