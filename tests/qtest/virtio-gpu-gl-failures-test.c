@@ -410,22 +410,44 @@ static void use_id(GPU *gpu, uint32_t id)
     g_assert_cmphex(gpu_unref(gpu, id), ==, BAD_ID);
 }
 
+static uint32_t map_without_reply(GPU *gpu, uint32_t id)
+{
+    Command map = make(VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB, 0, id);
+
+    return gpu_take(gpu, gpu_put(gpu, &(GPUCmd) {
+        .out = &map, .out_len = sizeof(map), .in_len = sizeof(map.hdr),
+    }));
+}
+
 /* A map is refused for its reply, and the resource was never created. */
 static void test_unmap_after_short_reply(void)
 {
     GPU *gpu = gpu_start_plain();
-    Command map = make(VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB, 0, 1);
-    unsigned slot;
 
     g_assert_cmphex(create_context(gpu, 1), ==, OK);
     gpu_shared(gpu)->refuse = SCRIPTED_REFUSE_BLOB;
     g_assert_cmphex(gpu_create(gpu, 1, BUFFER, GPU_PAGE), ==, UNSPEC);
-    slot = gpu_put(gpu, &(GPUCmd) {
-        .out = &map, .out_len = sizeof(map), .in_len = sizeof(map.hdr),
-    });
-    g_assert_cmphex(gpu_take(gpu, slot), ==, BAD);
+    g_assert_cmphex(map_without_reply(gpu, 1), ==, BAD);
     g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
     g_assert_cmphex(gpu_unmap(gpu, 1), ==, BAD_ID);
+    gpu_finish(gpu);
+}
+
+/* The same, of a buffer whose region I/O in flight still refers to */
+static void test_unmap_while_leaving(void)
+{
+    GPU *gpu = gpu_start_plain();
+
+    gpu_map_new(gpu, 1, DRIVERS, GPU_PAGE, 0);
+    gpu_watch(gpu, SCRIPTED_WATCH_HOLD, 0);
+    g_assert_cmphex(map_without_reply(gpu, 1), ==, BAD);
+    g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
+    g_assert_cmphex(gpu_unmap(gpu, 1), ==, BAD);
+    g_assert_cmphex(map_without_reply(gpu, 1), ==, BAD);
+    g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
+    g_assert_cmphex(gpu_unmap(gpu, 1), ==, BAD);
+    gpu_release(gpu);
+    gpu_unref(gpu, 1);
     gpu_finish(gpu);
 }
 
@@ -680,6 +702,7 @@ int main(int argc, char **argv)
         { "fence-without-memory", test_fence_without_memory },
         { "memory-error", test_memory_error },
         { "unmap-after-short-reply", test_unmap_after_short_reply },
+        { "unmap-while-leaving", test_unmap_while_leaving },
         { "slow-fence", test_slow_fence },
         { "destroyed-context", test_destroyed_context },
         { "long-fence-id", test_long_fence_id },

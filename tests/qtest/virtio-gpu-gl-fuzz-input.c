@@ -358,7 +358,9 @@ static Answer model_create(Fuzz *f, uint32_t id,
         doubt(f);
     } else if (type->reply != OK) {
         /* Without a context, it is the guest that failed. */
-        *b = (Blob) { .failed = f->context };
+        if (f->context) {
+            *b = (Blob) { .failed = true };
+        }
         return (Answer) { type->reply };
     } else {
         *b = (Blob) {
@@ -381,19 +383,11 @@ static Answer model_map(Fuzz *f, uint32_t id, uint64_t offset, size_t in_len)
     if (b->unsure) {
         return (Answer) { };
     }
-    if (in_len < sizeof(struct virtio_gpu_resp_map_info)) {
-        /*
-         * This is not remembered of one that could not be created, nor of one
-         * whose region may still be on its way.
-         */
-        if (b->exists && b->type->blob.memory == MEMORY_DRIVER) {
-            doubt(f);
-        }
-        b->map_refused |= !b->failed && !b->mapped;
-        return (Answer) { BAD };
-    }
     /* Unless it turns out well */
     b->map_refused = !b->mapped;
+    if (in_len < sizeof(struct virtio_gpu_resp_map_info)) {
+        return (Answer) { BAD };
+    }
     if (!b->exists) {
         return (Answer) { BAD_ID };
     }
