@@ -22,14 +22,16 @@
  * memfds and files on tmpfs have seals.  Other files that a renderer calls
  * shared memory may lose their pages, and their cache type is unknown.
  */
-static VirtIOGPUBlobBacking backing_of(int fd, uint32_t fd_type)
+static VirtIOGPUBlobBacking backing_of(VirtIOGPUBlobBuffer *buf,
+                                       uint32_t fd_type)
 {
     switch (fd_type) {
     case VIRGL_RENDERER_BLOB_FD_TYPE_DMABUF:
         return VIRTIO_GPU_BLOB_BACKING_DMABUF;
     case VIRGL_RENDERER_BLOB_FD_TYPE_SHM:
-        return fcntl(fd, F_GET_SEALS) < 0 ? VIRTIO_GPU_BLOB_BACKING_OPAQUE
-                                          : VIRTIO_GPU_BLOB_BACKING_SHM;
+        buf->seals = fcntl(buf->fd, F_GET_SEALS);
+        return buf->seals < 0 ? VIRTIO_GPU_BLOB_BACKING_OPAQUE
+                              : VIRTIO_GPU_BLOB_BACKING_SHM;
     default:
         return VIRTIO_GPU_BLOB_BACKING_OPAQUE;
     }
@@ -79,7 +81,8 @@ static void ask_fd(VirtIOGPUBlobBuffer *buf, uint32_t fd_type)
 {
     VirtIOGPUBlobFacts *facts = &buf->facts;
 
-    facts->backing = backing_of(buf->fd, fd_type);
+    facts->backing = backing_of(buf, fd_type);
+    /* After the seals: one that is sealed keeps this length. */
     facts->fd_too_short = is_too_short(buf);
     facts->fd_read_write = (fcntl(buf->fd, F_GETFL) & O_ACCMODE) == O_RDWR;
     if (facts->backing == VIRTIO_GPU_BLOB_BACKING_DMABUF) {
@@ -185,15 +188,11 @@ bool virtio_gpu_blob_buffer_read_exporter(VirtIOGPUBlobBuffer *buf,
 
 bool virtio_gpu_blob_buffer_seal(const VirtIOGPUBlobBuffer *buf)
 {
-    int seals;
-
-    if (buf->facts.backing != VIRTIO_GPU_BLOB_BACKING_SHM) {
+    if (buf->facts.backing != VIRTIO_GPU_BLOB_BACKING_SHM ||
+        (buf->seals & (F_SEAL_SHRINK | F_SEAL_SEAL))) {
         return true;
     }
-    seals = fcntl(buf->fd, F_GET_SEALS);
-    if (!(seals & (F_SEAL_SHRINK | F_SEAL_SEAL))) {
-        fcntl(buf->fd, F_ADD_SEALS, F_SEAL_SHRINK);
-    }
+    fcntl(buf->fd, F_ADD_SEALS, F_SEAL_SHRINK);
     return !is_too_short(buf);
 }
 

@@ -18,6 +18,7 @@
 typedef struct VirtIOGPUBlobBuffer {
     int fd;               /* owned, or -1 */
     uint64_t size;        /* the blob's, in bytes */
+    int seals;            /* of shared memory, before its length was read */
     VirtIOGPUBlobFacts facts;
     const char *exporter; /* for messages: its name, or NULL */
 } VirtIOGPUBlobBuffer;
