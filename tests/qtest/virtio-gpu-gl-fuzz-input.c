@@ -812,6 +812,8 @@ static void put_raw(Fuzz *f)
         f->cmd[i] = byte(f);
     }
     hdr->type = b < 0xf0 ? 0x100 * (1 + b / 32) + b % 32 : hdr->type;
+    /* The model knows of a command that is too short if it is torn. */
+    f->len = MAX(f->len, sizeof(struct virtio_gpu_transfer_host_3d));
     put(f);
 }
 
