@@ -10,6 +10,10 @@
 #ifndef HW_DISPLAY_VIRTIO_GPU_BLOB_COMPAT_H
 #define HW_DISPLAY_VIRTIO_GPU_BLOB_COMPAT_H
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22 /* Linux 5.14, glibc 2.35 */
+#endif
+
 /* QEMU 10.1 moved the header and made class data const. */
 #if QEMU_VERSION_MAJOR > 10 || QEMU_VERSION_MINOR >= 1
 #include "system/memory.h"

@@ -30,13 +30,14 @@ typedef struct VirtIOGPUBlobWindow VirtIOGPUBlobWindow;
  *   MAPPED    UNMAP_BLOB, UNREF, reset: in the      freed, or STALE if the
  *             window                                kernel has no memory
  *   MAPPED    the same: in a region                 LEAVING
- *   STALE     the next MAP_BLOB, UNMAP_BLOB, reset  freed, if there is memory
+ *   STALE     a later MAP_BLOB or UNMAP_BLOB of a   freed, if there is memory
+ *             blob, reset
  *   LEAVING   the last reference to the region is   freed by a bottom half
  *             gone, in any thread
  *
  * A LEAVING mapping of the renderer's own memory stays with its resource, as
- * the renderer cannot map it again until then.  If the resource goes first,
- * the mapping keeps the renderer's resource until it is freed (@release).
+ * the renderer cannot map it again until it is freed.  If the resource goes
+ * first, the mapping keeps the renderer's resource until then (@release).
  */
 typedef enum VirtIOGPUBlobState {
     VIRTIO_GPU_BLOB_MAPPED,

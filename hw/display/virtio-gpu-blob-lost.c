@@ -11,9 +11,9 @@
 #include "qemu/timer.h"
 #include "system/cpus.h"
 #include "system/kvm.h"
+#include "virtio-gpu-blob-compat.h"
 #include "virtio-gpu-blob-lost.h"
 
-#include <linux/futex.h>
 #include <sys/syscall.h>
 
 /*
@@ -24,7 +24,7 @@
 #define RETRIES_MAX 16
 #define RETRIES_PERIOD_NS NANOSECONDS_PER_SECOND
 
-/* Pages of a dma-buf that are accessed to find out whether it is lost */
+/* At least so many pages of a dma-buf, or all, are accessed to check it. */
 #define DMABUF_STEPS 16
 
 /*
@@ -44,7 +44,10 @@ static IntervalTreeRoot windows;
  */
 static unsigned strays;
 
-/* Number of losses, maps and unmaps in the process, plus 1; qatomic_read() */
+/*
+ * Number of losses, maps and unmaps in the process, plus 1: a vCPU whose
+ * KVM_RUN has not failed yet has seen 0.  qatomic_read().
+ */
 static size_t changes = 1;
 
 static bool is_registered;
@@ -90,17 +93,6 @@ static bool is_readable(void *addr)
            errno != EFAULT;
 }
 
-/* futex() sets no bits in four bytes, and then wakes no thread. */
-static bool is_writable(void *addr)
-{
-    uint32_t futex = 0;
-
-    return syscall(__NR_futex, &futex, FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG,
-                   0, NULL, QEMU_ALIGN_PTR_DOWN(addr, 4),
-                   FUTEX_OP(FUTEX_OP_OR, 0, FUTEX_OP_CMP_EQ, 0)) >= 0 ||
-           errno != EFAULT;
-}
-
 /*
  * The lock is held and a hole is mapped.  Any thread, and in signal handlers.
  */
@@ -115,7 +107,7 @@ static void set_lost(VirtIOGPUBlobPages *pages)
     qemu_bh_schedule(owner->bh);
 }
 
-/* The lock is held, in a signal handler or a vCPU's thread. */
+/* The lock is held.  Any thread, and in signal handlers. */
 static bool lose(VirtIOGPUBlobPages *pages)
 {
     if (!virtio_gpu_blob_vma_map_hole(pages->owner->vma, host_of(pages),
@@ -180,7 +172,7 @@ static bool is_replacing(void *addr)
     return replacing;
 }
 
-/* A buffer of which the kernel had no memory for the hole */
+/* A hole could not be mapped over a buffer, so it is tried again. */
 static bool on_gap(void *addr)
 {
     VirtIOGPUBlobPages *pages;
@@ -232,9 +224,10 @@ static MemoryAccessHandler access_handler = {
  * EFAULT from KVM_RUN, in a vCPU's thread with the BQL held
  */
 
-static void look_at_page(VirtIOGPUBlobPages *pages, void *page)
+static void look_at_page(VirtIOGPUBlobPages *pages, void *addr)
 {
-    if (is_readable(page) && (!pages->write_touch || is_writable(page))) {
+    if (is_readable(addr) &&
+        (!pages->write_touch || virtio_gpu_blob_vma_is_writable(addr))) {
         return;
     }
     qemu_spin_lock(&lock);
@@ -246,7 +239,7 @@ static void look_at_page(VirtIOGPUBlobPages *pages, void *page)
  * Not all pages are checked: that would take long with the BQL held, and
  * allocate all pages of sparse files.  A file loses its end first.  So its last
  * page is checked, and then the page at half of the remaining distance to the
- * first page each time: 20 pages of 4 GiB.  A driver takes back a buffer as a
+ * first page each time: 21 pages of 4 GiB.  A driver takes back a buffer as a
  * whole, so a few pages of a dma-buf are enough.  If other pages are lost, and
  * KVM does not report the address, the loss is not found, and the VM stops as
  * it does for memory that KVM cannot map.
@@ -280,7 +273,7 @@ static void look(void *host)
     if (host) {
         pages = find_buffer(host);
         if (pages && !pages->lost) {
-            look_at_page(pages, QEMU_ALIGN_PTR_DOWN(host, 8));
+            look_at_page(pages, host);
         }
         return;
     }
@@ -353,7 +346,8 @@ static NotifierWithReturn memory_fault_notifier = {
  * On x86, KVM does not report a page that get_user_pages() cannot get: it takes
  * it for one that is read from a disk, and lets the vCPU wait or try again
  * (kvm_arch_setup_async_pf() in Linux).  If the page never comes, that lasts
- * forever.  So the last page of each buffer is checked.
+ * forever.  So the last page of each buffer is checked, as a file loses its end
+first.
  */
 
 /*
@@ -374,7 +368,7 @@ static void check_last_page(VirtIOGPUBlobPages *pages)
     qemu_spin_unlock(&lock);
 }
 
-/* This clock stands still while the machine is stopped. */
+/* No vCPU waits while the machine is stopped; this clock stands still then. */
 static void check_later(void)
 {
     timer_mod(check_timer, qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL) +

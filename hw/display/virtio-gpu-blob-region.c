@@ -14,15 +14,11 @@
 #include "virtio-gpu-blob-compat.h"
 #include "virtio-gpu-blob-internal.h"
 
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22 /* Linux 5.14 */
-#endif
-
 /* A region in the window splits the window's memory slot into three. */
 #define SLOTS_NEEDED 2
 
 /*
- * Regions of all devices in the guest's memory, and those that are unmapped
+ * Regions in the guest's memory, and those that are unmapped
  * and still in use.  The latter take no section of the memory map, so that a
  * guest at the limit may unmap one blob and map another at once.
  */
@@ -62,7 +58,10 @@ static bool has_slots(void)
            vhost_get_free_memslots() >= SLOTS_NEEDED;
 }
 
-/* If KVM checks mappings, VM_PFNMAP and VM_IO must not get a slot. */
+/*
+ * If KVM checks mappings, VM_PFNMAP and VM_IO must not get a slot.
+ * MADV_POPULATE_READ fails for them, and for all memory before Linux 5.14.
+ */
 static bool may_have_slot(const VirtIOGPUBlobMapping *m, void *host)
 {
     return !m->blobs->slot_checks ||

@@ -8,8 +8,6 @@
 #include "qemu/units.h"
 #include "virtio-gpu-blob-internal.h"
 
-#include <linux/futex.h>
-#include <sys/syscall.h>
 #include <virglrenderer.h>
 
 /* No mapping can grow to this length */
@@ -17,18 +15,6 @@
 
 /* Reserved for a renderer that maps more than the size of the blob */
 #define SLACK (64 * MiB)
-
-/*
- * ORs 0 to the word at @at.  If it cannot be written to, this fails with
- * EFAULT, without a signal.
- */
-static bool is_writable(void *at)
-{
-    uint32_t none = 0;
-
-    return syscall(__NR_futex, &none, FUTEX_WAKE_OP_PRIVATE, 0, NULL, at,
-                   FUTEX_OP(FUTEX_OP_OR, 0, FUTEX_OP_CMP_EQ, 0)) >= 0;
-}
 
 /*
  * Tries to grow the range in place, for which there is no address space:
@@ -86,7 +72,8 @@ static void *map_fixed(uint32_t resource_id, size_t len)
         return MAP_FAILED;
     }
     if (virgl_renderer_resource_map_fixed(resource_id, at) ||
-        !is_writable(at) || !is_writable(at + len - sizeof(uint32_t)) ||
+        !virtio_gpu_blob_vma_is_writable(at) ||
+        !virtio_gpu_blob_vma_is_writable(at + len - 1) ||
         mprotect(at, len, PROT_READ | PROT_WRITE)) {
         munmap(at, reserved);
         return MAP_FAILED;
@@ -109,7 +96,10 @@ static VirtIOGPUBlobReason check(void *host, uint64_t got, uint64_t size,
     return VIRTIO_GPU_BLOB_OK;
 }
 
-/* Only on x86 are atomic operations on pages of a driver known to work. */
+/*
+ * Only on x86 are atomic operations on pages of a driver known to work.  (A
+ * dma-buf that is mapped cached is RAM, on other hosts too.)
+ */
 static bool may_try_to_write(void *host, size_t len)
 {
 #if defined(HOST_X86_64)
@@ -130,7 +120,8 @@ static VirtIOGPUBlobReason map(uint32_t resource_id, uint64_t size, size_t len,
         return VIRTIO_GPU_BLOB_MAP_FAILED;
     }
     reason = check(*host, got, size, len);
-    if (!reason && may_try_to_write(*host, len) && !is_writable(*host)) {
+    if (!reason && may_try_to_write(*host, len) &&
+        !virtio_gpu_blob_vma_is_writable(*host)) {
         reason = VIRTIO_GPU_BLOB_BUFFER_NOT_READ_WRITE;
     }
     if (reason) {

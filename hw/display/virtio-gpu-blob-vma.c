@@ -213,7 +213,7 @@ static void set_dump(const VirtIOGPUBlobVMA *vma, void *at, size_t len)
 
 /*
  * Each page of the window has a fixed page of the file, so that adjacent holes
- * are merged.
+ * are merged.  The file's length is a power of two, as the window's is.
  */
 static bool map_hole(const VirtIOGPUBlobVMA *vma, uint8_t *at, size_t len)
 {
@@ -296,7 +296,7 @@ static void forget(VirtIOGPUBlobVMA *vma, VirtIOGPUBlobPlace *place)
 
 /*
  * The kernel unmaps what is at the address and maps the buffer in one step, so
- * that no thread can access a gap.
+ * that no thread can access a gap, unless it fails for lack of memory.
  */
 static int move(void *at, size_t len, void *from)
 {
@@ -330,6 +330,26 @@ static int map(VirtIOGPUBlobVMA *vma, const VirtIOGPUBlobPlace *place, int fd)
     return ret;
 }
 
+/*
+ * To the callers, some errors mean other things than to a driver: ENOSPC the
+ * kernel's limit on mappings, EBUSY that all RAM is pinned, EMFILE that no fd
+ * is left.  Called before spare mappings are freed.
+ */
+static int error_of(VirtIOGPUBlobVMA *vma, int ret)
+{
+    switch (ret) {
+    case -ENOMEM:
+        return at_limit(vma) ? -ENOSPC : -ENOMEM;
+    case -ENOSPC:
+        return -ENOMEM;
+    case -EBUSY:
+    case -EMFILE:
+        return -EIO;
+    default:
+        return ret;
+    }
+}
+
 /* After an attempt to map a buffer at @place */
 static int finish(VirtIOGPUBlobVMA *vma, VirtIOGPUBlobPlace *place, int ret)
 {
@@ -338,12 +358,7 @@ static int finish(VirtIOGPUBlobVMA *vma, VirtIOGPUBlobPlace *place, int ret)
                  virtio_gpu_blob_place_len(place));
         return 0;
     }
-    if (ret == -ENOMEM && at_limit(vma)) {
-        ret = -ENOSPC;
-    } else if (ret == -ENOSPC) {
-        /* An exporter's word for the same; here it means the limit. */
-        ret = -ENOMEM;
-    }
+    ret = error_of(vma, ret);
     virtio_gpu_blob_vma_unmap(vma, place);
     return ret;
 }

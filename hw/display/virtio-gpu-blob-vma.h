@@ -19,6 +19,9 @@
 
 #include "qemu/interval-tree.h"
 
+#include <linux/futex.h>
+#include <sys/syscall.h>
+
 /*
  * For all devices together.  A blob that cannot be in the window has a memory
  * region of its own there, which needs two sections of the memory map.  QEMU
@@ -178,7 +181,7 @@ bool virtio_gpu_blob_vma_unmap(VirtIOGPUBlobVMA *vma,
                                VirtIOGPUBlobPlace *place);
 
 /*
- * Maps a hole in place of a buffer with an fd, until
+ * Maps other memory in place of a buffer with an fd, until
  * virtio_gpu_blob_vma_put_back() maps it again.  One mapping replaces one
  * mapping, so that the kernel's limit on mappings is not reached.  Returns
  * false if the kernel has no memory.
@@ -222,6 +225,22 @@ uint64_t virtio_gpu_blob_vma_mappings(const VirtIOGPUBlobVMA *vma);
  * Returns: a PROT_NONE mapping, or NULL if there are no such addresses
  */
 void *virtio_gpu_blob_vma_reserve_low(size_t len, int flags, int fd);
+
+/*
+ * True if the page at @addr can be written to.  futex() sets no bits in four
+ * bytes of it, and then wakes no thread; if it cannot, it fails without a
+ * signal.  Not for memory on which atomic operations may fail (uncached or
+ * write-combine, on hosts other than x86).
+ */
+static inline bool virtio_gpu_blob_vma_is_writable(void *addr)
+{
+    uint32_t futex = 0;
+
+    return syscall(__NR_futex, &futex, FUTEX_WAKE_OP_PRIVATE, 0, NULL,
+                   QEMU_ALIGN_PTR_DOWN(addr, sizeof(futex)),
+                   FUTEX_OP(FUTEX_OP_OR, 0, FUTEX_OP_CMP_EQ, 0)) >= 0 ||
+           errno != EFAULT;
+}
 
 typedef struct VirtIOGPUBlobUsage {
     uint64_t mapped;       /* bytes of all places, including regions */

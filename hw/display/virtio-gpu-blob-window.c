@@ -314,7 +314,7 @@ static void move_all(VirtIOGPUBlobWindow *w, bool out)
     w->ns += get_clock() - start;
 }
 
-/* Called before the listener of KVM */
+/* Called before KVM's listener creates slots, which it does when it commits */
 static void before_slots(MemoryListener *listener,
                          MemoryRegionSection *section)
 {

@@ -26,7 +26,7 @@ typedef struct MapRequest {
     int err; /* of the system call that failed */
 } MapRequest;
 
-static MemoryRegion *container_of_blobs(const VirtIOGPUBlobs *blobs)
+static MemoryRegion *hostmem_of(const VirtIOGPUBlobs *blobs)
 {
     return &blobs->g->parent_obj.hostmem;
 }
@@ -238,7 +238,7 @@ static VirtIOGPUBlobReason reason_of(MapRequest *req, int ret)
 static VirtIOGPUBlobReason place_region(VirtIOGPUBlobMapping *m, void *host)
 {
     VirtIOGPUBlobReason reason =
-        virtio_gpu_blob_region_map(m, container_of_blobs(m->blobs), host);
+        virtio_gpu_blob_region_map(m, hostmem_of(m->blobs), host);
 
     if (reason && m->renderer) {
         virgl_renderer_resource_unmap(m->resource_id);
@@ -353,7 +353,7 @@ static VirtIOGPUBlobReason ask_and_place(MapRequest *req)
 static void refuse(MapRequest *req, struct virtio_gpu_ctrl_command *cmd,
                    VirtIOGPUBlobReason reason)
 {
-    /* It was not looked for if the reply has no space. */
+    /* If the reply has no space, find() was not called. */
     struct virtio_gpu_virgl_resource *res =
         virtio_gpu_virgl_find_resource(req->blobs->g,
                                        req->subject.resource_id);
@@ -388,6 +388,7 @@ void virtio_gpu_blob_cmd_map(VirtIOGPU *g, struct virtio_gpu_ctrl_command *cmd,
     };
     VirtIOGPUBlobReason reason = parse(&req, cmd);
 
+    /* For the operator: also if the command is refused */
     virtio_gpu_virgl_prepare(g);
     if (!reason) {
         reason = find(&req);
@@ -422,11 +423,12 @@ static void unmap_region(VirtIOGPUBlobMapping *m)
     if (!m->renderer) {
         detach_from_resource(m);
     }
-    virtio_gpu_blob_region_unmap(m, container_of_blobs(m->blobs));
+    virtio_gpu_blob_region_unmap(m, hostmem_of(m->blobs));
 }
 
 static void unmap(VirtIOGPUBlobMapping *m)
 {
+    /* A loss must be reported before its record goes. */
     virtio_gpu_blob_tell_lost(m->blobs);
     unrecord(m);
     if (m->region) {
@@ -473,8 +475,8 @@ void virtio_gpu_blob_cmd_unmap(VirtIOGPU *g,
 }
 
 /*
- * Guest memory that is the backing of the resource may lie in the region, and
- * would reference it forever.  So it is detached first.
+ * The resource's own backing is guest memory that may lie in the region, and
+ * would reference it forever.  So the backing is detached first.
  */
 bool virtio_gpu_blob_end(struct virtio_gpu_virgl_resource *res)
 {
@@ -635,7 +637,7 @@ static void tell_lost_bh(void *opaque)
  * The device
  */
 
-/* After a reset; there are no mappings. */
+/* After a reset: no mapping is MAPPED, others may exist. */
 void virtio_gpu_blob_trim(VirtIOGPUGL *gl)
 {
     VirtIOGPUBlobs *blobs = gl->blobs;

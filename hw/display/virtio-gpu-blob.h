@@ -66,7 +66,10 @@ void virtio_gpu_blob_unrealize(VirtIOGPUGL *gl);
  */
 bool virtio_gpu_blob_draining(const VirtIOGPUGL *gl);
 
-/* Frees the memory of the holes after a reset, when no blob is mapped. */
+/*
+ * After a reset: unmaps what could not be unmapped before, and frees the memory
+ * of the holes.
+ */
 void virtio_gpu_blob_trim(VirtIOGPUGL *gl);
 
 #else /* an older virglrenderer, a 32-bit host, or not Linux: maps no blobs */
