@@ -3,8 +3,9 @@
 """vCPUs use places where buffers fail to map.
 
 A driver's mmap() that fails may unmap what is at the address first.  Meanwhile
-two vCPUs read and write these pages, and four threads in QEMU map memory
-anywhere.  No vCPU stops, none sees the threads' data, and they see no other's.
+two vCPUs read and write these pages, an iothread and its workers do I/O to
+them, and four threads in QEMU map memory anywhere.  No vCPU stops, none sees
+the threads' data, and they see no other's.  A request of I/O may fail.
 """
 
 import argparse
@@ -13,20 +14,41 @@ import struct
 import sys
 
 from support import Tally
-from touching import PAGE, Guest
+from touching import PAGE, Board, Guest
 import test_exporter
+import vblk
 import vgpu
 
 PAGES = 16
 SIZE = PAGES * PAGE
 KICK = vgpu.QUEUE_SIZE // 2
 GONE = 5
+DISK = 1 << 20
+FOREIGN = bytes([0xEE] * 4)
 
 
 class Gap(Guest):
     def __init__(self, args, tally):
-        super().__init__(args, args.accel, 4)
         self.args, self.tally = args, tally
+        self.file = os.path.join(args.run_dir, "disk")
+        with open(self.file, "wb") as f:
+            f.write(bytes([0x11]) * DISK)
+        super().__init__(args, args.accel, 4, [
+            "-object", "iothread,id=io",
+            "-blockdev", "null-co,node-name=null,read-zeroes=on,size=%d" %
+            DISK,
+            "-blockdev", "file,node-name=file,aio=threads,filename=" +
+            self.file.replace(",", ",,"),
+            "-device", "virtio-blk-pci,disable-legacy=on,addr=3,drive=null,"
+            "iothread=io",
+            "-device", "virtio-blk-pci,disable-legacy=on,addr=4,drive=file,"
+            "iothread=io"])
+        # the iothread's own accesses, and the kernel's for its workers
+        self.null = vblk.Disk(self.machine, 0x18, Board, 0x800000)
+        self.disk = vblk.Disk(self.machine, 0x20, Board, 0x1000000)
+        pages = [self.gpu.window + i * PAGE for i in range(PAGES)]
+        self.null.prepare(pages, PAGE, [vblk.READ])
+        self.disk.prepare(pages, PAGE, [vblk.READ, vblk.WRITE])
 
     def await_passes(self, name):
         """Both vCPUs access all of the pages again."""
@@ -46,12 +68,28 @@ class Gap(Guest):
         for _ in range(done - 1):
             gpu.head = (gpu.head + KICK) & 0xFFFF
             m.mem("w", vgpu.RAM_AVAIL + 2, gpu.head)
+            self.null.go_on()
+            self.disk.go_on()
             m.mem("w", gpu.doorbell, 0)
             while m.mem("w", vgpu.RAM_USED + 2) != gpu.head:
                 m.wait()
         answers = {struct.unpack("<I", m.read(
             vgpu.RAM_BUF + slot * 4096 + 2048, 4))[0] for slot in range(KICK)}
         return answers
+
+    def check_disks(self, name):
+        null, disk = self.null.answers, self.disk.answers
+        self.tally.check(set(null) == {vblk.OK, vblk.IO_ERROR} and
+                         null[vblk.OK] and not null[vblk.IO_ERROR],
+                         name + ": the iothread's accesses succeed", str(null))
+        self.tally.check(set(disk) == {vblk.OK, vblk.IO_ERROR} and
+                         disk[vblk.OK],
+                         name + ": its workers' succeed or fail", str(disk))
+        with open(self.file, "rb") as f:
+            self.tally.equal(FOREIGN in f.read(), False,
+                             name + ": no thread's data is on the disk")
+        print("# %s: I/O that succeeded and failed: %s, %s" %
+              (name, list(null.values()), list(disk.values())))
 
     def check(self, res, kind, when, device):
         name = "%s, mmap fails %s" % (kind, when)
@@ -68,6 +106,7 @@ class Gap(Guest):
                          name + ": no vCPU sees another's data")
         self.tally.equal("real-buffers: not ours" in self.machine.log_text(),
                          False, name + ": no thread sees a vCPU's")
+        self.check_disks(name)
         device.act(fd, test_exporter.FAIL, 0)
         self.tally.equal(self.gpu.map_blob(res, 0)[0], vgpu.OK_MAP_INFO,
                          name + ": mapped when it can be")

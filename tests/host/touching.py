@@ -23,7 +23,7 @@ class Board(vgpu.PC):
 class Guest:
     """Two vCPUs that wait, a device, and threads of QEMU that map memory."""
 
-    def __init__(self, args, accel="kvm", threads=0):
+    def __init__(self, args, accel="kvm", threads=0, options=()):
         log = os.path.join(args.run_dir, "vcpus.log")
         env = dict(os.environ, LD_PRELOAD=args.renderer,
                    REAL_BUFFERS_THREADS=str(threads),
@@ -32,6 +32,7 @@ class Guest:
             "-M", "pc", "-m", "64M", "-smp", "2", "-bios", args.vcpu,
             "-nodefaults", "-no-user-config", "-display", "sdl,gl=on",
             "-device", "virtio-gpu-gl-pci,addr=2,blob=on,hostmem=256M",
+            *options,
         ], env, args.run_dir, log, 120, accel)
         self.gpu = vgpu.Gpu(self.machine, board=Board)
         self.gpu.create_context(1)

@@ -156,23 +156,26 @@ class Machine:
         return code
 
 
-class Gpu:
-    """The device: registers, one queue, commands."""
+class Virtio:
+    """A virtio device on PCI: its registers and its first queue."""
 
-    # 3D, blobs, VERSION_1
-    FEATURES = 1 << 0 | 1 << 3 | 1 << 32
+    # VERSION_1
+    FEATURES = 1 << 32
 
-    def __init__(self, machine, devfn=0x10, board=PC, features=0):
-        """features: what is taken beside FEATURES where it is offered"""
+    def __init__(self, machine, ident, devfn, board, features=0, at=0):
+        """features: what is taken beside FEATURES where it is offered; at:
+        how far its memory and its registers are behind those of others"""
         self.m = machine
         self.wanted = self.FEATURES | features
         self.devfn = devfn
         self.board = board
+        self.ram = board.ram + at
+        self.mmio = board.bar_mmio + at
         self.window = board.bar_window
         self.window_size = 0
-        if self.config(0) != 0x10501AF4:
-            raise Failure("no virtio-gpu in slot %#x: %#x" %
-                          (devfn, self.config(0)))
+        if self.config(0) != ident << 16 | 0x1AF4:
+            raise Failure("no virtio device %#x in slot %#x: %#x" %
+                          (ident, devfn, self.config(0)))
         self.caps = {}
         self._place_bars()
         self._read_caps()
@@ -187,7 +190,7 @@ class Gpu:
     def _place_bars(self):
         """A 64-bit BAR gets the window's place, the others share the rest."""
         self.bars = {}
-        low, bar = self.board.bar_mmio, 0
+        low, bar = self.mmio, 0
         while bar < 6:
             reg = 0x10 + bar * 4
             self.config(reg, 0xFFFFFFFF)
@@ -257,7 +260,7 @@ class Gpu:
         m.mem("w", common + 22, 0)
         m.mem("w", common + 24, QUEUE_SIZE)
         for reg, addr in ((32, RAM_DESC), (40, RAM_AVAIL), (48, RAM_USED)):
-            m.mem("l", common + reg, self.board.ram + addr)
+            m.mem("l", common + reg, self.ram + addr)
             m.mem("l", common + reg + 4, 0)
         self.doorbell = (self.caps[2] +
                          m.mem("w", common + 30) * self.notify_factor)
@@ -265,10 +268,20 @@ class Gpu:
         m.mem("b", common + 20, 15)
         self.head = 0
 
+
+class Gpu(Virtio):
+    """virtio-gpu-gl: commands."""
+
+    # 3D, blobs, VERSION_1
+    FEATURES = 1 << 0 | 1 << 3 | 1 << 32
+
+    def __init__(self, machine, devfn=0x10, board=PC, features=0):
+        super().__init__(machine, 0x1050, devfn, board, features)
+
     def command(self, data, room=64):
         """Sends one command, returns its reply."""
         m, slot = self.m, self.head % (QUEUE_SIZE // 2)
-        ram = self.board.ram
+        ram = self.ram
         out = ram + RAM_BUF + slot * 4096
         back = out + 2048
         m.write(out, data)
