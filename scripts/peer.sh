@@ -62,7 +62,7 @@ write_program()
     cat >"$1" <<END
 #!/bin/sh
 exec unshare --mount --propagation private sh -c '
-    for d in /proc /dev /tmp /boot $(printf '%q %q' "$TOP" "$build"); do
+    for d in /proc /dev /tmp /boot /run $(printf '%q %q' "$TOP" "$build"); do
         mount --rbind "\$d" $(printf %q "$PEER")"\$d" || exit
     done
     exec chroot $(printf %q "$PEER") $(printf '%q ' "${words[@]}")"\$@"' peer "\$@"

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# run-demo.sh [--stock|--newest] [--check|--bench]: boot a Linux guest on our QEMU
-# (or the one without our change) and map the host's buffers in it.
-#   --newest  with the newest virglrenderer that the distribution serves, once
+# run-demo.sh [--stock|--newest|--peer] [--check|--bench]: boot a Linux guest on our
+# QEMU (or the one without our change) and map the host's buffers in it.
+#   --peer    the newest QEMU that the distribution serves; only with --bench
+#   --newest  ours with the newest virglrenderer that the distribution serves, once
 #             more where its buffers have no fd (scripts/peer.sh; 1 GiB, once)
 #   --check   only the count of what was checked as verdict
 #   --bench   cost of a blob's life as the guest sees it, at 0 and 1000 live
@@ -16,7 +17,7 @@ usage()
 
 qemu=$BUILD/qemu-system-x86_64
 stock=()
-newest=0
+newest=0 peer=0
 verdict=words
 for arg; do
     case $arg in
@@ -25,6 +26,10 @@ for arg; do
         stock=(--stock)
         ;;
     --newest) newest=1 ;;
+    --peer)
+        peer=1
+        stock=(--stock)
+        ;;
     --check) verdict=count ;;
     --bench) verdict=bench ;;
     -h | --help)
@@ -35,12 +40,16 @@ for arg; do
     esac
 done
 [ "$newest" = 0 ] || [ ${#stock[@]} = 0 ] || die "--newest is for our QEMU" "leave out --stock"
+[ "$peer" = 0 ] || [ "$verdict" = bench ] || die "--peer is for --bench" "add --bench"
 [ -x "$qemu" ] || die "$qemu is not built" "make"
 [ -x "$TOOLS/tests/guest/virtgpu-blob" ] || die "the guest's program is not built" "make"
 
 if [ "$newest" = 1 ]; then
     qemu=$SERIES_DIR/demo-newest
     run "$TOP/scripts/peer.sh" --ours "$qemu"
+elif [ "$peer" = 1 ]; then
+    qemu=$SERIES_DIR/demo-peer
+    run "$TOP/scripts/peer.sh" "$qemu"
 fi
 
 # The newest kernel that the root has

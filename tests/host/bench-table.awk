@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # What virtio-gpu-gl-bench measured with no other blob mapped, ours beside the
-# floor: the same system calls alone, and two empty commands.  Medians of the
+# floor: one mmap() each way, and two empty commands.  Medians of the
 # rounds, in microseconds.  Passed is what was measured.
 
 BEGIN { FS = "\t" }
@@ -27,7 +27,7 @@ function compare(which, name,    ours, floor, empty)
 {
     empty = median("ours - empty")
     ours = median("ours " which " map") + median("ours " which " unmap")
-    floor = median("floor " which " map+unmap") + 2 * empty
+    floor = median("floor - map+unmap") + 2 * empty
     if (!ours || !empty || floor == 2 * empty) {
         print "FAILED - bench: " name " was not measured"
         failed++

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # What check-programs.py measured, lines "accel build what which value": ours
-# beside stock, and where it is of a blob's pages, in parts of what the guest's
+# beside stock and the newest QEMU, and where it is of a blob's pages, in parts of what the guest's
 # own memory takes or gives in the same run.
 
 BEGIN {
@@ -36,11 +36,12 @@ function cell(key, build,    words, own, text)
 }
 
 END {
-    printf "%-4s %-48s %-14s  %-26s %s\n", "", "", "", "ours", "stock"
+    printf "%-4s %-48s %-14s  %-26s %-26s %s\n", "", "", "", "ours", "stock", "newest"
     for (i = 1; i <= n; i++) {
         split(order[i], words, FS)
-        printf "%-4s %-48s %-14s  %-26s %s\n", words[1],
+        printf "%-4s %-48s %-14s  %-26s %-26s %s\n", words[1],
                words[2] in name ? name[words[2]] : words[2], words[3],
-               cell(order[i], "ours"), cell(order[i], "stock")
+               cell(order[i], "ours"), cell(order[i], "stock"),
+               cell(order[i], "peer")
     }
 }

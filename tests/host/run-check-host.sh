@@ -35,7 +35,8 @@ Runs these steps, each in a machine of its own and bounded in time:
 and, only when they are named:
   bench         Debian 12's kernel as the host: what a blob costs, for a reader
                 to judge
-  programs      what programs in a guest feel, ours and stock, the same
+  programs      what programs in a guest feel: ours, stock and the newest QEMU
+                that the distribution serves, the same
   toggles       buffers with 1002 of them, which step aside 1000 times
   touch         what the first access to a page costs under KVM
   doctor-patched, doctor-distribution, doctor-newest
@@ -498,6 +499,8 @@ program_image()
             /usr/lib/x86_64-linux-gnu/libvulkan_virtio.so /usr/share/vulkan "$@"
 }
 
+BUILDS=()
+
 program_images()
 {
     local lib=/usr/lib/x86_64-linux-gnu
@@ -511,35 +514,41 @@ program_images()
 # a guest; what is found goes into DIR
 program_guest()
 {
-    local accel=$1 build=$2 part=$3 dir=$4 modules=$OUR_DIR image
+    local accel=$1 build=$2 part=$3 dir=$4 image emulator=("${QEMU[@]}")
+    # all that runs in an emulated host has ours
+    local modules=(-u QEMU_MODULE_DIR)
     shift 4
-    [ "$build" = ours ] || modules=$STOCK_DIR
+    case $build in
+    ours) modules=("QEMU_MODULE_DIR=$OUR_DIR") ;;
+    stock) modules=("QEMU_MODULE_DIR=$STOCK_DIR") ;;
+    peer) emulator=("$(inside "$OUT/peer")") ;;
+    esac
     image=$(inside "$OUT")/programs-$part
-    quote env "QEMU_MODULE_DIR=$modules" VK_DRIVER_FILES=/usr/share/vulkan/icd.d/lvp_icd.json \
+    quote env "${modules[@]}" VK_DRIVER_FILES=/usr/share/vulkan/icd.d/lvp_icd.json \
         python3 check-programs.py "--accel=$accel" "--name=$accel-$build-$part" "--part=$part" \
         "--out=$dir/$part-$build.tsv" "--kernel=$image.kernel" "--initramfs=$image.img" \
-        --memory=1G --hostmem=1G "$@" -- "${QEMU[@]}" -global virtio-gpu-device.edid=off \
+        --memory=1G --hostmem=1G "$@" -- "${emulator[@]}" -global virtio-gpu-device.edid=off \
         -global virtio-gpu-device.xres=320 -global virtio-gpu-device.yres=240
     echo
 }
 
 # program_guests ACCEL DIR OPTION...: those lines for all parts; ours has to give
-# each kind of figure, stock may end before
+# each kind of figure, others may end before
 program_guests()
 {
     local accel=$1 dir=$2 part build
     local -A want=([memory]=life,touch,copy [frames]=first,frames)
     shift 2
     for part in memory frames; do
-        for build in ours stock; do
+        for build in "${BUILDS[@]}"; do
             program_guest "$accel" "$build" "$part" "$dir" "$@" \
-                "--want=$([ $build = stock ] || echo "${want[$part]}")"
+                "--want=$([ "$build" != ours ] || echo "${want[$part]}")"
         done
     done
 }
 
-# What programs in a guest feel of mapped memory, ours and stock, without KVM and
-# with; the figures are for comparison with each other, as all is emulated
+# What programs in a guest feel of mapped memory, without KVM and with; the figures
+# are for comparison with each other, as all is emulated
 step_programs()
 {
     local tcg=$OUT/programs-tcg kvm=$OUT/programs-kvm tsv=$SERIES_DIR/programs.tsv watch line
@@ -551,11 +560,17 @@ step_programs()
         count "0 passed, 1 failed"
         return 0
     fi
+    BUILDS=(ours stock)
+    if run "$TOP/scripts/peer.sh" "$OUT/peer"; then
+        BUILDS+=(peer)
+    else
+        skip programs "the root of the newest QEMU could not be made (see above)"
+    fi
     rm -rf "$tcg" "$kvm"
     mkdir -p "$tcg"
-    run tail -q -n +1 -F {"$tcg","$kvm"}/{memory,frames}-{ours,stock}.tsv >&2 2>/dev/null &
+    run tail -q -n +1 -F {"$tcg","$kvm"}/{memory,frames}-{ours,stock,peer}.tsv >&2 2>/dev/null &
     watch=$!
-    say "programs-tcg (4 guests, at most 200 s each)"
+    say "programs-tcg ($((2 * ${#BUILDS[@]})) guests, at most 200 s each)"
     while IFS= read -r line; do
         run "$TOP/scripts/in-root.sh" timeout --kill-after=10 220 bash -c "$line" \
             >"$tcg/log" 2>&1 </dev/null || :
@@ -563,10 +578,10 @@ step_programs()
         count "$(tail -n 1 "$tcg/log")" programs-tcg
     done < <(program_guests tcg "$(inside "$tcg")" --held=0,250,500 --timeout=200 \
                  "--run-dir=$(inside "$tcg")")
-    machine programs-kvm 1700 \
+    machine programs-kvm 2600 \
         < <(program_guests kvm /run/out --timeout=400 --patience=300 --run-dir=/run/t | together)
     kill "$watch"
-    cat {"$tcg","$kvm"}/{memory,frames}-{ours,stock}.tsv >"$tsv" 2>/dev/null || :
+    cat {"$tcg","$kvm"}/{memory,frames}-{ours,stock,peer}.tsv >"$tsv" 2>/dev/null || :
     awk -f programs-table.awk "$tsv"
     "$TOP/scripts/plot-programs.sh" "$tsv" || count "0 passed, 1 failed" programs
 }

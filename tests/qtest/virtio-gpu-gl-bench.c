@@ -28,7 +28,8 @@
 
 /*
  * Case - @mute: the kernel cannot be asked; @apart: there is a hole between any
- * two; @fresh: no buffer is mapped twice
+ * two; @fresh: no buffer is mapped twice; @oldest: the live blobs that were
+ * created first, in place of new ones
  */
 typedef struct Case {
     const char *name;
@@ -36,6 +37,7 @@ typedef struct Case {
     bool mute;
     bool apart;
     bool fresh;
+    bool oldest;
 } Case;
 
 #define NAMED (DMABUF(.exporter = EXPORTER_UDMABUF, .word = WORD_WC))
@@ -49,6 +51,7 @@ static const Case cases[] = {
     { "answers-next", BUFFER },
     { "shm-next", SHM(.word = WORD_CACHED) },
     { "pointer", DRIVERS, .apart = true },
+    { "oldest", .oldest = true },
 };
 
 /* Of a command, on the clock and of QEMU's processor time */
@@ -220,10 +223,20 @@ static void renew(GPU *gpu, const Case *c)
     }
 }
 
-static void run_case(GPU *gpu, const char *name, unsigned live,
-                     unsigned repetitions, const Case *c)
+static void run_oldest(GPU *gpu, unsigned repetitions, Series *map,
+                       Series *unmap)
 {
-    g_autofree Series *map = g_new0(Series, 1), *unmap = g_new0(Series, 1);
+    unsigned i;
+
+    for (i = 0; i < repetitions; i++) {
+        add(unmap, run_batch(gpu, gpu_put_unmap, 1));
+        add(map, run_batch(gpu, gpu_put_map_next, 1));
+    }
+}
+
+static void run_new(GPU *gpu, unsigned repetitions, const Case *c, Series *map,
+                    Series *unmap)
+{
     GPUBatch put_map = c->apart ? put_map_apart : put_map_next;
     unsigned i;
 
@@ -238,6 +251,18 @@ static void run_case(GPU *gpu, const char *name, unsigned live,
     }
     gpu_shared(gpu)->mute_query = 0;
     run_batch(gpu, gpu_put_unref, FIRST);
+}
+
+static void run_case(GPU *gpu, const char *name, unsigned live,
+                     unsigned repetitions, const Case *c)
+{
+    g_autofree Series *map = g_new0(Series, 1), *unmap = g_new0(Series, 1);
+
+    if (c->oldest) {
+        run_oldest(gpu, repetitions, map, unmap);
+    } else {
+        run_new(gpu, repetitions, c, map, unmap);
+    }
     print(name, live, c->name, "map", map);
     print(name, live, c->name, "unmap", unmap);
 }
@@ -268,8 +293,8 @@ static const Case *find_case(const char *name)
 }
 
 /*
- * The floor: what the kernel takes for a mapping and a hole, and for the query
- * of a dma-buf.
+ * The floor: what the kernel takes for a mapping and a hole, and for each
+ * system call of the checks before
  */
 
 static void check(bool good)
@@ -317,18 +342,14 @@ static double own_us(void)
     return ts.tv_sec * 1e6 + ts.tv_nsec / 1e3;
 }
 
-static Cost floor_us(const Floor *f, bool dmabuf)
+static Cost floor_us(const Floor *f)
 {
     Cost cost = { .us = now_us(), .used = own_us() };
-    uint64_t query[2] = { 1, 0 };
     unsigned i;
 
     for (i = 0; i < GPU_BATCH; i++) {
         size_t at = (32000ull + i * 2) * GPU_PAGE;
 
-        if (dmabuf) {
-            ioctl(f->buffer, 0xc0106202u, query);
-        }
         map_at(f->base + at, f->buffer, 0);
         map_at(f->base + at, f->hole, at);
     }
@@ -337,19 +358,86 @@ static Cost floor_us(const Floor *f, bool dmabuf)
     return cost;
 }
 
+static void call_export(int fd)
+{
+    close(fcntl(fd, F_DUPFD_CLOEXEC, 3));
+}
+
+static void call_access(int fd)
+{
+    fcntl(fd, F_GETFL);
+}
+
+static void call_seals(int fd)
+{
+    fcntl(fd, F_GET_SEALS);
+}
+
+static void call_length(int fd)
+{
+    struct stat st;
+
+    fstat(fd, &st);
+}
+
+static void call_seek(int fd)
+{
+    lseek(fd, 0, SEEK_END);
+}
+
+static void call_query(int fd)
+{
+    uint64_t query[2] = { 1, 0 };
+
+    ioctl(fd, 0xc0106202u, query);
+}
+
+static void run_calls(int fd, unsigned repetitions)
+{
+    static const struct {
+        const char *name;
+        void (*call)(int fd);
+    } calls[] = {
+        { "export", call_export },
+        { "access", call_access },
+        { "seals", call_seals },
+        { "length", call_length },
+        { "seek", call_seek },
+        { "query", call_query },
+    };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(calls); i++) {
+        g_autofree Series *s = g_new0(Series, 1);
+        unsigned n, k;
+
+        for (n = 0; n < repetitions; n++) {
+            Cost cost = { .us = now_us(), .used = own_us() };
+
+            for (k = 0; k < GPU_BATCH; k++) {
+                calls[i].call(fd);
+            }
+            cost.us = (now_us() - cost.us) / GPU_BATCH;
+            cost.used = (own_us() - cost.used) / GPU_BATCH;
+            add(s, cost);
+        }
+        print("floor", 0, calls[i].name, "call", s);
+    }
+}
+
 static void run_floor(unsigned live, unsigned repetitions)
 {
-    g_autofree Series *answers = g_new0(Series, 1);
-    g_autofree Series *shm = g_new0(Series, 1);
+    g_autofree Series *s = g_new0(Series, 1);
     Floor f = floor_new(live);
     unsigned n;
 
     for (n = 0; n < repetitions; n++) {
-        add(answers, floor_us(&f, true));
-        add(shm, floor_us(&f, false));
+        add(s, floor_us(&f));
     }
-    print("floor", live, "answers", "map+unmap", answers);
-    print("floor", live, "shm", "map+unmap", shm);
+    print("floor", live, "-", "map+unmap", s);
+    if (!live) {
+        run_calls(f.buffer, repetitions);
+    }
 }
 
 int main(int argc, char **argv)
