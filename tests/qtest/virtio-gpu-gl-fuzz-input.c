@@ -842,6 +842,9 @@ static void put_cursor(Fuzz *f)
 /* That of a machine takes longer than all else of an input. */
 static void reset(Fuzz *f, uint8_t how)
 {
+    /* What could not be unmapped before is unmapped now, unless that fails. */
+    bool failing = f->gpu->shared->fail.count;
+
     /* The renderer may fail to start with the next command. */
     if (how / 8 == 31) {
         f->gpu->shared->refuse = SCRIPTED_REFUSE_START;
@@ -859,13 +862,13 @@ static void reset(Fuzz *f, uint8_t how)
     f->n_pending = 0;
     f->context = false;
     memset(f->blobs, 0, sizeof(f->blobs));
-    f->sure = !f->gpu->shared->refuse && !f->gpu->shared->fail.count &&
+    f->sure = !f->gpu->shared->refuse && !failing &&
               !f->gpu->shared->dead_context;
 }
 
 /*
- * A page that is gone is replaced at the second try, with what is kept for that;
- * a host that fails then, too, has QEMU end.
+ * A page that is gone is replaced at the second try, with what is kept for
+ * that; a host that fails then, too, has QEMU end.
  */
 static unsigned failures(const Fuzz *f, unsigned wanted)
 {
