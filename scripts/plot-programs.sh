@@ -23,8 +23,10 @@ import sys
 
 BARS = [("kvm", "ours", "#1f5fbf", "KVM, with this change"),
         ("kvm", "stock", "#c0392b", "KVM, stock QEMU"),
+        ("kvm", "peer", "#2e8b57", "KVM, newest QEMU"),
         ("tcg", "ours", "#9dbce8", "TCG, with this change"),
-        ("tcg", "stock", "#e6aaa3", "TCG, stock QEMU")]
+        ("tcg", "stock", "#e6aaa3", "TCG, stock QEMU"),
+        ("tcg", "peer", "#a9d6bb", "TCG, newest QEMU")]
 CHARTS = [("ms to allocate, map, write and free, so many held (no bar: not tried, refused or stuck)", "life",
            ["0", "250", "500", "2000"], 1e-3),
           ("time of first touch and copies, in times the guest's own memory", "part",

@@ -533,13 +533,14 @@ program_guest()
 }
 
 # program_guests ACCEL DIR OPTION...: those lines for all parts; ours has to give
-# each kind of figure, others may end before
+# each kind of figure, others may end before.  Frames are drawn twice, and the
+# second time counts: the first one reads the renderer's libraries into memory
 program_guests()
 {
     local accel=$1 dir=$2 part build
     local -A want=([memory]=life,touch,copy [frames]=first,frames)
     shift 2
-    for part in memory frames; do
+    for part in memory frames frames; do
         for build in "${BUILDS[@]}"; do
             program_guest "$accel" "$build" "$part" "$dir" "$@" \
                 "--want=$([ "$build" != ours ] || echo "${want[$part]}")"
@@ -570,7 +571,7 @@ step_programs()
     mkdir -p "$tcg"
     run tail -q -n +1 -F {"$tcg","$kvm"}/{memory,frames}-{ours,stock,peer}.tsv >&2 2>/dev/null &
     watch=$!
-    say "programs-tcg ($((2 * ${#BUILDS[@]})) guests, at most 200 s each)"
+    say "programs-tcg ($((3 * ${#BUILDS[@]})) guests, at most 200 s each)"
     while IFS= read -r line; do
         run "$TOP/scripts/in-root.sh" timeout --kill-after=10 220 bash -c "$line" \
             >"$tcg/log" 2>&1 </dev/null || :
