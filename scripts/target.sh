@@ -183,7 +183,7 @@ check-qtest)
     script tests/qtest/run-qtests.sh "$@"
     ;;
 check-doctor)
-    build
+    build tests/unit/test-virtio-gpu-blob-doctor
     script tests/host/run-check-doctor.sh "$@"
     ;;
 check-demo)

@@ -40,6 +40,7 @@ NOT_RUN = ["-S", "-qmp", "stdio", "-serial", "none", "-parallel", "none",
            "-monitor", "none"]
 # By TCG where KVM may be any, and on a host of our own by its KVM
 NO_KVM = {"kvm": "tcg", "host": "max"}
+OFFSCREEN = ["SDL_VIDEODRIVER=offscreen"]
 QUIT = b'{"execute":"qmp_capabilities"}\n{"execute":"quit"}\n'
 
 
@@ -299,6 +300,23 @@ def check_vulkan(doctor):
                        "no render server: no venus", report)
 
 
+def check_path(doctor, stock):
+    """A QEMU without our change is the first in PATH."""
+    what = "stock first"
+    ours = doctor.command[-1][len("--qemu="):]
+    setting = "QEMU_MODULE_DIR=" if os.path.isdir(stock) else ""
+    run = setting + shlex.quote(stock) + (
+        " " + shlex.quote(ours) if setting else "")
+    with script('exec env %s "$@"\n' % run, os.path.basename(ours)) as first:
+        env = changed(PATH=os.path.dirname(first) + ":" + os.environ["PATH"])
+        found = Doctor(doctor.command[:-1], doctor.tally, doctor.accels)
+        report = found.report(what, "bad", env=env)
+        doctor.has(report, what, "qemu.unmodified", "bad",
+                   text=re.escape("(%s)" % first), remedy="--qemu=FILE")
+        report = doctor.report(what + ", --qemu", "limited", env=env)
+    doctor.tally.equal(report["argv"][:1], [ours], what + ": the line")
+
+
 def check_emulators(doctor, stock):
     report = doctor.report("no QEMU", "bad", "--qemu=/nonexistent")
     doctor.has(report, "no QEMU", "qemu.missing", "bad", text="^/nonexistent ")
@@ -313,6 +331,7 @@ def check_emulators(doctor, stock):
             report = doctor.report("stock", "bad", "--qemu=" + stock)
         doctor.has(report, "stock", "qemu.unmodified", "bad",
                    remedy="--qemu=FILE")
+        check_path(doctor, stock)
     with script("sleep 30\n") as path:
         report = doctor.report("QEMU hangs", "bad", "--qemu=" + path,
                                patience="--timeout=1")
@@ -401,6 +420,61 @@ def check_rules(tally):
                 re.findall(r'"  (.*?)(?:\\n)?"',
                            "".join(code).replace('" "', "")),
                 "the manual's rules for AppArmor")
+
+
+def commands_of(unit):
+    """QEMU's command lines in the unit test's reports on hosts that it invents,
+    each with the first host that has it."""
+    said = subprocess.run([unit, "--tap", "--verbose"], check=False,
+                          stdout=subprocess.PIPE).stdout.decode("utf-8")
+    found = {}
+    for host, command in re.findall(r"^# command of (\S+): (.*)$", said, re.M):
+        found.setdefault(command, host)
+    return found
+
+
+def replaced_here(argv, settings, here):
+    """An invented host's command line, with what this host has in place of what
+    it lacks: QEMU's path, a render node or a desktop, and KVM.  Returns it, its
+    environment, and what was replaced."""
+    argv, changes = here["argv"][:1] + argv[1:], []
+    display = argv.index("-display") + 1
+    node = here["facts"].get("gpu")
+    if argv[display].startswith("egl-headless") and node:
+        argv[display] = "egl-headless,rendernode=/dev/dri/" + node
+    elif settings != OFFSCREEN:
+        changes.append("SDL's offscreen driver for " + argv[display])
+        argv[display] = "sdl,gl=on"
+        settings = OFFSCREEN
+        if "-vnc" in argv:
+            vnc = argv.index("-vnc")
+            del argv[vnc:vnc + 2]
+    return argv, settings, changes
+
+
+def check_invented(doctor, unit, here):
+    """What is printed for hosts that only the unit test has starts too."""
+    commands = commands_of(unit)
+    doctor.tally.check(commands, "the unit test shows command lines")
+    accels = doctor.accels or (
+        NO_KVM if argument(here, "-accel") == "tcg" else {})
+    for command, host in commands.items():
+        words = shlex.split(command)
+        settings = [word for word in words if re.match("[A-Z_]+=", word)]
+        argv = words[len(settings):]
+        what = "the command line of " + host
+        machine = argv[argv.index("-machine") + 1]
+        if machine != argument(here, "-machine"):
+            doctor.tally.skip(what, "its machine is %s, which is not for this "
+                              "host's QEMU" % machine.split(",")[0])
+            continue
+        argv, settings, changes = replaced_here(argv, settings, here)
+        if set(argv) & set(accels):
+            changes.append("TCG for KVM")
+            argv = [accels.get(arg, arg) for arg in argv]
+        code, _cards, said = start(argv, settings, (), None)
+        doctor.tally.equal(code, 0, "%s starts%s: %s" % (
+            what, " (with %s)" % ", ".join(changes) if changes else "", said))
 
 
 #
@@ -618,9 +692,11 @@ def check_arm64(doctor, answers, fwb):
         "virtio-gpu-gl-pci,"), "arm64: the device", report)
 
 
-def check_here(doctor, stock):
+def check_here(doctor, stock, unit):
     report = doctor.report("here", "limited")
     check_text(doctor, report)
+    if unit:
+        check_invented(doctor, unit, report)
     check_vulkan(doctor)
     check_emulators(doctor, stock)
     check_resources(doctor)
@@ -650,7 +726,7 @@ def check(doctor, args):
     if args.arm64:
         check_arm64(doctor, answers, args.arm64 == "fwb")
         return
-    check_here(doctor, args.stock)
+    check_here(doctor, args.stock, args.unit)
     if args.here:
         check_floors(doctor.tally)
         check_rules(doctor.tally)
@@ -671,6 +747,8 @@ def main():
     parser.add_argument("--stock",
                         help="QEMU without our change, or the folder of its "
                         "modules")
+    parser.add_argument("--unit",
+                        help="the doctor's unit test: start what it shows")
     parser.add_argument("--hang",
                         help="what makes opening a render node hang")
     parser.add_argument("--arm64", choices=("fwb", "plain"),

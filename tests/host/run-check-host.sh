@@ -415,12 +415,13 @@ JOB
 # doctor_host NAME ANSWERS OPTION...: ANSWERS is yes if the kernel can be asked
 doctor_host()
 {
-    local name=$1 answers=$2
+    local name=$1 answers=$2 test=tests/unit/test-virtio-gpu-blob-doctor
     shift 2
+    run "$TOP/scripts/build.sh" "$test"
     machine "$name" 1800 "$@" -- -device bochs-display -device virtio-gpu-pci \
         < <(echo "ip link set lo up; ulimit -n 4096; python3 check-doctor.py --name=$name --answers=$answers" \
                  "--qemu=$(quote "$OUR_DIR/qemu-system-x86_64")" \
-                 "--stock=$(quote "$STOCK_DIR") --hang=$(quote "$TOOLS_DIR/libhanging-open.so")" \
+                 "--stock=$(quote "$STOCK_DIR") --unit=$(quote "$OUR_DIR/$test") --hang=$(quote "$TOOLS_DIR/libhanging-open.so")" \
                  "-- $(quote "$OUR_DIR/contrib/virtio-gpu-blob-doctor/virtio-gpu-blob-doctor")" \
                  ">/run/out/result.log 2>&1")
 }

@@ -145,11 +145,32 @@ static const char good_text[] =
     "<domain type='kvm' "
     "xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>\n";
 
+/*
+ * With --verbose: QEMU's command line in a report, for check-doctor.py, which
+ * starts it
+ */
+static void show_command(const char *host, const char *text)
+{
+    const char *start = strstr(text, "\nQEMU (");
+
+    if (start && g_test_verbose()) {
+        g_autofree char *command = NULL, *line = NULL;
+        g_auto(GStrv) parts = NULL;
+
+        start = strstr(start, "\n\n") + 2;
+        command = g_strndup(start, strstr(start, "\n\n") - start);
+        parts = g_strsplit(command, " \\\n    ", -1);
+        line = g_strjoinv(" ", parts);
+        g_test_message("command of %s: %s", host, line);
+    }
+}
+
 static void test_good(void)
 {
     g_autoptr(GPtrArray) lines = doctor_report(&good);
     GString *text = doctor_print_text(&good, lines, false);
 
+    show_command("good", text->str);
     g_assert_cmpint(doctor_report_level(lines), ==, DOCTOR_OK);
     g_assert_true(g_utf8_validate(text->str, -1, NULL));
     g_string_truncate(text, MIN(text->len, strlen(good_text)));
@@ -660,6 +681,7 @@ static void test_wrong(const void *data)
     apply(&facts, wrong[i].changes);
     lines = doctor_report(&facts);
     text = doctor_print_text(&facts, lines, false);
+    show_command(wrong[i].name, text->str);
     if (!strstr(text->str, wrong[i].text) ||
         !strstr(text->str, results[wrong[i].level])) {
         g_error("%s: not in\n%s", wrong[i].text, text->str);
@@ -775,6 +797,7 @@ static void test_quoted(void)
     pstrcpy(facts.qemu.path, sizeof(facts.qemu.path), "/my qemu");
     lines = doctor_report(&facts);
     text = doctor_print_text(&facts, lines, false);
+    show_command("quoted", text->str);
     g_assert_nonnull(strstr(text->str, "\n'/my qemu' \\\n    -machine"));
     g_string_free(text, true);
 }
