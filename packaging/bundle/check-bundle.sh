@@ -19,8 +19,9 @@ done
 [ "$(id -u)" = 0 ] || die "the systems to try the archive in need root" "sudo make check-bundle"
 
 MESA=libegl1,libgbm1,libgl1-mesa-dri,libvulkan1,mesa-vulkan-drivers
-# Names that are nowhere else: reports must not have them
-TESTER=bundletester
+# Names that are nowhere else, a short one and a long one: reports must not have
+# them
+TESTER=q7
 MACHINE=bundlehost
 TESTER_ID=54321
 LIMIT=600

@@ -214,6 +214,15 @@ anonymous()
         quoted=$(printf '%s' "$quoted" | sed 's/[].[*^$!]/\\&/g')
         printf 's!%s!%s!g\n' "$quoted" "$name"
     done >"$tmp/anonymous.sed"
+    # of any length where the doctor has it: a short one may be a part of words
+    case $real_user in
+    '' | root) ;;
+    *)
+        quoted=$(printf '%s' "$real_user" | sed 's/[].[*^$!\]/\\&/g')
+        printf 's!%s%s\\b!\\1USER!g\n' '\(the user \)' "$quoted" \
+            '\(usermod -aG [^ ]* \)' "$quoted" '\(setfacl -m u:\)' "$quoted" >>"$tmp/anonymous.sed"
+        ;;
+    esac
     cat >>"$tmp/anonymous.sed" <<'END'
 s!/home/[^/[:space:]"',:]*!/home/USER!g
 s!/run/user/[0-9]*!/run/user/UID!g
