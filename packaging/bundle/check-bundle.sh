@@ -166,6 +166,16 @@ check_report()
     expect "it says where to send the report" grep -q 'issue tracker' "$dir/output"
 }
 
+# The manual says what becomes a row of its setups: the report has that
+check_row()
+{
+    local word page=$TOP/docs/system/devices/virtio-gpu-blob-setups.rst
+    # shellcheck disable=SC2016 # a page's own marks
+    for word in $(sed -n '/^Adding a row/,/^Without/p' "$page" | grep -o '``[a-z-]*``' | tr -d '`'); do
+        expect "the report has what the manual names: $word" grep -q "\"$word\"" "$dir/report.json"
+    done
+}
+
 # The renderer's names are those of this system's Mesa
 check_mesa()
 {
@@ -204,6 +214,8 @@ rm -rf --one-file-system "$work"
 mkdir -p "$work"
 
 with_mesa trixie trixie && {
+    check_row
+
     try without-vulkan 'rm -f usr/lib/x86_64-linux-gnu/libvulkan* usr/share/vulkan/icd.d/*' \
         "/home/$TESTER/trial/trial" --tcg --time=$LIMIT
     if check_report; then

@@ -387,12 +387,21 @@ on_line()
         ;;
     # VK_ERROR_INCOMPATIBLE_DRIVER: Venus found none behind it
     "vulkan: no device" | "vulkan: instance: error -9") trouble "this system has no driver for Vulkan that Venus can use" \
-        "install it, for Mesa's: mesa-vulkan-drivers (Debian, Fedora), vulkan-radeon or vulkan-intel (Arch)" ;;
+        "$(vulkan_help)" ;;
     "vulkan: "*) trouble "$1" "see what vulkaninfo says on this system" ;;
     "PICTURE "*) say "      ${1#PICTURE }" && fact picture "${1#PICTURE }" && check 1 picture ;;
     "FAIL"*) trouble "the guest: ${1#FAIL }" "see what QEMU said, in the report" ;;
     *) echo "$1" >>"$tmp/console" ;;
     esac
+}
+
+vulkan_help()
+{
+    if grep -q '^driver=nvidia' "$tmp/gpus"; then
+        echo "users report that NVIDIA's needs virglrenderer 1.2; this archive has $(sed -n 's/^virglrenderer //p' "$here/lib/versions")"
+    else
+        echo "install it, for Mesa's: mesa-vulkan-drivers (Debian, Fedora), vulkan-radeon or vulkan-intel (Arch)"
+    fi
 }
 
 # ended LINE
