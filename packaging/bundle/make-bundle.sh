@@ -63,7 +63,11 @@ in_root bash -c 'cd "$1" && shift &&
     gcc -O2 -Wall -Wextra -D_GNU_SOURCE -static -o host-side "$1/host-side.c" &&
     gcc -O2 -Wall -Wextra -D_GNU_SOURCE -static -I "$2" -o guest-gpu "$1/guest-gpu.c" "$2/drm-blob.c"' \
     programs "$(inside "$work")/programs" "$here" "$TOP/tests/guest"
-cp "$TOOLS/tests/guest/virtgpu-blob" "$TOOLS/tests/host/many-blobs" "$work/programs/"
+# their build IDs depend on the folder that they were compiled in
+for program in tests/guest/virtgpu-blob tests/host/many-blobs; do
+    in_root strip --remove-section=.note.gnu.build-id \
+        -o "$(inside "$work")/programs/${program##*/}" "$(inside "$TOOLS")/$program"
+done
 {
     echo "archive $version"
     echo "qemu $release"

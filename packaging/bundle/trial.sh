@@ -104,10 +104,11 @@ done
 umask 022
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/virtio-gpu-blob-trial.XXXXXX") ||
     die "no folder can be made in ${TMPDIR:-/tmp}: set TMPDIR to a folder that you may write"
-pid=''
+pid='' helpers=''
 cleanup()
 {
-    [ -z "$pid" ] || kill -9 "$pid" 2>/dev/null
+    # shellcheck disable=SC2086 # each is a number
+    [ -z "$pid$helpers" ] || kill -9 $pid $helpers 2>/dev/null
     rm -rf "$tmp"
 }
 trap cleanup EXIT
@@ -427,16 +428,22 @@ go_on()
 # not start), silent (the guest did not), broken or late
 run()
 {
-    local accel=$1 display=$2 policy=$3 line patience tasks device begin status=0
+    local accel=$1 display=$2 policy=$3 line patience tasks device begin dead=0 status=0
     shift 3
     tasks=$(printf ',%s' "$@")
     up='' finished='' task='' window=''
     suffix=
     [ "$policy" = safe ] || suffix=-$policy
-    rm -f "$tmp/in" "$tmp/out" "$tmp/trace"
+    rm -f "$tmp/in" "$tmp/out" "$tmp/lines" "$tmp/trace"
     : >"$tmp/run.blobs"
-    mkfifo "$tmp/in" "$tmp/out"
-    exec 6<>"$tmp/in" 7<>"$tmp/out"
+    mkfifo "$tmp/in" "$tmp/out" "$tmp/lines"
+    exec 6<>"$tmp/in" 7<>"$tmp/out" 8<>"$tmp/lines"
+    # A read that times out loses what it has of a line. So none does: whole
+    # lines come through this pipe, each by one write, and a word every 2 s
+    (while read -r line; do printf '%s\n' "$line"; done <&7 >&8) &
+    helpers=$!
+    (while sleep 2; do echo TICK; done >&8) &
+    helpers="$helpers $!"
     device=virtio-gpu-gl-pci,blob=on,hostmem=4G,venus=on
     [ -n "$stock" ] || device=$device,map-policy=$policy
     set -- -machine q35 -accel "$accel" -m 1G -smp 1 -nodefaults -no-reboot -no-user-config \
@@ -462,7 +469,7 @@ run()
         -drive "file=$(printf '%s' "$here/guest/gl" | sed 's/,/,,/g'),format=raw,if=virtio,readonly=on"
     begin=$(now)
     (
-        exec 6>&- 7>&-
+        exec 6>&- 7>&- 8>&-
         # left to itself, SDL would take the last of its drivers, which shows nothing
         case $display in
         window) export SDL_VIDEODRIVER="${SDL_VIDEODRIVER:-x11,wayland}" ;;
@@ -476,13 +483,15 @@ run()
     [ "$accel" = kvm ] || patience=$((limit / 2))
     outcome=
     while [ -z "$outcome" ]; do
-        # shellcheck disable=SC3045 # busybox's has it
-        if read -r -t 2 line <&7; then
+        read -r line <&8
+        if [ "$line" != TICK ]; then
             on_line "$(printf '%s' "$line" | tr -d '\r')"
             [ -z "$finished" ] || outcome=complete
         elif ! kill -0 "$pid" 2>/dev/null; then
-            outcome=broken
-            [ -n "$up" ] || outcome=refused
+            # what it printed at last may be on its way
+            dead=$((dead + 1))
+            [ $dead -lt 2 ] || outcome=broken
+            [ -n "$up" ] || [ -z "$outcome" ] || outcome=refused
         fi
         if [ -z "$outcome" ]; then
             [ "$(left)" -gt 0 ] || outcome=late
@@ -500,8 +509,10 @@ run()
         kill -9 "$pid" 2>/dev/null
     fi
     wait "$pid" 2>/dev/null || status=$?
-    pid=
-    exec 6>&- 7>&-
+    # shellcheck disable=SC2086 # each is a number
+    kill $helpers 2>/dev/null
+    pid='' helpers=''
+    exec 6>&- 7>&- 8>&-
     took "guest-$accel-$display$suffix" $(($(now) - begin))
     echo "accel=$accel display=$display policy=$policy outcome=$outcome status=$status" >>"$tmp/runs"
     # what it repeats is said once
