@@ -152,7 +152,7 @@ static char *device_option(const DoctorFacts *facts, const DoctorChoice *choice)
 {
     g_autofree char *size = doctor_size_text(hostmem(facts, choice));
 
-    return g_strdup_printf("%s,blob=on,hostmem=%s%s,map-policy=safe",
+    return g_strdup_printf("%s,id=gpu0,blob=on,hostmem=%s%s,map-policy=safe",
                            doctor_is_x86(facts) ? "virtio-vga-gl"
                                                 : "virtio-gpu-gl-pci",
                            size,

@@ -515,8 +515,9 @@ def check_whole(doctor, answers):
     has("versions.found", "ok", text=r"virglrenderer \d+\.\d+.*, Mesa \d+\.")
     doctor.tally.equal(argument(report, "-display"),
                        "egl-headless,rendernode=" + NODE, "the display")
-    doctor.tally.equal(argument(report, "-device"), "virtio-vga-gl,blob=on,"
-                       "hostmem=4G,venus=on,map-policy=safe", "the device")
+    doctor.tally.equal(argument(report, "-device"), "virtio-vga-gl,id=gpu0,"
+                       "blob=on,hostmem=4G,venus=on,map-policy=safe",
+                       "the device")
     return report
 
 

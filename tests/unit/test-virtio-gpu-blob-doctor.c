@@ -135,7 +135,8 @@ static const char good_text[] =
     "/usr/bin/qemu-system-x86_64" MACHINE("q35", "kvm", "host")
     "-display egl-headless,rendernode=/dev/dri/renderD128 \\\n"
     "    -vnc 127.0.0.1:0,to=99 \\\n"
-    "    -device virtio-vga-gl,blob=on,hostmem=4G,venus=on,map-policy=safe\n"
+    "    -device virtio-vga-gl,id=gpu0,blob=on,hostmem=4G,venus=on,"
+    "map-policy=safe\n"
     "\n"
     "See the guest with: vncviewer 127.0.0.1:0 (or the next port that is "
     "free)\n"
@@ -703,8 +704,8 @@ static const struct {
     const char *argv;
 } recipes[] = {
     { "desktop", "desktop", "SDL_VIDEODRIVER=x11,wayland",
-      "-display sdl,gl=on -device virtio-vga-gl,blob=on,hostmem=4G,venus=on,"
-      "map-policy=safe" },
+      "-display sdl,gl=on -device virtio-vga-gl,id=gpu0,blob=on,hostmem=4G,"
+      "venus=on,map-policy=safe" },
     { "no-gpu", "no-gpu", "SDL_VIDEODRIVER=offscreen",
       "-display sdl,gl=on -device " },
     { "gpu-of-two", "gpu-of-two", "",
@@ -716,7 +717,7 @@ static const struct {
     { "kvm-broken", "kvm-broken", "", " -accel tcg -cpu max " },
     { "smaller-window", "smaller-window", "", "hostmem=512M" },
     { "few-bits", "few-bits", "", "hostmem=64G" },
-    { "arm64", "arm64", "", "-device virtio-gpu-gl-pci,blob=on" },
+    { "arm64", "arm64", "", "-device virtio-gpu-gl-pci,id=gpu0,blob=on" },
     { "arm64/machine", "arm64", "", "-machine virt,memory-backend=mem" },
 };
 
