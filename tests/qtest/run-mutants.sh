@@ -21,30 +21,28 @@ help_if_asked "$@"
 
 UNIT=$TOP/tests/unit
 
-# mutants [OPTION...] FILE...
+# mutants MEMORY [OPTION...] FILE...
 mutants()
 {
+    local memory=$1
+    shift
     make_scratch
-    with_qemu "$SCRATCH/ours" env PYTHONDONTWRITEBYTECODE=1 python3 "$UNIT/mutants_all.py" \
+    with_qemu "$SCRATCH/ours" env PYTHONDONTWRITEBYTECODE=1 python3 "$UNIT/mutants.py" \
         --jobs "$JOBS" --build "$(inside "$OURS")" --scratch "$SCRATCH" \
-        --memory "${memory:-$SERIES_DIR/mutants.jsonl}" --explained "$UNIT/mutants-explained.txt" \
+        --memory "$memory" --explained "$UNIT/mutants-explained.txt" \
         --emulator "$(inside "$OURS")/qemu-system-x86_64 -L /usr/share/qemu -L /usr/share/seabios" \
         "$@"
 }
 
-decision()
-{
-    local memory
-    memory=$(mktemp -u) # all of them, each time
+case ${1:-} in
+'')
     run "$TOP/scripts/build.sh" tests/unit/test-virtio-gpu-blob-decision
     say "changing the decision"
-    mutants --units --seconds 3600 "$TOP/hw/display/virtio-gpu-blob-decision.c"
-    rm -f "$memory"
-}
-
-all()
-{
-    local tests file
+    # all of them, each time
+    mutants /dev/null --units --seconds 3600 "$TOP/hw/display/virtio-gpu-blob-decision.c"
+    ;;
+--all)
+    shift
     mapfile -t tests < <(test_names)
     tests=("${tests[@]/#/tests/qtest/}")
     for file in "$UNIT"/test-*.c; do
@@ -52,14 +50,8 @@ all()
     done
     build_tests "${tests[@]}"
     say "changing all files of the device"
-    mutants "$@" "$TOP"/hw/display/virtio-gpu-blob*.c
-}
-
-case ${1:-} in
-'') decision ;;
---all)
-    shift
-    all "$@"
+    mutants "$SERIES_DIR/mutants.jsonl" "$@" \
+        "$TOP"/hw/display/virtio-gpu-{blob*,virgl-{resource,failure,fence}}.c
     ;;
 *) die "no such option: $1" "try --help" ;;
 esac

@@ -1,103 +1,494 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-#
-# What mutants_all.py changes: one operator or constant of a C file at a time.
+"""Change our files, one thing at a time: do the tests notice?
 
+Statements are removed, conditions negated, operators and constants replaced by
+their neighbours.  The unit tests that have the file are tried first, then the
+device's tests with a module that has the change: those alone that run the line,
+as gcov has it, and those first that notice most of this file's changes in the
+least time.  The order is a random one, as many of each file as of another.
+What came of a change is kept, so that the next run goes on from there.
+
+A test that fails must pass without the change; if it took long to fail, it must
+fail twice, as the machine may have been busy.
+"""
+
+import argparse
+import bisect
+import collections
+import concurrent.futures
+import hashlib
+import json
+import os
+import random
 import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
 
-TOKEN = re.compile(r'''
-    (?P<comment>/\*.*?\*/|//[^\n]*)
-  | (?P<directive>^[ \t]*\#[^\n]*)
-  | (?P<string>"(?:\\.|[^"\\])*")
-  | (?P<number>\b\d\w*\b)
-  | (?P<word>\b[A-Za-z_]\w*\b)
-  | (?P<op>&&|\|\||==|!=|<=|>=|->|<<|>>|\+\+|--|[-+*/%<>!=&|?:])
-''', re.VERBOSE | re.DOTALL | re.MULTILINE)
+UNITS = 'tests/unit/'
+QTESTS = 'tests/qtest/'
+MODULE = 'hw-display-virtio-gpu-gl.so'
+# Seconds: for a test as it is, and with a change at least; and what may have
+# been a command that was not answered in time
+LIMIT, LIMIT_LEAST, LONG = 600, 20, 9
 
+NO_CODE = re.compile(r'/\*.*?\*/|^[ \t]*#[^\n]*(?:\\\n[^\n]*)*|"(?:\\.|[^"\\])*"',
+                     re.DOTALL | re.MULTILINE)
+BODY = re.compile(r'^\{$.*?^\}$', re.DOTALL | re.MULTILINE)
+STATEMENT = re.compile(r'''
+    (?!(?:return|goto|break|continue|case|default|else|do|if|for|while|switch|
+          static|const|struct|typedef|extern|enum|union|g_auto\w*|trace_\w*)\b)
+    [A-Za-z_(*+-][^{};]*;
+''', re.VERBOSE)
+DECLARATION = re.compile(r'[A-Za-z_]\w*[\s*]+\**[A-Za-z_]\w*\s*(\[.*\])?\s*[=;,]',
+                         re.DOTALL)
+CONDITION = re.compile(r'\b(?:if|while) (\()')
+TOKEN = re.compile(r'(?P<number>\b\d\w*\b)|(?P<word>\b[A-Za-z_]\w*\b)|'
+                   r'(?P<op>&&|\|\||[=!<>]=|->|<<|>>|\+\+|--|[-+%<>!])')
 OPERATORS = {
     '&&': ['||'], '||': ['&&'], '==': ['!='], '!=': ['=='],
     '<': ['<=', '>='], '<=': ['<', '>'], '>': ['>=', '<='],
     '>=': ['>', '<'], '!': [''], '%': ['/'], '-': ['+'], '+': ['-'],
 }
-
-# A constant becomes its neighbour of the same kind.
-FAMILIES = [
-    ['VIRTIO_GPU_MAP_CACHE_CACHED', 'VIRTIO_GPU_MAP_CACHE_UNCACHED',
-     'VIRTIO_GPU_MAP_CACHE_WC'],
-    ['VIRTIO_GPU_MAP_POLICY_SAFE', 'VIRTIO_GPU_MAP_POLICY_STRICT',
-     'VIRTIO_GPU_MAP_POLICY_RENDERER'],
-    ['VIRTIO_GPU_BLOB_BACKING_NONE', 'VIRTIO_GPU_BLOB_BACKING_DMABUF',
-     'VIRTIO_GPU_BLOB_BACKING_SHM', 'VIRTIO_GPU_BLOB_BACKING_OPAQUE'],
-    ['VIRTIO_GPU_BLOB_VOUCHER_NOBODY', 'VIRTIO_GPU_BLOB_VOUCHER_MEMFD',
-     'VIRTIO_GPU_BLOB_VOUCHER_EXPORTER',
-     'VIRTIO_GPU_BLOB_VOUCHER_EXPORTER_NAME',
-     'VIRTIO_GPU_BLOB_VOUCHER_RENDERER'],
-    ['VIRTIO_GPU_RESP_ERR_UNSPEC', 'VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER',
-     'VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY',
-     'VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID'],
-    ['true', 'false'],
-]
-ENUMS = ['VIRTIO_GPU_EXPORTER_', 'VIRTIO_GPU_BLOB_']
+# A constant becomes its neighbour among those of the file that begin alike.
+FAMILY = re.compile(r'(VIRTIO_GPU_(?:MAP_CACHE|MAP_POLICY|BLOB_BACKING|RESP_ERR|'
+                    r'BLOB_VOUCHER|EXPORTER|BLOB)_)(?!_)[A-Z0-9_]+$')
+# What nothing can show: one more of what is enough, or 0 for a descriptor,
+# which QEMU's standard files have
+SAME = re.compile(r'\bg_new0?\(\w+, 2\)|^\s+char \w+\[\d+\];$|\bsizeof\([^()]*\[1\]\)|'
+                  r'(fd|fds\[\w+\]|info|kept)( = .*)?\)* (<= 0|> 0|< 1|>= 1)\b')
 
 
-def neighbours(word, text):
-    """The constants that word may be mistaken for."""
-    for family in FAMILIES:
-        if word in family:
-            at = family.index(word)
-            return [family[(at + 1) % len(family)]]
-    for prefix in ENUMS:
-        if word.startswith(prefix):
-            peers = sorted(set(re.findall(r'\b%s[A-Z0-9_]+\b' % prefix, text))
-                           - {w for f in FAMILIES for w in f})
-            peers = [p for p in peers if '__' not in p]
-            if word not in peers:
-                return []
-            return [peers[(peers.index(word) + 1) % len(peers)]]
-    if word == 'NULL':
-        return ['"udmabuf"']
-    return []
+def blanked(text):
+    """The text with all that is no code made blank, at the same places."""
+    return NO_CODE.sub(lambda m: re.sub(r'[^\n]', ' ', m[0]), text)
 
 
-def replacements(match, text):
+def end_of_parenthesis(code, at):
+    """Where the one that opens here is closed."""
+    depth = 0
+    for i in range(at, len(code)):
+        depth += {'(': 1, ')': -1}.get(code[i], 0)
+        if not depth:
+            return i
+    raise ValueError('a parenthesis is not closed')
+
+
+def replacements(match, peers):
     """What to put in a token's place, one at a time."""
     token = match[0]
     if match['op']:
         return OPERATORS.get(token, [])
-    if match['string'] and text[:match.start()].rsplit('\n', 1)[-1].strip():
-        return ['"%sx"' % token[1:-1]]
     if match['number']:
         digits = token.rstrip('uUlL')
         return [str(int(digits, 0) + 1) + token[len(digits):]]
-    if match['word']:
-        return neighbours(token, text)
-    return []
+    if token in ('true', 'false'):
+        return ['false' if token == 'true' else 'true']
+    family = FAMILY.match(token)
+    like = peers[family[1]] if family else [token]
+    return [like[(like.index(token) + 1) % len(like)]] if len(like) > 1 else []
 
 
-def mutants(text):
-    """All mutants: line, what became what, and the text."""
-    for match in TOKEN.finditer(text):
-        if match['comment'] or match['directive']:
-            continue
-        for new in replacements(match, text):
-            line = text.count('\n', 0, match.start()) + 1
-            yield (line, '%s -> %s' % (match[0], new or 'nothing'),
-                   text[:match.start()] + new + text[match.end():])
+def edits(text):
+    """(from, to, what comes there, what is said of it)"""
+    code = blanked(text)
+    peers = collections.defaultdict(list)
+    for word in sorted(set(re.findall(r'\w+', code))):
+        if FAMILY.match(word):
+            peers[FAMILY.match(word)[1]].append(word)
+    for body in BODY.finditer(code):
+        for space in re.finditer(r'(?<=[{};:])\s+', body[0][:-1]):
+            at = body.start() + space.end()
+            simple = STATEMENT.match(code, at, body.end())
+            if simple and not DECLARATION.match(simple[0]):
+                yield at, simple.end(), ';', 'removed'
+        for found in CONDITION.finditer(code, body.start(), body.end()):
+            at, end = found.end(), end_of_parenthesis(code, found.start(1))
+            yield at, end, '!(%s)' % text[at:end], 'negated'
+    for match in TOKEN.finditer(code):
+        for new in replacements(match, peers):
+            yield (*match.span(), new,
+                   '%s -> %s' % (match[0], new or 'nothing'))
 
 
-def replaced(words, option, value):
-    """words with another value after option."""
-    words = list(words)
-    words[words.index(option) + 1] = value
-    return words
+class Change:
+    """One mutant of one file."""
+
+    def __init__(self, source, whole, start, end, new, what):
+        self.source, self.file = source, os.path.basename(source)
+        self.text = whole[:start] + new + whole[end:]
+        self.line = whole.count('\n', 0, start) + 1
+        self.what = '%s | %s | %s' % (
+            self.file, whole.splitlines()[self.line - 1].strip(), what)
+        self.key = hashlib.sha256(self.text.encode()).hexdigest()
+
+    def shows(self):
+        """False for what no test could notice"""
+        line = self.text.splitlines()[self.line - 1]
+        return ' -> ' not in self.what or not SAME.search(line)
 
 
-EXPLAINED = re.compile(r'(?P<what>.*? -> \S+|.*? \| (removed|negated)): '
-                       r'(?P<why>.*)')
+def changes_of(sources, seed):
+    """In a random order, one of each file, then a second one of each, ..."""
+    found = []
+    for source in sources:
+        with open(source, encoding='utf-8') as file:
+            whole = file.read()
+        found += [Change(source, whole, *e) for e in edits(whole)]
+    random.Random(seed).shuffle(found)
+    seen = collections.Counter()
+    turns = {}
+    for change in found:
+        turns[change] = seen[change.source]
+        seen[change.source] += 1
+    return sorted(filter(Change.shows, found), key=turns.get)
 
 
-def read_explained(path):
-    """Why survivors survive, by what was changed."""
-    with open(path, encoding='utf-8') as lines:
-        found = map(EXPLAINED.fullmatch, (line.strip() for line in lines
-                                          if not line.startswith('#')))
-        return {match['what']: match['why'] for match in found if match}
+def fails(words, limit, env):
+    """Does this test fail, or take longer than that; and how long it took."""
+    began = time.monotonic()
+    with subprocess.Popen(words, env=env, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                          start_new_session=True) as process:
+        try:
+            failed = process.wait(limit) != 0
+        except subprocess.TimeoutExpired:
+            failed = True
+        finally:
+            # a QEMU that hangs outlives the test that started it
+            try:
+                os.killpg(process.pid, 9)
+            except ProcessLookupError:
+                pass
+    return failed, time.monotonic() - began
+
+
+class Test:
+    """A unit test's program, or one case of a qtest's."""
+
+    def __init__(self, name, words, env):
+        self.name, self.words, self.env = name, words, env
+        self.took = None
+
+    def notices(self, words, env):
+        """Does it fail with the change, and not without it?"""
+        if self.took is None:
+            failed, self.took = fails(self.words, LIMIT, self.env)
+            if failed:
+                print('error: %s fails without a change' % self.name)
+                self.took = 0
+        if not self.took:
+            return False
+        limit = max(5 * self.took, LIMIT_LEAST)
+        failed, took = fails(words, limit, env)
+        return failed and (took < self.took + LONG or
+                           fails(words, limit, env)[0])
+
+
+class Build:
+    """How ninja builds programs, the tests there are, and who runs what."""
+
+    def __init__(self, args):
+        self.folder, self.scratch = args.build, args.scratch
+        self.emulator = os.path.join(args.scratch, 'qemu-system-x86_64')
+        with open(self.emulator, 'w', encoding='utf-8') as file:
+            file.write('#!/bin/sh\nexec %s "$@"\n' % args.emulator)
+        os.chmod(self.emulator, 0o755)
+        self.modules = [f for f in os.listdir(self.folder) if f.endswith('.so')]
+        self.units = [Test(UNITS + name, [self.folder + '/' + UNITS + name], None)
+                      for name in sorted(os.listdir(self.folder + '/' + UNITS))
+                      if re.match(r'test-virtio-gpu-blob-[a-z-]+$', name)]
+        self.cases = [] if args.units else list(self.all_cases())
+        targets = [unit.name for unit in self.units]
+        self.commands = {t: self.ninja_commands(t)
+                         for t in targets + ([] if args.units else [MODULE])}
+        # by case, the lines of each file that it runs; and all lines of code
+        self.runs, self.code = {}, {}
+
+    def ninja_commands(self, target):
+        """All that ninja would run for it."""
+        return subprocess.run(['ninja', '-C', self.folder, '-t', 'commands', target],
+                              check=True, capture_output=True,
+                              text=True).stdout.splitlines()
+
+    def environment(self, modules):
+        """With an emulator that takes its modules from there."""
+        return dict(os.environ, QTEST_QEMU_BINARY=self.emulator,
+                    QEMU_MODULE_DIR=modules)
+
+    def all_cases(self):
+        """Those of the qtests."""
+        env = self.environment(self.folder)
+        for name in sorted(os.listdir(self.folder + '/' + QTESTS)):
+            if re.match(r'virtio-gpu-gl-[a-z-]+-test$', name):
+                program = self.folder + '/' + QTESTS + name
+                out = subprocess.run([program, '-l'], env=env, check=True,
+                                     capture_output=True, text=True).stdout
+                for path in re.findall(r'^(?:# )?(/\S+)', out, re.MULTILINE):
+                    yield Test(path, [program, '-p', path], env)
+
+    def recipe(self, target, source):
+        """How it compiles the file, its object, how it links; None: it has it not"""
+        name = '/' + os.path.basename(source)
+        lines = self.commands[target]
+        compile_ = next((shlex.split(l) for l in lines
+                         if l.endswith(name) and ' -c ' in l), None)
+        if not compile_:
+            return None
+        link = shlex.split(next(l for l in reversed(lines)
+                                if ' -o %s ' % target in l))
+        # nothing that is compiled here is in the target's own folder
+        own = re.compile(r'-M[DQF]?$|.*\.o\.d$|-g$|ccache$|-I%s\.p$' % target)
+        at = compile_.index('-o')
+        words = [w for w in compile_[:at] + compile_[at + 2:-1]
+                 if not own.match(w)]
+        return (words + ['-iquote', os.path.dirname(compile_[-1]), '-w'],
+                compile_[at + 1], link)
+
+    def run(self, words):
+        """False if it fails."""
+        return not subprocess.run(words, cwd=self.folder, check=False,
+                                  capture_output=True).returncode
+
+    def compile(self, words, text, folder):
+        """The object, from before if one was compiled alike; None: it is invalid"""
+        base = os.path.join(folder, hashlib.sha256(
+            '\0'.join(words).encode()).hexdigest()[:16])
+        if not os.path.exists(base + '.c'):
+            with open(base + '.c', 'w', encoding='utf-8') as file:
+                file.write(text)
+            self.run(words + ['-o', base + '.o', base + '.c'])
+        return base + '.o' if os.path.exists(base + '.o') else None
+
+    def link(self, words, objects, out):
+        """Links with these objects in the place of others."""
+        words = [objects.get(w, w) for w in words]
+        words[words.index('-o') + 1] = out
+        return self.run(words)
+
+    def module(self, folder, sources, counting=()):
+        """A folder of modules, one of which has these; None: it is invalid"""
+        objects = {}
+        for source, text in sources.items():
+            words, object_, link = self.recipe(MODULE, source)
+            at = os.path.join(folder, os.path.basename(source))
+            os.makedirs(at, exist_ok=True)
+            objects[object_] = self.compile([*words, *counting], text, at)
+            if not objects[object_]:
+                return None
+        for name in self.modules:
+            if name != MODULE:
+                os.symlink(os.path.join(self.folder, name),
+                           os.path.join(folder, name))
+        out = os.path.join(folder, MODULE)
+        return folder if self.link([*link, *counting], objects, out) else None
+
+    def find_runs(self, sources, path, jobs):
+        """Which case runs which lines; kept in a file for the same tests."""
+        texts = {}
+        stamp = hashlib.sha256()
+        for source in sources:
+            with open(source, encoding='utf-8') as file:
+                texts[source] = file.read()
+            stamp.update(texts[source].encode())
+        for case in self.cases:
+            stamp.update(b'%f' % os.stat(case.words[0]).st_mtime)
+        if os.path.exists(path):
+            with open(path, encoding='utf-8') as file:
+                known = json.load(file)
+            if known['stamp'] == stamp.hexdigest():
+                self.runs, self.code = known['runs'], known['code']
+                return
+        print('%d cases are run to see which lines they run' % len(self.cases))
+        with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
+            self.module(folder, texts, ('-O0', '--coverage'))
+            with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+                list(pool.map(lambda c: self.count(c, folder), self.cases))
+        with open(path, 'w', encoding='utf-8') as file:
+            json.dump({'stamp': stamp.hexdigest(), 'runs': self.runs,
+                       'code': self.code}, file)
+
+    def count(self, case, folder):
+        """Runs it with a module that counts."""
+        counts = tempfile.mkdtemp(dir=folder)
+        failed, _ = fails(case.words, LIMIT,
+                          dict(self.environment(folder), GCOV_PREFIX=counts))
+        runs = {}
+        for root, _, files in os.walk(counts):
+            for data in (f for f in files if f.endswith('.gcda')):
+                shutil.copy('%s/%s' % (root[len(counts):],
+                                       data.replace('.gcda', '.gcno')), root)
+                out = json.loads(subprocess.run(
+                    ['gcov', '-t', '-j', data], cwd=root, check=True,
+                    capture_output=True, text=True).stdout)
+                lines = next(f for f in out['files'] if f['file'].endswith(
+                    data.replace('.gcda', '.c')))['lines']
+                name = os.path.basename(root)
+                self.code[name] = sorted({l['line_number'] for l in lines})
+                runs[name] = [l['line_number'] for l in lines if l['count']]
+        shutil.rmtree(counts)
+        # of one that was killed, or has no QEMU of its own, nothing is known
+        if runs and not failed:
+            self.runs[case.name] = runs
+
+    def comes_by(self, case, change):
+        """Does it run the code at this line, or the last before it?"""
+        code = self.code.get(change.file, [])
+        at = bisect.bisect_right(code, change.line)
+        return (case.name not in self.runs or not at or
+                code[at - 1] in self.runs[case.name].get(change.file, []))
+
+    def verdict(self, change, kills, most):
+        """killed (and by what), survived, or invalid: it does not compile."""
+        with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
+            for unit in self.units:
+                recipe = self.recipe(unit.name, change.source)
+                if not recipe:
+                    continue
+                out = os.path.join(folder, os.path.basename(unit.name))
+                object_ = self.compile(recipe[0], change.text, folder)
+                if not object_ or not self.link(recipe[2], {recipe[1]: object_},
+                                                out):
+                    return 'invalid', None
+                if unit.notices([out], None):
+                    return 'killed', unit.name
+            if not self.cases:
+                return 'survived', None
+            modules = self.module(folder, {change.source: change.text})
+            if not modules:
+                return 'invalid', None
+            began = time.monotonic()
+            for case in sorted(self.cases, reverse=True, key=lambda c: (
+                    kills[change.file, c.name] + 0.01) / (c.took or 1)):
+                if most and time.monotonic() - began > most:
+                    break
+                if self.comes_by(case, change) and \
+                        case.notices(case.words, self.environment(modules)):
+                    return 'killed', case.name
+        return 'survived', None
+
+
+class Run:
+    """All of it, and what came of each, now or before."""
+
+    def __init__(self, build, args):
+        self.build, self.args = build, args
+        self.deadline = time.monotonic() + args.seconds
+        self.known, self.kills = {}, collections.Counter()
+        self.explained = {}
+        self.lock = threading.Lock()
+        self.counts = collections.defaultdict(collections.Counter)
+        if os.path.exists(args.memory):
+            with open(args.memory, encoding='utf-8') as lines:
+                for line in lines:
+                    self.learn(**json.loads(line))
+        with open(args.explained, encoding='utf-8') as lines:
+            for line in lines:
+                found = re.match(r'(.* \| (?:.* -> \S+|removed|negated)): (.*)', line)
+                if found:
+                    self.explained[found[1]] = found[2]
+
+    def learn(self, key, what, verdict, by):
+        """Of one change"""
+        self.known[key] = verdict
+        self.kills[what.split(' | ', 1)[0], by] += 1
+
+    def judge(self, change):
+        """Tries it, unless it is known; counts, and tells of survivors."""
+        verdict = self.known.get(change.key)
+        if verdict is None or (verdict == 'survived' and self.args.again and
+                               change.what not in self.explained):
+            verdict, by = 'left', None
+            if time.monotonic() < self.deadline:
+                verdict, by = self.build.verdict(change, self.kills,
+                                                 self.args.each)
+        else:
+            by = False
+        with self.lock:
+            if verdict != 'left' and by is not False:
+                entry = {'key': change.key, 'what': change.what,
+                         'verdict': verdict, 'by': by}
+                self.learn(**entry)
+                with open(self.args.memory, 'a', encoding='utf-8') as out:
+                    out.write(json.dumps(entry) + '\n')
+            if verdict == 'survived':
+                why = self.explained.get(change.what)
+                print('%s, line %d: %s%s' % (
+                    'explained' if why else 'SURVIVED', change.line,
+                    change.what, ': ' + why if why else ''))
+                verdict = 'explained' if why else verdict
+            self.counts[change.file][verdict] += 1
+
+    def report(self):
+        """The table; 1 if one is not explained."""
+        total = collections.Counter()
+        for name, n in sorted(self.counts.items()):
+            total.update(n)
+            seen = n['killed'] + n['survived'] + n['explained']
+            if seen:
+                print('%-32s %4d tried, %5.1f %% noticed, %d explained' %
+                      (name, seen, 100 * n['killed'] / seen, n['explained']))
+        print('%d passed, %d failed, %d skipped (%d do not compile, '
+              '%d for another run)' %
+              (total['killed'] + total['explained'], total['survived'],
+               total['invalid'] + total['left'], total['invalid'],
+               total['left']))
+        return 1 if total['survived'] or not total['killed'] else 0
+
+
+def main():
+    """Tries mutants until the time is over; 1 if one is not explained."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--build', required=True, help='ninja\'s folder')
+    parser.add_argument('--emulator', required=True,
+                        help='QEMU and its first options, for a shell')
+    parser.add_argument('--memory', required=True,
+                        help='the file that keeps what was found')
+    parser.add_argument('--explained', required=True, help='survivors that '
+                        'are no fault of the tests, "file | line | change: why"')
+    parser.add_argument('--scratch', required=True, help='a folder')
+    parser.add_argument('--seconds', type=int, default=900,
+                        help='begin no more after this time (default 900)')
+    parser.add_argument('--seed', type=int, default=0, help='another order')
+    parser.add_argument('--file', action='append', default=[],
+                        help='only files with this in their name')
+    parser.add_argument('--change', action='append', default=[],
+                        help='only what --list shows with this in it')
+    parser.add_argument('--each', type=int, default=0, help='a change has '
+                        'survived after so many seconds of qtests')
+    parser.add_argument('--again', action='store_true',
+                        help='try again what survived before')
+    parser.add_argument('--jobs', type=int, default=os.cpu_count())
+    parser.add_argument('--units', action='store_true',
+                        help='only by the unit tests')
+    parser.add_argument('--list', action='store_true',
+                        help='only say what would be changed')
+    parser.add_argument('sources', nargs='+')
+    args = parser.parse_args()
+    sys.stdout.reconfigure(line_buffering=True)
+
+    changes = [c for c in changes_of(
+        [s for s in args.sources if not args.file or
+         any(f in s for f in args.file)], args.seed)
+        if not args.change or any(t in c.what for t in args.change)]
+    if args.list:
+        for change in changes:
+            print('%d: %s' % (change.line, change.what))
+        return 0
+    print('%d changes; at most %d s' % (len(changes), args.seconds))
+    build = Build(args)
+    if not args.units:
+        build.find_runs(args.sources, args.memory + '.runs', args.jobs)
+    run = Run(build, args)
+    with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+        list(pool.map(run.judge, changes))
+    return run.report()
+
+
+if __name__ == '__main__':
+    sys.exit(main())
