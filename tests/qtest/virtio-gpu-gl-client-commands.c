@@ -12,11 +12,6 @@
  * One by one
  */
 
-static void header(struct virtio_gpu_ctrl_hdr *hdr, uint32_t type)
-{
-    hdr->type = cpu_to_le32(type);
-}
-
 uint32_t gpu_send(GPU *gpu, const void *out, size_t len)
 {
     struct virtio_gpu_ctrl_hdr reply;
@@ -24,10 +19,19 @@ uint32_t gpu_send(GPU *gpu, const void *out, size_t len)
     return gpu_run(gpu, out, len, &reply, sizeof(reply));
 }
 
+static unsigned put(GPU *gpu, const void *out, size_t len)
+{
+    return gpu_put(gpu, &(GPUCmd) {
+        .out = out, .out_len = len,
+        .in_len = sizeof(struct virtio_gpu_ctrl_hdr),
+    });
+}
+
 static struct virtio_gpu_resource_create_blob
 make_create(uint32_t id, ScriptedBlob blob, uint64_t size, uint32_t flags)
 {
-    struct virtio_gpu_resource_create_blob cmd = {
+    return (struct virtio_gpu_resource_create_blob) {
+        .hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB),
         .hdr.ctx_id = cpu_to_le32(1),
         .resource_id = cpu_to_le32(id),
         .blob_mem = cpu_to_le32(VIRTIO_GPU_BLOB_MEM_HOST3D),
@@ -35,9 +39,6 @@ make_create(uint32_t id, ScriptedBlob blob, uint64_t size, uint32_t flags)
         .blob_id = cpu_to_le64(scripted_blob_id(blob)),
         .size = cpu_to_le64(size),
     };
-
-    header(&cmd.hdr, VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB);
-    return cmd;
 }
 
 uint32_t gpu_create_flags(GPU *gpu, uint32_t id, ScriptedBlob blob,
@@ -60,10 +61,7 @@ unsigned gpu_put_create(GPU *gpu, uint32_t id, ScriptedBlob blob,
     struct virtio_gpu_resource_create_blob cmd =
         make_create(id, blob, size, MAPPABLE);
 
-    return gpu_put(gpu, &(GPUCmd) {
-        .out = &cmd, .out_len = sizeof(cmd),
-        .in_len = sizeof(struct virtio_gpu_ctrl_hdr),
-    });
+    return put(gpu, &cmd, sizeof(cmd));
 }
 
 /* A command and, behind it, the pages of guest memory that it is about */
@@ -98,37 +96,65 @@ uint32_t gpu_create_guest(GPU *gpu, uint32_t id, uint32_t entries)
 uint32_t gpu_create_2d(GPU *gpu, uint32_t id)
 {
     struct virtio_gpu_resource_create_2d cmd = {
+        .hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_RESOURCE_CREATE_2D),
         .resource_id = cpu_to_le32(id),
         .format = cpu_to_le32(VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM),
         .width = cpu_to_le32(64),
         .height = cpu_to_le32(64),
     };
 
-    header(&cmd.hdr, VIRTIO_GPU_CMD_RESOURCE_CREATE_2D);
     return gpu_send(gpu, &cmd, sizeof(cmd));
 }
 
 uint32_t gpu_attach_backing(GPU *gpu, uint32_t id, uint32_t entries)
 {
     struct virtio_gpu_resource_attach_backing cmd = {
+        .hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING),
         .resource_id = cpu_to_le32(id),
         .nr_entries = cpu_to_le32(entries),
     };
 
-    header(&cmd.hdr, VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING);
     return run_with_pages(gpu, &cmd, sizeof(cmd), entries);
+}
+
+uint32_t gpu_show_texture(GPU *gpu, uint32_t head, uint32_t id,
+                          struct virtio_gpu_rect r)
+{
+    const struct virtio_gpu_set_scanout cmd = {
+        .hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_SET_SCANOUT),
+        .r = r,
+        .scanout_id = cpu_to_le32(head),
+        .resource_id = cpu_to_le32(id),
+    };
+
+    return gpu_send(gpu, &cmd, sizeof(cmd));
+}
+
+uint32_t gpu_show_blob(GPU *gpu, uint32_t head, uint32_t id, GPUPicture p)
+{
+    const struct virtio_gpu_set_scanout_blob cmd = {
+        .hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_SET_SCANOUT_BLOB),
+        .r = p.r,
+        .scanout_id = cpu_to_le32(head),
+        .resource_id = cpu_to_le32(id),
+        .width = cpu_to_le32(p.width),
+        .height = cpu_to_le32(p.height),
+        .format = cpu_to_le32(VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM),
+        .strides = { cpu_to_le32(p.stride) },
+        .offsets = { cpu_to_le32(p.offset) },
+    };
+
+    return gpu_send(gpu, &cmd, sizeof(cmd));
 }
 
 static struct virtio_gpu_resource_map_blob make_map(uint32_t id,
                                                     uint64_t offset)
 {
-    struct virtio_gpu_resource_map_blob cmd = {
+    return (struct virtio_gpu_resource_map_blob) {
+        .hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB),
         .resource_id = cpu_to_le32(id),
         .offset = cpu_to_le64(offset),
     };
-
-    header(&cmd.hdr, VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB);
-    return cmd;
 }
 
 uint32_t gpu_map(GPU *gpu, uint32_t id, uint64_t offset, uint32_t *map_info)
@@ -137,12 +163,9 @@ uint32_t gpu_map(GPU *gpu, uint32_t id, uint64_t offset, uint32_t *map_info)
     struct virtio_gpu_resp_map_info reply;
     uint32_t type = gpu_run(gpu, &cmd, sizeof(cmd), &reply, sizeof(reply));
 
-    if (type == VIRTIO_GPU_RESP_OK_MAP_INFO) {
-        g_assert_cmpuint(reply.padding, ==, 0);
-    }
+    g_assert_true(type != GRANTED || !reply.padding);
     if (map_info) {
-        *map_info = type == VIRTIO_GPU_RESP_OK_MAP_INFO
-                  ? le32_to_cpu(reply.map_info) : 0;
+        *map_info = type == GRANTED ? le32_to_cpu(reply.map_info) : 0;
     }
     return type;
 }
@@ -166,10 +189,9 @@ unsigned gpu_put_map(GPU *gpu, uint32_t id, uint64_t offset)
 
 static struct virtio_gpu_resource_unref make_simple(uint32_t type, uint32_t id)
 {
-    struct virtio_gpu_resource_unref cmd = { .resource_id = cpu_to_le32(id) };
-
-    header(&cmd.hdr, type);
-    return cmd;
+    return (struct virtio_gpu_resource_unref) {
+        .hdr.type = cpu_to_le32(type), .resource_id = cpu_to_le32(id),
+    };
 }
 
 uint32_t gpu_simple(GPU *gpu, uint32_t type, uint32_t id)
@@ -188,10 +210,7 @@ unsigned gpu_put_fenced(GPU *gpu, uint32_t type, uint32_t id,
         cmd.hdr.flags = cpu_to_le32(VIRTIO_GPU_FLAG_FENCE);
         cmd.hdr.fence_id = cpu_to_le64(fence_id);
     }
-    return gpu_put(gpu, &(GPUCmd) {
-        .out = &cmd, .out_len = sizeof(cmd),
-        .in_len = sizeof(struct virtio_gpu_ctrl_hdr),
-    });
+    return put(gpu, &cmd, sizeof(cmd));
 }
 
 unsigned gpu_put_simple(GPU *gpu, uint32_t type, uint32_t id)

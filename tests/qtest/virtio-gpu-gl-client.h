@@ -201,6 +201,19 @@ uint32_t gpu_create_guest(GPU *gpu, uint32_t id, uint32_t entries);
 /* A texture; the pages of its backing are those of a guest's blob */
 uint32_t gpu_create_2d(GPU *gpu, uint32_t id);
 uint32_t gpu_attach_backing(GPU *gpu, uint32_t id, uint32_t entries);
+
+/* What a display shows of a resource; GPU_PICTURE: 64 by 64, all of it */
+typedef struct GPUPicture {
+    struct virtio_gpu_rect r;
+    uint32_t width, height, stride, offset; /* of a blob's */
+} GPUPicture;
+#define GPU_PICTURE ((GPUPicture) { { 0, 0, 64, 64 }, 64, 64, 64 * 4 })
+
+/* On a display, as a texture or as a blob */
+uint32_t gpu_show_texture(GPU *gpu, uint32_t head, uint32_t id,
+                          struct virtio_gpu_rect r);
+uint32_t gpu_show_blob(GPU *gpu, uint32_t head, uint32_t id, GPUPicture p);
+
 /* map_info is 0 unless granted */
 uint32_t gpu_map(GPU *gpu, uint32_t id, uint64_t offset, uint32_t *map_info);
 /* Creates and maps one that is granted */

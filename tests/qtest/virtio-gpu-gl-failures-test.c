@@ -576,30 +576,18 @@ static void test_failed(void)
 /* A display needs a buffer that can be shown. */
 static void test_failed_scanout(void)
 {
-    struct virtio_gpu_set_scanout_blob cmd = {
-        .hdr.type = VIRTIO_GPU_CMD_SET_SCANOUT_BLOB,
-        .r = { .width = 64, .height = 64 },
-        .width = 64,
-        .height = 64,
-        .format = VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM,
-        .strides = { 64 * 4 },
-    };
     g_autofree char *log = gpu_new_log();
     GPU *gpu = gpu_start_logged(log, "-d guest_errors");
 
     g_assert_cmphex(create_context(gpu, 1), ==, OK);
     g_assert_cmphex(gpu_create(gpu, 6, SHM(), 64 * 64 * 4), ==, OK);
-    cmd.resource_id = 6;
-    g_assert_cmphex(gpu_send(gpu, &cmd, sizeof(cmd)),
-                    ==, UNSPEC);
+    g_assert_cmphex(gpu_show_blob(gpu, 0, 6, GPU_PICTURE), ==, UNSPEC);
     g_assert_cmpuint(gpu_failures(gpu, "scanout"), ==, 1);
     g_assert_cmpuint(gpu_count_log(log, "error 0x"), ==, 0);
     g_assert_cmpuint(gpu_count_log(log, "resource 6 (context 1, 16384 bytes"),
                      ==, 1);
     /* One that there is not */
-    cmd.resource_id = 7;
-    g_assert_cmphex(gpu_send(gpu, &cmd, sizeof(cmd)),
-                    ==, BAD_ID);
+    g_assert_cmphex(gpu_show_blob(gpu, 0, 7, GPU_PICTURE), ==, BAD_ID);
     g_assert_cmpuint(gpu_failures(gpu, "scanout"), ==, 1);
     g_assert_cmpuint(gpu_count_log(log, "error 0x"), ==, 1);
     gpu_unref(gpu, 6);

@@ -99,38 +99,35 @@ static uint32_t pick_id(Fuzz *f)
     return byte(f) % IDS;
 }
 
+/* One of these, or what follows from the byte if that is higher */
+#define PICK(otherwise, ...) ({                                     \
+    static const uint64_t values[] = { __VA_ARGS__ };               \
+    uint8_t b = byte(f);                                            \
+    b < G_N_ELEMENTS(values) ? values[b] : (uint64_t)(otherwise);   \
+})
+
 /* Mostly small, at times of no use at all */
 static uint32_t pick_number(Fuzz *f)
 {
-    static const uint32_t numbers[] = {
-        0, 1, 15, 16, 63, 64, 65, 128, 1 << 16, INT32_MAX, 1u << 31,
-        -64u, -16u, UINT32_MAX,
-    };
-    uint8_t b = byte(f);
-
-    return b < G_N_ELEMENTS(numbers) ? numbers[b] : b % 80;
+    return PICK(b % 80, 0, 1, 15, 16, 63, 64, 65, 128, 1 << 16, INT32_MAX,
+                1u << 31, -64u, -16u, UINT32_MAX);
 }
 
 static uint64_t pick_size(Fuzz *f)
 {
-    static const uint64_t sizes[] = {
-        0, 1, 4095, 5000, 64 * 64 * 4, MiB, 1ull << 40,
-        1ull << 63, UINT64_MAX,
-    };
-    uint8_t b = byte(f);
-
-    return b < G_N_ELEMENTS(sizes) ? sizes[b] : (1 + b % 8) * GPU_PAGE;
+    return PICK((1 + b % 8) * GPU_PAGE, 0, 1, 4095, 5000, 64 * 64 * 4, MiB,
+                1ull << 40, 1ull << 63, UINT64_MAX);
 }
 
 static uint64_t pick_offset(Fuzz *f)
 {
-    static const uint64_t offsets[] = {
-        1, 0x100, WINDOW - GPU_PAGE, WINDOW, 1ull << 40, -GPU_PAGE,
-        UINT64_MAX,
-    };
-    uint8_t b = byte(f);
+    return PICK(b % 24 * GPU_PAGE, 1, 0x100, WINDOW - GPU_PAGE, WINDOW,
+                1ull << 40, -GPU_PAGE, UINT64_MAX);
+}
 
-    return b < G_N_ELEMENTS(offsets) ? offsets[b] : b % 24 * GPU_PAGE;
+static uint32_t pick_length(Fuzz *f)
+{
+    return PICK((1 + b % 4) * GPU_PAGE, 0, 1, UINT32_MAX, 1 << 20, 1u << 31);
 }
 
 /* Guest memory: RAM, blobs, no RAM, nothing, and the queue itself */
@@ -152,14 +149,6 @@ static uint64_t pick_address(Fuzz *f)
     }
 }
 
-static uint32_t pick_length(Fuzz *f)
-{
-    static const uint32_t lengths[] = { 0, 1, UINT32_MAX, 1 << 20, 1u << 31 };
-    uint8_t b = byte(f);
-
-    return b < G_N_ELEMENTS(lengths) ? lengths[b] : (1 + b % 4) * GPU_PAGE;
-}
-
 /*
  * Replies
  */
@@ -178,23 +167,11 @@ static uint32_t good_answer(uint32_t type)
         return VIRTIO_GPU_RESP_OK_EDID;
     case VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB:
         return GRANTED;
-    case VIRTIO_GPU_CMD_RESOURCE_CREATE_2D:
-    case VIRTIO_GPU_CMD_RESOURCE_UNREF:
-    case VIRTIO_GPU_CMD_SET_SCANOUT:
-    case VIRTIO_GPU_CMD_RESOURCE_FLUSH:
-    case VIRTIO_GPU_CMD_TRANSFER_TO_HOST_2D:
-    case VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING:
-    case VIRTIO_GPU_CMD_RESOURCE_DETACH_BACKING:
+    case VIRTIO_GPU_CMD_RESOURCE_CREATE_2D ...
+         VIRTIO_GPU_CMD_RESOURCE_DETACH_BACKING:
     case VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB:
     case VIRTIO_GPU_CMD_SET_SCANOUT_BLOB:
-    case VIRTIO_GPU_CMD_CTX_CREATE:
-    case VIRTIO_GPU_CMD_CTX_DESTROY:
-    case VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE:
-    case VIRTIO_GPU_CMD_CTX_DETACH_RESOURCE:
-    case VIRTIO_GPU_CMD_RESOURCE_CREATE_3D:
-    case VIRTIO_GPU_CMD_TRANSFER_TO_HOST_3D:
-    case VIRTIO_GPU_CMD_TRANSFER_FROM_HOST_3D:
-    case VIRTIO_GPU_CMD_SUBMIT_3D:
+    case VIRTIO_GPU_CMD_CTX_CREATE ... VIRTIO_GPU_CMD_SUBMIT_3D:
     case VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB:
         return OK;
     default:
@@ -202,21 +179,11 @@ static uint32_t good_answer(uint32_t type)
     }
 }
 
-static void check_map_info(const struct virtio_gpu_resp_map_info *r,
-                           uint32_t len)
-{
-    uint32_t map_info = le32_to_cpu(r->map_info);
-
-    g_assert_cmpuint(len, ==, sizeof(*r));
-    g_assert_cmpuint(map_info, >=, VIRTIO_GPU_MAP_CACHE_CACHED);
-    g_assert_cmpuint(map_info, <=, VIRTIO_GPU_MAP_CACHE_WC);
-    g_assert_cmpuint(r->padding, ==, 0);
-}
-
 static void check_reply(Fuzz *f, const Pending *p)
 {
     uint32_t len, type;
     const struct virtio_gpu_ctrl_hdr *hdr = gpu_reply(f->gpu, p->slot, &len);
+    const struct virtio_gpu_resp_map_info *map = (const void *)hdr;
 
     g_assert_cmpuint(len, <=, p->in_len);
     if (len < sizeof(*hdr)) {
@@ -232,12 +199,14 @@ static void check_reply(Fuzz *f, const Pending *p)
         g_assert_cmphex(type, ==, good_answer(p->type));
     }
     if (type == GRANTED) {
-        check_map_info((const void *)hdr, len);
+        g_assert_cmpuint(len, ==, sizeof(*map));
+        g_assert_cmpuint(map->map_info, >=, VIRTIO_GPU_MAP_CACHE_CACHED);
+        g_assert_cmpuint(map->map_info, <=, VIRTIO_GPU_MAP_CACHE_WC);
+        g_assert_cmpuint(map->padding, ==, 0);
     }
     if (p->wanted.type) {
         g_assert_cmphex(type, ==, p->wanted.type);
-        g_assert_true(type != GRANTED || p->wanted.map_info ==
-                      ((const struct virtio_gpu_resp_map_info *)hdr)->map_info);
+        g_assert_true(type != GRANTED || p->wanted.map_info == map->map_info);
     }
     if (p->hdr.flags & VIRTIO_GPU_FLAG_FENCE) {
         g_assert_cmphex(le64_to_cpu(hdr->fence_id), ==, p->hdr.fence_id);
@@ -530,6 +499,9 @@ static void *new_command(Fuzz *f, uint32_t type, size_t len)
     return f->cmd;
 }
 
+#define COMMAND(cmd, of) \
+    struct virtio_gpu_##of *c = new_command(f, cmd, sizeof(*c))
+
 /* A hint of what is wrong with it, or that it is fenced */
 static void tear(Fuzz *f, GPUCmd *c)
 {
@@ -594,8 +566,7 @@ static void add_entries(Fuzz *f, unsigned n)
 
 static void put_create_blob(Fuzz *f)
 {
-    struct virtio_gpu_resource_create_blob *c = new_command(
-        f, VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, sizeof(*c));
+    COMMAND(VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, resource_create_blob);
 
     c->resource_id = pick_id(f);
     c->blob_mem = VIRTIO_GPU_BLOB_MEM_HOST3D;
@@ -608,8 +579,7 @@ static void put_create_blob(Fuzz *f)
 /* The answers that lead into the window, or into a region */
 static void put_create_good(Fuzz *f)
 {
-    struct virtio_gpu_resource_create_blob *c = new_command(
-        f, VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, sizeof(*c));
+    COMMAND(VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, resource_create_blob);
     uint8_t b = byte(f);
 
     c->resource_id = b % IDS;
@@ -622,8 +592,7 @@ static void put_create_good(Fuzz *f)
 
 static void put_create_guest(Fuzz *f)
 {
-    struct virtio_gpu_resource_create_blob *c = new_command(
-        f, VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, sizeof(*c));
+    COMMAND(VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, resource_create_blob);
     uint8_t b = byte(f);
 
     c->resource_id = pick_id(f);
@@ -639,29 +608,28 @@ static void put_create_guest(Fuzz *f)
 
 static void put_create_texture(Fuzz *f)
 {
-    struct virtio_gpu_resource_create_3d *c;
-    struct virtio_gpu_resource_create_2d *d;
     uint8_t b = byte(f);
 
     if (b & 1) {
-        c = new_command(f, VIRTIO_GPU_CMD_RESOURCE_CREATE_3D, sizeof(*c));
+        COMMAND(VIRTIO_GPU_CMD_RESOURCE_CREATE_3D, resource_create_3d);
+
         c->resource_id = b / 2 % IDS;
         c->width = pick_number(f);
         c->height = pick_number(f);
     } else {
-        d = new_command(f, VIRTIO_GPU_CMD_RESOURCE_CREATE_2D, sizeof(*d));
-        d->resource_id = b / 2 % IDS;
-        d->format = pick_number(f);
-        d->width = pick_number(f);
-        d->height = pick_number(f);
+        COMMAND(VIRTIO_GPU_CMD_RESOURCE_CREATE_2D, resource_create_2d);
+
+        c->resource_id = b / 2 % IDS;
+        c->format = pick_number(f);
+        c->width = pick_number(f);
+        c->height = pick_number(f);
     }
     put(f);
 }
 
 static void put_attach(Fuzz *f)
 {
-    struct virtio_gpu_resource_attach_backing *c = new_command(
-        f, VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING, sizeof(*c));
+    COMMAND(VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING, resource_attach_backing);
     uint8_t b = byte(f);
 
     c->resource_id = b % IDS;
@@ -673,8 +641,7 @@ static void put_attach(Fuzz *f)
 
 static void put_map(Fuzz *f)
 {
-    struct virtio_gpu_resource_map_blob *c = new_command(
-        f, VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB, sizeof(*c));
+    COMMAND(VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB, resource_map_blob);
 
     c->resource_id = pick_id(f);
     c->offset = pick_offset(f);
@@ -682,6 +649,14 @@ static void put_map(Fuzz *f)
 }
 
 /* A header, an id and padding */
+static void put_id(Fuzz *f, uint32_t type, uint32_t id)
+{
+    COMMAND(type, resource_unref);
+
+    c->resource_id = id;
+    put(f);
+}
+
 static void put_simple(Fuzz *f)
 {
     static const uint32_t types[] = {
@@ -693,28 +668,21 @@ static void put_simple(Fuzz *f)
         VIRTIO_GPU_CMD_GET_CAPSET,
     };
     uint8_t b = byte(f);
-    struct virtio_gpu_resource_unref *c = new_command(
-        f, types[b / IDS % G_N_ELEMENTS(types)], sizeof(*c));
 
-    c->resource_id = b % IDS;
-    put(f);
+    put_id(f, types[b / IDS % G_N_ELEMENTS(types)], b % IDS);
 }
 
 static void put_unmap_or_unref(Fuzz *f)
 {
     uint8_t b = byte(f);
-    struct virtio_gpu_resource_unref *c = new_command(
-        f, b & 0x80 ? VIRTIO_GPU_CMD_RESOURCE_UNREF
-                    : VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB, sizeof(*c));
 
-    c->resource_id = b % IDS;
-    put(f);
+    put_id(f, b & 0x80 ? VIRTIO_GPU_CMD_RESOURCE_UNREF
+                       : VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB, b % IDS);
 }
 
 static void put_context(Fuzz *f)
 {
-    struct virtio_gpu_ctx_create *c = new_command(
-        f, VIRTIO_GPU_CMD_CTX_CREATE, sizeof(*c));
+    COMMAND(VIRTIO_GPU_CMD_CTX_CREATE, ctx_create);
 
     c->nlen = pick_number(f);
     c->context_init = byte(f) % 8;
@@ -736,8 +704,7 @@ static struct virtio_gpu_rect pick_rect(Fuzz *f)
 
 static void put_scanout(Fuzz *f)
 {
-    struct virtio_gpu_set_scanout *c = new_command(
-        f, VIRTIO_GPU_CMD_SET_SCANOUT, sizeof(*c));
+    COMMAND(VIRTIO_GPU_CMD_SET_SCANOUT, set_scanout);
 
     c->r = pick_rect(f);
     c->scanout_id = byte(f) % 3;
@@ -747,8 +714,7 @@ static void put_scanout(Fuzz *f)
 
 static void put_scanout_blob(Fuzz *f)
 {
-    struct virtio_gpu_set_scanout_blob *c = new_command(
-        f, VIRTIO_GPU_CMD_SET_SCANOUT_BLOB, sizeof(*c));
+    COMMAND(VIRTIO_GPU_CMD_SET_SCANOUT_BLOB, set_scanout_blob);
     uint8_t b = byte(f);
 
     c->r = pick_rect(f);
@@ -764,8 +730,7 @@ static void put_scanout_blob(Fuzz *f)
 
 static void put_flush(Fuzz *f)
 {
-    struct virtio_gpu_resource_flush *c = new_command(
-        f, VIRTIO_GPU_CMD_RESOURCE_FLUSH, sizeof(*c));
+    COMMAND(VIRTIO_GPU_CMD_RESOURCE_FLUSH, resource_flush);
 
     c->r = pick_rect(f);
     c->resource_id = pick_id(f);
@@ -774,8 +739,7 @@ static void put_flush(Fuzz *f)
 
 static void put_submit(Fuzz *f)
 {
-    struct virtio_gpu_cmd_submit *c = new_command(
-        f, VIRTIO_GPU_CMD_SUBMIT_3D, sizeof(*c));
+    COMMAND(VIRTIO_GPU_CMD_SUBMIT_3D, cmd_submit);
 
     c->size = pick_number(f);
     f->len += byte(f) % 128;
@@ -790,8 +754,7 @@ static void put_transfer(Fuzz *f)
         VIRTIO_GPU_CMD_TRANSFER_TO_HOST_2D,
     };
     uint8_t b = byte(f);
-    struct virtio_gpu_transfer_host_3d *c = new_command(
-        f, types[b % 3], sizeof(*c));
+    COMMAND(types[b % 3], transfer_host_3d);
 
     c->resource_id = b / 4 % IDS;
     c->box.w = pick_number(f);

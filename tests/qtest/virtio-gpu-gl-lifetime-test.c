@@ -88,11 +88,6 @@ static GPU *start_with_vcpu(void)
     return gpu_start(&(GPUConfig) { .hostmem = WINDOW, .vcpu = true });
 }
 
-static void command(GPU *gpu, const char *name)
-{
-    qtest_qmp_assert_success(gpu_qts(gpu), "{ 'execute': %s }", name);
-}
-
 static void wait_for_resets(GPU *gpu, uint32_t before, uint32_t n)
 {
     while (gpu_vcpu_turns(gpu) - before < n) {
@@ -128,19 +123,6 @@ static GPU *start_resetting(void)
     gpu_vcpu_reset(gpu, GPU_FOR_EVER);
     see_resets(gpu, 1);
     return gpu;
-}
-
-static void test_stop(void)
-{
-    GPU *gpu = start_resetting();
-    unsigned i;
-
-    for (i = 0; i < 20; i++) {
-        command(gpu, "stop");
-        command(gpu, "cont");
-        see_resets(gpu, i % 2);
-    }
-    gpu_stop(gpu);
 }
 
 /* A device that cannot be added: QEMU waits for all readers under RCU. */
@@ -179,7 +161,7 @@ static void test_quit(void)
         GPU *gpu = start_resetting();
 
         if (i % 2) {
-            command(gpu, "quit");
+            qtest_qmp_assert_success(gpu_qts(gpu), "{ 'execute': 'quit' }");
         }
         gpu_stop(gpu);
     }
@@ -258,44 +240,7 @@ static void test_first_kick(void)
  * Displays
  */
 
-#define SIDE 64
-
-static const struct virtio_gpu_rect all = { .width = SIDE, .height = SIDE };
-
-static GPU *start_two_displays(void)
-{
-    return gpu_start(&(GPUConfig) {
-        .hostmem = WINDOW, .props = ",max_outputs=2",
-    });
-}
-
-static uint32_t show_blob(GPU *gpu, uint32_t scanout, uint32_t id)
-{
-    const struct virtio_gpu_set_scanout_blob cmd = {
-        .hdr.type = VIRTIO_GPU_CMD_SET_SCANOUT_BLOB,
-        .r = all,
-        .scanout_id = scanout,
-        .resource_id = id,
-        .width = SIDE,
-        .height = SIDE,
-        .format = VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM,
-        .strides = { SIDE * 4 },
-    };
-
-    return gpu_send(gpu, &cmd, sizeof(cmd));
-}
-
-static uint32_t show_texture(GPU *gpu, uint32_t scanout, uint32_t id)
-{
-    const struct virtio_gpu_set_scanout cmd = {
-        .hdr.type = VIRTIO_GPU_CMD_SET_SCANOUT,
-        .r = all,
-        .scanout_id = scanout,
-        .resource_id = id,
-    };
-
-    return gpu_send(gpu, &cmd, sizeof(cmd));
-}
+#define SIZE (64 * 64 * 4)
 
 /* A display that shows a buffer has no picture of QEMU's own. */
 static bool shows_buffer(GPU *gpu, int head)
@@ -319,13 +264,15 @@ static bool shows_buffer(GPU *gpu, int head)
  */
 static void test_displays(void)
 {
-    GPU *gpu = start_two_displays();
+    GPU *gpu = gpu_start(&(GPUConfig) {
+        .hostmem = WINDOW, .props = ",max_outputs=2",
+    });
 
-    gpu_map_new(gpu, 1, BUFFER, SIDE * SIDE * 4, 0);
-    gpu_map_new(gpu, 2, BUFFER, SIDE * SIDE * 4, MiB);
+    gpu_map_new(gpu, 1, BUFFER, SIZE, 0);
+    gpu_map_new(gpu, 2, BUFFER, SIZE, MiB);
     g_assert_false(shows_buffer(gpu, 0));
-    g_assert_cmphex(show_blob(gpu, 0, 1), ==, OK);
-    g_assert_cmphex(show_blob(gpu, 1, 2), ==, OK);
+    g_assert_cmphex(gpu_show_blob(gpu, 0, 1, GPU_PICTURE), ==, OK);
+    g_assert_cmphex(gpu_show_blob(gpu, 1, 2, GPU_PICTURE), ==, OK);
     g_assert_true(shows_buffer(gpu, 0));
     g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
     g_assert_false(shows_buffer(gpu, 0));
@@ -333,14 +280,14 @@ static void test_displays(void)
     g_assert_cmphex(gpu_unref(gpu, 2), ==, OK);
     g_assert_false(shows_buffer(gpu, 1));
 
-    gpu_map_new(gpu, 1, BUFFER, SIDE * SIDE * 4, 0);
-    gpu_map_new(gpu, 2, BUFFER, SIDE * SIDE * 4, MiB);
-    g_assert_cmphex(show_blob(gpu, 0, 1), ==, OK);
-    g_assert_cmphex(show_texture(gpu, 0, 2), ==, OK);
+    gpu_map_new(gpu, 1, BUFFER, SIZE, 0);
+    gpu_map_new(gpu, 2, BUFFER, SIZE, MiB);
+    g_assert_cmphex(gpu_show_blob(gpu, 0, 1, GPU_PICTURE), ==, OK);
+    g_assert_cmphex(gpu_show_texture(gpu, 0, 2, GPU_PICTURE.r), ==, OK);
     g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
     g_assert_true(shows_buffer(gpu, 0));
-    g_assert_cmphex(show_texture(gpu, 0, 0), ==, OK);
-    g_assert_cmphex(show_blob(gpu, 0, 2), ==, OK);
+    g_assert_cmphex(gpu_show_texture(gpu, 0, 0, GPU_PICTURE.r), ==, OK);
+    g_assert_cmphex(gpu_show_blob(gpu, 0, 2, GPU_PICTURE), ==, OK);
     gpu_reset(gpu);
     g_assert_false(shows_buffer(gpu, 0));
     gpu_finish(gpu);
@@ -351,7 +298,6 @@ int main(int argc, char **argv)
     static const GPUTest tests[] = {
         { "reset", test_reset },
         { "exit", test_exit },
-        { "vcpu-stop", test_stop },
         { "vcpu-readers", test_readers },
         { "vcpu-system-reset", test_system_reset },
         { "vcpu-quit", test_quit },

@@ -1,13 +1,13 @@
 /*
- * How hosts treat a guest's cache type: each row of the rule, and the probes
+ * How hosts treat a guest's cache type: each row of the rule
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * How a device finds the inputs of the rule is shown by its qtest.
  */
 
 #include "qemu/osdep.h"
 #include "hw/display/virtio-gpu-blob-host.h"
-
-#include <sys/utsname.h>
 
 #define KVM VIRTIO_GPU_BLOB_ACCEL_KVM
 #define OTHER VIRTIO_GPU_BLOB_CPU_OTHER
@@ -252,86 +252,6 @@ static void test_texts(void)
     }
 }
 
-/*
- * The probes: a host that answers as told
- */
-
-typedef struct Host {
-    const char *machine;    /* NULL: uname() fails */
-    const char *cpuinfo;    /* NULL: there is none */
-    const char *npt;
-} Host;
-
-static Host host;
-
-int uname(struct utsname *names)
-{
-    if (!host.machine) {
-        errno = EFAULT;
-        return -1;
-    }
-    g_strlcpy(names->machine, host.machine, sizeof(names->machine));
-    return 0;
-}
-
-gboolean g_file_get_contents(const char *name, char **text, gsize *len,
-                             GError **error)
-{
-    const char *found = !strcmp(name, "/proc/cpuinfo") ? host.cpuinfo
-        : !strcmp(name, "/sys/module/kvm_amd/parameters/npt") ? host.npt
-        : NULL;
-
-    *text = g_strdup(found);
-    return found != NULL;
-}
-
-#define CPUINFO(vendor) "processor\t: 0\nvendor_id\t: " vendor "\nmodel\t: 1\n"
-#define INTEL .machine = "x86_64", .cpuinfo = CPUINFO("GenuineIntel")
-#define AMD .machine = "x86_64", .cpuinfo = CPUINFO("AuthenticAMD")
-
-static void test_probe_cpu(void)
-{
-    static const struct {
-        Host host;
-        int quirks;
-        VirtIOGPUBlobGuestType type;
-    } hosts[] = {
-        { { AMD, .npt = "Y\n" }, 0, T(HONOURED) },
-        { { AMD, .npt = "1\n" }, 0, T(HONOURED) },
-        { { AMD, .npt = "N\n" }, 0, T(NO_NESTED_PAGING) },
-        { { AMD, .npt = "0\n" }, 0, T(NO_NESTED_PAGING) },
-        { { AMD, .npt = "" }, 0, T(NO_NESTED_PAGING) },
-        { { AMD }, 0, T(NO_NESTED_PAGING) },
-        { { AMD }, PAT, T(HONOURED) },
-        { { INTEL }, PAT, T(SWITCHABLE) },
-        { { INTEL }, -1, T(NO_SWITCH) },
-        /* Built into the kernel, kvm_amd is there on any host. */
-        { { INTEL, .npt = "Y\n" }, 0, T(NO_SWITCH) },
-        { { .machine = "x86_64", .npt = "Y\n" }, 0, T(NO_SWITCH) },
-        { { .machine = "x86_64", .cpuinfo = "model\t: 1\n", .npt = "Y\n" },
-          0, T(NO_SWITCH) },
-        { { .machine = "x86_64", .cpuinfo = "vendor_id\t: HygonGenuine",
-            .npt = "Y\n" }, 0, T(HONOURED) },
-        { { .machine = "aarch64" }, PAT, T(WRITE_BACK_UNKNOWN) },
-        { { .machine = "riscv64" }, PAT, T(SVPBMT_UNKNOWN) },
-        { { .machine = "s390x" }, PAT, T(KVM_HOST) },
-        { { .npt = "Y\n" }, PAT, T(KVM_HOST) },
-    };
-    size_t i;
-
-    for (i = 0; i < G_N_ELEMENTS(hosts); i++) {
-        VirtIOGPUBlobProbes probes = {
-            .accel = KVM, .quirks = hosts[i].quirks,
-        };
-
-        g_test_message("host %zu", i);
-        host = hosts[i].host;
-        virtio_gpu_blob_probe_cpu(&probes);
-        g_assert_cmpint(virtio_gpu_blob_guest_type(&probes), ==,
-                        hosts[i].type);
-    }
-}
-
 /* As Linux numbers them, arch/{arm64,riscv}/include/uapi/asm/kvm.h */
 static void test_register(void)
 {
@@ -357,7 +277,6 @@ int main(int argc, char **argv)
     g_test_add_func("/virtio-gpu-blob/host/vram", test_vram);
     g_test_add_func("/virtio-gpu-blob/host/drivers", test_drivers);
     g_test_add_func("/virtio-gpu-blob/host/texts", test_texts);
-    g_test_add_func("/virtio-gpu-blob/probe/cpu", test_probe_cpu);
     g_test_add_func("/virtio-gpu-blob/probe/register", test_register);
 
     return g_test_run();

@@ -6,12 +6,9 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
-#include "qemu/atomic.h"
 #include "qemu/memfd.h"
 #include "qemu/units.h"
-#include "hw/display/virtio-gpu-blob-lost.h"
 #include "hw/display/virtio-gpu-blob-vma.h"
-#include "virtio-gpu-blob-access.h"
 
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x0010 /* Linux 5.1 */
@@ -241,20 +238,37 @@ static void test_move(void)
     tear_down(&f);
 }
 
-/* A buffer that cannot be mapped leaves a hole. */
+/*
+ * A buffer that cannot be mapped leaves a hole, also if the kernel unmaps what
+ * is there before the driver refuses.
+ */
 static void test_failure(void)
 {
+    const struct {
+        int fd, error;
+    } rows[] = {
+        { -1, -EBADF },
+        { socket(AF_UNIX, SOCK_STREAM, 0), -ENODEV },
+        { qemu_memfd_create("bad", MiB, false, 0, F_SEAL_FUTURE_WRITE,
+                            &error_abort), -EPERM },
+    };
     VirtIOGPUBlobPlace place;
     Fixture f = { };
+    size_t i;
 
     set_up(&f);
     place = pages(&f, 3, 2);
-    *word(&f, 3) = 3;
-    g_assert_cmpint(virtio_gpu_blob_vma_map(&f.vma, &place, -1), ==, -EBADF);
-    g_assert_cmpuint(*word(&f, 3), ==, 3);
-    g_assert_false(place.stale);
-    g_assert_cmpuint(f.vma.buffers, ==, 0);
-    g_assert_cmpuint(f.vma.holes, ==, 1);
+    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+        *word(&f, 3) = i;
+        g_assert_cmpint(virtio_gpu_blob_vma_map(&f.vma, &place, rows[i].fd),
+                        ==, rows[i].error);
+        g_assert_cmpuint(*word(&f, 3), ==, i);
+        g_assert_false(place.stale);
+        g_assert_cmpuint(f.vma.buffers, ==, 0);
+        g_assert_cmpuint(f.vma.holes, ==, 1);
+        g_assert_cmpuint(count_mappings(&f), ==, WINDOW / f.vma.hole_len);
+        close(rows[i].fd);
+    }
     f.vma.max = virtio_gpu_blob_vma_mappings(&f.vma);
     g_assert_cmpint(virtio_gpu_blob_vma_map(&f.vma, &place, f.fd), ==,
                     -ENOSPC);
@@ -317,230 +331,6 @@ static void test_count(void)
     tear_down(&f);
 }
 
-/*
- * The kernel's limit on mappings
- */
-
-/* Takes all the mappings that this process may have */
-static uint8_t *use_mappings(Fixture *f, uint64_t max)
-{
-    uint8_t *at = mmap(NULL, max * f->page, PROT_NONE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    uint64_t i;
-
-    g_assert_true(at != MAP_FAILED);
-    for (i = 0; i < max; i++) {
-        if (mmap(at + i * f->page, f->page, PROT_NONE,
-                 MAP_SHARED | MAP_FIXED, f->fd, 0) == MAP_FAILED) {
-            g_assert_cmpint(errno, ==, ENOMEM);
-            return at;
-        }
-    }
-    g_assert_not_reached();
-}
-
-/*
- * With the spare mappings one buffer can be unmapped; the next one becomes
- * stale, and is unmapped when there are mappings again.
- */
-static void test_limit(void)
-{
-    g_autofree char *text = NULL;
-    VirtIOGPUBlobPlace places[3];
-    Fixture f = { };
-    uint8_t *used;
-    uint64_t max;
-    size_t i;
-
-    g_assert_true(g_file_get_contents("/proc/sys/vm/max_map_count", &text,
-                                      NULL, NULL));
-    max = g_ascii_strtoull(text, NULL, 10);
-    if (max > 200000) {
-        g_test_skip("vm.max_map_count is too high to be reached");
-        return;
-    }
-    set_up(&f);
-    set_buffer(&f, 0, 7);
-    for (i = 0; i < G_N_ELEMENTS(places); i++) {
-        /* Over where the memory behind holes begins again */
-        places[i] = pages(&f, f.vma.hole_len / f.page - 1 + 4 * i, 2);
-    }
-    g_assert_cmpint(virtio_gpu_blob_vma_map(&f.vma, &places[0], f.fd), ==, 0);
-    g_assert_cmpint(virtio_gpu_blob_vma_map(&f.vma, &places[1], f.fd), ==, 0);
-    used = use_mappings(&f, max);
-    g_assert_cmpint(virtio_gpu_blob_vma_map(&f.vma, &places[2], f.fd), ==,
-                    -ENOSPC);
-    g_assert_false(places[2].stale);
-    munmap(used, max * f.page);
-
-    used = use_mappings(&f, max);
-    g_assert_null(f.vma.spare);
-    g_assert_false(virtio_gpu_blob_vma_unmap(&f.vma, &places[0]));
-    g_assert_true(places[0].stale);
-    g_assert_cmpuint(*(uint64_t *)virtio_gpu_blob_vma_at(&f.vma, &places[0]),
-                     ==, 7);
-    munmap(used, max * f.page);
-    g_assert_true(virtio_gpu_blob_vma_unmap(&f.vma, &places[0]));
-    g_assert_true(virtio_gpu_blob_vma_unmap(&f.vma, &places[1]));
-    g_assert_cmpint(virtio_gpu_blob_vma_map(&f.vma, &places[2], f.fd), ==, 0);
-    g_assert_nonnull(f.vma.spare);
-    g_assert_true(virtio_gpu_blob_vma_unmap(&f.vma, &places[2]));
-    tear_down(&f);
-}
-
-/*
- * Buffers that are set aside while KVM makes a memory slot
- */
-
-static void test_aside(void)
-{
-    const struct {
-        uint64_t page, n;
-    } rows[] = { { 3, 2 }, { 64, 10240 } /* 40 MiB with pages of 4 KiB */ };
-    Fixture f = { };
-    size_t i;
-
-    set_up(&f);
-    g_assert_cmpint(ftruncate(f.fd, WINDOW), ==, 0);
-    set_buffer(&f, 1, 7);
-    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
-        VirtIOGPUBlobPlace place = pages(&f, rows[i].page,
-                                         MIN(rows[i].n, WINDOW / f.page - 64));
-        size_t n;
-
-        g_assert_cmpint(virtio_gpu_blob_vma_map(&f.vma, &place, f.fd), ==, 0);
-        n = count_mappings(&f);
-        place.fd = f.fd;
-        g_assert_true(virtio_gpu_blob_vma_set_aside(&f.vma, &place));
-        *word(&f, rows[i].page + 1) = 9;
-        g_assert_cmpint(virtio_gpu_blob_vma_put_back(&f.vma, &place), ==, 0);
-        g_assert_cmpuint(*word(&f, rows[i].page + 1), ==, 7);
-        g_assert_cmpuint(count_mappings(&f), ==, n);
-
-        g_assert_true(virtio_gpu_blob_vma_set_aside(&f.vma, &place));
-        place.fd = -1;
-        g_assert_cmpint(virtio_gpu_blob_vma_put_back(&f.vma, &place), ==,
-                        -EBADF);
-        g_assert_true(virtio_gpu_blob_vma_unmap(&f.vma, &place));
-        g_assert_cmpuint(count_mappings(&f), ==, WINDOW / f.vma.hole_len);
-    }
-    tear_down(&f);
-}
-
-/*
- * Gaps: mmap() of a file may unmap what is there and then fail
- */
-
-typedef struct Thread {
-    Fixture *f;
-    bool *stop;
-    unsigned turn;
-    unsigned wrong;
-    GThread *thread;
-} Thread;
-
-static bool is_inside(const Fixture *f, const void *at)
-{
-    return (uint8_t *)at >= f->vma.base &&
-           (uint8_t *)at < f->vma.base + WINDOW;
-}
-
-/* Maps memory anywhere, as many threads of QEMU do */
-static void *map_anywhere(void *opaque)
-{
-    Thread *t = opaque;
-
-    while (!qatomic_read(t->stop)) {
-        size_t len = (1 + t->turn++ % 4) * t->f->page;
-        void *at = mmap(NULL, len, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-        g_assert(at != MAP_FAILED);
-        t->wrong += is_inside(t->f, at);
-        memset(at, 0xee, len);
-        munmap(at, len);
-    }
-    return NULL;
-}
-
-/* Reads and writes the pages in question, as vCPUs under TCG do */
-static void *use_window(void *opaque)
-{
-    Thread *t = opaque;
-
-    while (!qatomic_read(t->stop)) {
-        volatile uint64_t *at = word(t->f, t->turn++ % 512);
-
-        *at = t->turn;
-        t->wrong += *at == 0xeeeeeeeeeeeeeeee;
-    }
-    return NULL;
-}
-
-static void check_gap(int bad, int error)
-{
-    const unsigned n = g_test_slow() ? 500000 : 5000;
-    VirtIOGPUBlobGapRange gap = { };
-    Thread threads[6];
-    Fixture f = { };
-    bool stop = false;
-    unsigned i;
-
-    set_up(&f);
-    if (f.vma.direct) {
-        virtio_gpu_blob_lost_add_window(&gap, f.vma.base, WINDOW);
-    }
-    for (i = 0; i < G_N_ELEMENTS(threads); i++) {
-        threads[i] = (Thread) { .f = &f, .stop = &stop, .turn = 100 * i };
-        threads[i].thread = g_thread_new("user", i < 4 ? map_anywhere
-                                                       : use_window,
-                                         &threads[i]);
-    }
-    for (i = 0; i < n; i++) {
-        VirtIOGPUBlobPlace place = pages(&f, i % 512, 1 + i % 4);
-
-        if (f.vma.direct) {
-            virtio_gpu_blob_lost_begin_replace(&gap);
-        }
-        g_assert_cmpint(virtio_gpu_blob_vma_map(&f.vma, &place, bad), ==,
-                        error);
-        if (f.vma.direct) {
-            virtio_gpu_blob_lost_end_replace(&gap);
-        }
-        g_assert_false(place.stale);
-        if (i % (n / 20) == 0) {
-            count_mappings(&f);
-        }
-    }
-    qatomic_set(&stop, true);
-    for (i = 0; i < G_N_ELEMENTS(threads); i++) {
-        g_thread_join(threads[i].thread);
-        g_assert_cmpuint(threads[i].wrong, ==, 0);
-    }
-    g_assert_cmpuint(count_mappings(&f), ==, WINDOW / f.vma.hole_len);
-    if (f.vma.direct) {
-        virtio_gpu_blob_lost_remove_window(&gap);
-    }
-    tear_down(&f);
-}
-
-static void test_gap_shm(void)
-{
-    int bad = qemu_memfd_create("bad", MiB, false, 0, F_SEAL_FUTURE_WRITE,
-                                &error_abort);
-
-    check_gap(bad, -EPERM);
-    close(bad);
-}
-
-static void test_gap_driver(void)
-{
-    int bad = socket(AF_UNIX, SOCK_STREAM, 0);
-
-    check_gap(bad, -ENODEV);
-    close(bad);
-}
-
 /* Each rule holds for both ways to map a buffer. */
 static void both_ways(gconstpointer data)
 {
@@ -566,10 +356,6 @@ int main(int argc, char **argv)
         { "move", test_move },
         { "failure", test_failure },
         { "count", test_count },
-        { "limit", test_limit },
-        { "aside", test_aside },
-        { "gap/shm", test_gap_shm },
-        { "gap/driver", test_gap_driver },
     };
     size_t i;
 

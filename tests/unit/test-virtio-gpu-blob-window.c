@@ -24,8 +24,6 @@
 #include "hw/display/virtio-gpu-blob-internal.h"
 #include "virtio-gpu-blob-access.h"
 
-#include <sys/resource.h>
-
 #if QEMU_VERSION_MAJOR > 10 || QEMU_VERSION_MINOR >= 1
 #include "system/address-spaces.h"
 #include "system/ramblock.h"
@@ -424,38 +422,6 @@ static void test_slot(void)
     tear_down(&f);
 }
 
-/* Slots of others; and a window with shared memory only */
-static void test_slot_of_others(void)
-{
-    MemoryRegion other = { };
-    Fixture f = { };
-
-    set_up(&f, true);
-    map(&f, 0, 0, 1, true);
-    make_slot(&f, world.window, 1);
-    map(&f, 1, 2, 1, false);
-    make_slot(&f, &other, 1);
-    g_assert_cmpuint(world.stops, ==, 0);
-    unmap(&f, 0);
-    unmap(&f, 1);
-    make_slot(&f, world.window, 1);
-    g_assert_cmpuint(world.stops, ==, 0);
-    tear_down(&f);
-}
-
-/* KVM on x86 does not look at mappings: no fd is kept, nothing is moved. */
-static void test_slots_not_looked_at(void)
-{
-    Fixture f = { };
-
-    set_up(&f, false);
-    g_assert_cmpuint(world.listeners->len, ==, 0);
-    map(&f, 0, 0, 1, false);
-    g_assert_cmpint(f.m[0].place.fd, ==, -1);
-    unmap(&f, 0);
-    tear_down(&f);
-}
-
 /* A driver may refuse to map a buffer again: a hole stays there. */
 static void test_slot_not_back(void)
 {
@@ -496,45 +462,6 @@ static void test_slot_lost(void)
     g_assert_cmpuint(*word(&f, 0), ==, 5);
     g_assert_cmpuint(world.stops, ==, 0);
     unmap(&f, 0);
-    tear_down(&f);
-}
-
-/*
- * Refusals
- */
-
-/* Nothing is left of a buffer that is not mapped. */
-static void test_refused(void)
-{
-    struct rlimit old, none;
-    Fixture f = { };
-    void *from;
-    int fd;
-
-    set_up(&f, true);
-    prepare(&f, 0, 0, 1, false);
-    fd = new_buffer(&f, 0, 1, false);
-    world.pinned = true;
-    g_assert_cmpint(virtio_gpu_blob_window_map(f.blobs.window, &f.m[0], fd),
-                    ==, -EBUSY);
-    from = mmap(NULL, f.page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    g_assert_cmpint(virtio_gpu_blob_window_move(f.blobs.window, &f.m[0], from),
-                    ==, -EBUSY);
-    munmap(from, f.page);
-    world.pinned = false;
-
-    g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &old), ==, 0);
-    none = (struct rlimit) { .rlim_max = old.rlim_max };
-    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &none), ==, 0);
-    g_assert_cmpint(virtio_gpu_blob_window_map(f.blobs.window, &f.m[0], fd),
-                    ==, -EMFILE);
-    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &old), ==, 0);
-
-    prepare(&f, 0, 0, 1, true);
-    g_assert_cmpint(virtio_gpu_blob_window_map(f.blobs.window, &f.m[0], -1),
-                    ==, -EBADF);
-    g_assert_cmpint(world.discards, ==, 0);
-    close(fd);
     tear_down(&f);
 }
 
@@ -608,27 +535,6 @@ static void unmap_region(Fixture *f, int i)
     free_unused(1);
 }
 
-static void test_region(void)
-{
-    Fixture f = { };
-    int fd;
-
-    set_up(&f, false);
-    fd = new_buffer(&f, 0, 1, false);
-    g_assert_cmpint(map_region(&f, 0, fd), ==, VIRTIO_GPU_BLOB_OK);
-    g_assert_true(virtio_gpu_blob_vma_find(f.vma, 0, 0) == &f.m[0].place);
-    g_assert_cmpint(world.discards, ==, 1);
-    unmap_region(&f, 0);
-
-    /* Where a device needs all RAM pinned, the memory is a device's. */
-    world.pinned = true;
-    g_assert_cmpint(map_region(&f, 0, fd), ==, VIRTIO_GPU_BLOB_OK);
-    unmap_region(&f, 0);
-    world.pinned = false;
-    close(fd);
-    tear_down(&f);
-}
-
 /* It may be in use after it is unmapped, and lose its pages then. */
 static void test_region_in_use(void)
 {
@@ -652,24 +558,6 @@ static void test_region_in_use(void)
     g_assert_cmpuint(world.finalized, ==, 0);
     free_unused(1);
     close(fd);
-    tear_down(&f);
-}
-
-/* The memory is the renderer's, and stays mapped. */
-static void test_region_renderer(void)
-{
-    Fixture f = { };
-    void *host;
-
-    set_up(&f, false);
-    host = mmap(NULL, f.page, PROT_READ | PROT_WRITE,
-                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    prepare(&f, 0, 0, 1, false);
-    f.m[0].renderer = true;
-    g_assert_cmpint(virtio_gpu_blob_region_map(&f.m[0], &f.container, host),
-                    ==, VIRTIO_GPU_BLOB_OK);
-    unmap_region(&f, 0);
-    g_assert_cmpint(munmap(host, f.page), ==, 0);
     tear_down(&f);
 }
 
@@ -792,15 +680,10 @@ int main(int argc, char **argv)
         GTestFunc func;
     } tests[] = {
         { "slot/made", test_slot },
-        { "slot/of-others", test_slot_of_others },
-        { "slot/not-looked-at", test_slots_not_looked_at },
         { "slot/not-back", test_slot_not_back },
         { "slot/lost", test_slot_lost },
-        { "refused", test_refused },
         { "too-large", test_too_large },
-        { "region/fd", test_region },
         { "region/in-use", test_region_in_use },
-        { "region/renderer", test_region_renderer },
         { "region/slots", test_region_slots },
         { "region/pfnmap", test_region_pfnmap },
         { "region/limit", test_region_limit },

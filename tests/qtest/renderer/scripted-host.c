@@ -44,6 +44,8 @@ static const struct cpu cpus[SCRIPTED_CPU__MAX] = {
     [SCRIPTED_CPU_S390X] = {
         "s390x", "vendor_id       : IBM/S390\n", NULL },
     [SCRIPTED_CPU_NO_PROC] = { "x86_64", NULL, NULL },
+    [SCRIPTED_CPU_HYGON] = { "x86_64", "vendor_id\t: HygonGenuine", "1\n" },
+    [SCRIPTED_CPU_NO_VENDOR] = { "x86_64", "model\t\t: 1\n", "Y\n" },
 };
 
 static const struct cpu *cpu(void)

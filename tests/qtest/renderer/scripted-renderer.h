@@ -142,7 +142,9 @@ static inline struct scripted_blob scripted_blob_of(uint64_t id)
 #define SCRIPTED_CPU_S390X      6
 #define SCRIPTED_CPU_NO_NAME    7  /* uname() fails */
 #define SCRIPTED_CPU_NO_PROC    8  /* x86 without files that tell more */
-#define SCRIPTED_CPU__MAX       9
+#define SCRIPTED_CPU_HYGON      9  /* as AMD's, told in other ways */
+#define SCRIPTED_CPU_NO_VENDOR  10 /* x86 whose maker is not told */
+#define SCRIPTED_CPU__MAX       11
 
 /* What /sys/class/drm shows */
 #define SCRIPTED_DRM_FOLDER     1  /* what is in struct scripted_shared */
