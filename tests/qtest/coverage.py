@@ -61,14 +61,6 @@ class Unit:
             elif not all(self.branches[number].values()):
                 yield number, 'branches'
 
-    def reached(self, skipped):
-        """(lines, of lines, branches, of branches) without the skipped."""
-        lines = [n for n in self.lines if (n, 'line') not in skipped]
-        ways = [count for n in lines if (n, 'branches') not in skipped
-                for count in self.branches[n].values()]
-        return (sum(1 for n in lines if self.lines[n]), len(lines),
-                sum(1 for count in ways if count), len(ways))
-
 
 def read_units(report, source):
     """gcovr's report: a Unit for each file."""
@@ -84,13 +76,8 @@ def read_units(report, source):
     return units
 
 
-def percent(part, whole):
-    """For people."""
-    return '%d of %d' % (part, whole)
-
-
 def main():
-    """Print the table and the list; fail unless all else is reached."""
+    """Print the list; fail unless all else is reached."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument('--report', required=True, help="gcovr's JSON")
@@ -100,26 +87,16 @@ def main():
 
     entries, used, bad = read_list(args.list), set(), []
     units = read_units(args.report, args.source)
-    total = [0, 0, 0, 0]
-    print('%-34s %14s %14s' % ('File', 'lines', 'branches'))
     for name, unit in sorted(units.items()):
-        skipped = set()
         for number, what in unit.missed():
             entry = next((e for e in entries if e.file == name and
                           e.text == unit.text[number - 1] and
                           e.what == what), None)
             if entry:
                 used.add(entry)
-                skipped.add((number, what))
             else:
                 bad.append('%s:%d: %s not reached: %s'
                            % (name, number, what, unit.text[number - 1]))
-        row = unit.reached(skipped)
-        total = [a + b for a, b in zip(total, row)]
-        print('%-34s %14s %14s' % (name, percent(*row[:2]),
-                                   percent(*row[2:])))
-    print('%-34s %14s %14s' % ('all', percent(*total[:2]),
-                               percent(*total[2:])))
     print('Listed, since no test can reach it:')
     for entry in entries:
         print('  %s: %s (%s): %s' % (entry.file, entry.text, entry.what,

@@ -36,7 +36,7 @@ for unit in "${units[@]}"; do
     in_root "$OURS/tests/unit/$unit" >/dev/null
 done
 list_cases "$SCRATCH/ours" "${tests[@]}" >"$SCRATCH/all"
-grep "$([ "$corpus" = 0 ] || echo /corpus-)" "$SCRATCH/all" >"$SCRATCH/cases"
+grep "$([ "$corpus" = 0 ] || echo /corpus)" "$SCRATCH/all" >"$SCRATCH/cases"
 say "$(wc -l <"$SCRATCH/cases") cases, $JOBS at once"
 judge "$SCRATCH/ours" 300 "$SERIES_DIR/qtest-gcov"
 
@@ -63,7 +63,7 @@ fi
 report=$SERIES_DIR/coverage
 mkdir -p "$report"
 reached '.*/hw/display/virtio-gpu-(blob|virgl-(resource|failure|fence))' \
-    --json "$report/coverage.json" --html-details "$report/index.html"
+    --json "$report/coverage.json" --html-details "$report/index.html" --txt-summary
 status=0
 "$QTEST/coverage.py" --report "$report/coverage.json" --source "$TOP/hw/display" \
     "$QTEST/coverage-unreached.txt" | tee "$SCRATCH/verdict" || status=$?

@@ -58,15 +58,6 @@ uint64_t gpu_buffer_read(GPU *gpu, uint32_t id, uint64_t offset)
     return value;
 }
 
-void gpu_buffer_write(GPU *gpu, uint32_t id, uint64_t offset, uint64_t value)
-{
-    int fd = open_buffer(gpu, id);
-
-    g_assert_cmpint(pwrite(fd, &value, sizeof(value), offset), ==,
-                    sizeof(value));
-    close(fd);
-}
-
 void gpu_buffer_truncate(GPU *gpu, uint32_t id, uint64_t length)
 {
     int fd = open_buffer(gpu, id);

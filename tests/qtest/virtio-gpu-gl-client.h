@@ -271,7 +271,6 @@ bool gpu_shows(GPU *gpu, uint64_t offset, uint32_t id, uint32_t page);
 void gpu_write(GPU *gpu, uint64_t offset, uint64_t value);
 /* The renderer's side of a blob, at a multiple of eight bytes */
 uint64_t gpu_buffer_read(GPU *gpu, uint32_t id, uint64_t offset);
-void gpu_buffer_write(GPU *gpu, uint32_t id, uint64_t offset, uint64_t value);
 /* Takes its pages away, from @length on */
 void gpu_buffer_truncate(GPU *gpu, uint32_t id, uint64_t length);
 

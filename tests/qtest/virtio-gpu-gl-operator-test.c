@@ -6,7 +6,6 @@
 
 #include "qemu/osdep.h"
 #include "qobject/qdict.h"
-#include "qobject/qjson.h"
 #include "qobject/qlist.h"
 #include "virtio-gpu-gl-client.h"
 
@@ -345,42 +344,6 @@ static void test_trace(void)
     unlink(log);
 }
 
-/* What properties show does not depend on who looks on. */
-static char *maps_with(const char *args)
-{
-    static const ScriptedBlob blobs[] = {
-        DMABUF(.answer = ANSWER_CACHED, .exporter = EXPORTER_I915),
-        DMABUF(.exporter = EXPORTER_UDMABUF),
-        DMABUF(.exporter = EXPORTER_UDMABUF, .word = WORD_CACHED),
-        DMABUF(.exporter = EXPORTER_DRM, .word = WORD_CACHED),
-        DMABUF(.exporter = EXPORTER_SYSTEM, .word = WORD_WC),
-    };
-    GPU *gpu = gpu_start_logged(NULL, args);
-    QObject *maps;
-    GString *json;
-    uint32_t id;
-
-    for (id = 1; id <= G_N_ELEMENTS(blobs); id++) {
-        gpu_map_new(gpu, id, blobs[id - 1], GPU_PAGE, id * GPU_PAGE);
-    }
-    maps = gpu_property(gpu, "blob-maps");
-    json = qobject_to_json_pretty(maps, true);
-    qobject_unref(maps);
-    while (--id) {
-        gpu_unref(gpu, id);
-    }
-    gpu_finish(gpu);
-    return g_string_free(json, false);
-}
-
-static void test_trace_changes_nothing(void)
-{
-    g_autofree char *plain = maps_with(NULL);
-    g_autofree char *traced = maps_with("-trace virtio_gpu_blob_*");
-
-    g_assert_cmpstr(plain, ==, traced);
-}
-
 /*
  * Properties
  */
@@ -566,7 +529,6 @@ int main(int argc, char **argv)
         { "exporter-named", test_exporter_named },
         { "assumed", test_assumed },
         { "trace", test_trace },
-        { "trace-changes-nothing", test_trace_changes_nothing },
         { "blob-maps", test_properties },
         { "long-list", test_long_list },
         { "blob-host", test_host },

@@ -81,36 +81,25 @@ static GByteArray *bytes_of(const char *line)
     return bytes;
 }
 
-/* What a fuzzer found worth keeping, in parts, of which several run at once */
-static void replay(unsigned first)
+/* What a fuzzer found worth keeping */
+static void test_corpus(void)
 {
     GPUFuzzHost host;
     GPU *gpu = start(&host);
     g_autofree char *text = NULL;
     g_auto(GStrv) lines = NULL;
-    unsigned i, n;
+    char **line;
 
     g_assert_true(g_file_get_contents(CORPUS, &text, NULL, NULL));
     lines = g_strsplit(text, "\n", 0);
-    n = g_strv_length(lines);
-    g_assert_cmpuint(n, >, 200);
-    for (i = first; i < n; i += 2) {
-        g_autoptr(GByteArray) input = bytes_of(lines[i]);
+    g_assert_cmpuint(g_strv_length(lines), >, 200);
+    for (line = lines; *line; line++) {
+        g_autoptr(GByteArray) input = bytes_of(*line);
 
-        g_test_message("%s", lines[i]);
+        g_test_message("%s", *line);
         gpu_fuzz(gpu, &host, input->data, input->len);
     }
     gpu_finish(gpu);
-}
-
-static void test_corpus_even(void)
-{
-    replay(0);
-}
-
-static void test_corpus_odd(void)
-{
-    replay(1);
 }
 
 /*
@@ -575,8 +564,7 @@ static void test_regions_go(void)
 int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
-        { "corpus-even", test_corpus_even },
-        { "corpus-odd", test_corpus_odd },
+        { "corpus", test_corpus },
         { "soak", test_soak },
         { "all-at-once", test_all_at_once },
         { "failing-maps", test_failing_maps },

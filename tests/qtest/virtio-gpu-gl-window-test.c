@@ -38,107 +38,6 @@ static void test_holes(void)
     gpu_finish(gpu);
 }
 
-/* An unmap leaves a hole that is one with those beside it. */
-static void test_left_places(void)
-{
-    const unsigned n = 1100;
-    g_autofree uint32_t *replies = g_new(uint32_t, n);
-    GPU *gpu = gpu_start_plain();
-    unsigned before = gpu_count_maps(gpu, HOLE), round;
-
-    gpu_batch(gpu, gpu_put_shared, 1, n, replies);
-    for (round = 0; round < 3; round++) {
-        gpu_batch(gpu, gpu_put_map_apart, 1, n, replies);
-        g_assert_cmpuint(gpu_count(replies, n, GRANTED), ==, n);
-        g_assert_cmpuint(gpu_count_maps(gpu, HOLE), ==, before + n);
-        gpu_batch(gpu, gpu_put_unmap, 1, n, replies);
-        g_assert_cmpuint(gpu_count(replies, n, OK), ==, n);
-        g_assert_cmpuint(gpu_count_maps(gpu, HOLE), ==, before);
-    }
-    gpu_batch(gpu, gpu_put_unref, 1, n, replies);
-    gpu_finish(gpu);
-}
-
-/*
- * A blob of @pages at @page comes where others of four pages were.  A hole
- * never shows a buffer, and what is written to one never gets there.
- */
-static void check_new_place(GPU *gpu, unsigned page, unsigned pages)
-{
-    unsigned i;
-
-    for (i = 1; i <= 2; i++) {
-        gpu_map_new(gpu, i, BUFFER, 4 * GPU_PAGE, (4 + i * 4) * GPU_PAGE);
-        g_assert_cmphex(gpu_unref(gpu, i), ==, OK);
-    }
-    gpu_map_new(gpu, 3, BUFFER, pages * GPU_PAGE, page * GPU_PAGE);
-    for (i = 0; i < 24; i++) {
-        bool inside = i >= page && i < page + pages;
-
-        g_assert_true(gpu_shows(gpu, i * GPU_PAGE, 3, i - page) == inside);
-        gpu_write(gpu, i * GPU_PAGE + 8, i);
-    }
-    g_assert_cmphex(gpu_unmap(gpu, 3), ==, OK);
-    for (i = 0; i < 24; i++) {
-        g_assert_cmphex(gpu_read(gpu, i * GPU_PAGE) >> 32, !=,
-                        scripted_stamp(3, 0) >> 32);
-        gpu_write(gpu, i * GPU_PAGE + 8, 0xdead);
-    }
-    for (i = 0; i < pages; i++) {
-        g_assert_cmphex(gpu_buffer_read(gpu, 3, i * GPU_PAGE + 8), ==,
-                        page + i);
-    }
-    g_assert_cmphex(gpu_unref(gpu, 3), ==, OK);
-}
-
-static void test_new_places(void)
-{
-    static const struct {
-        unsigned page, pages;
-    } places[] = {
-        { 8, 4 }, { 12, 4 },            /* as it was */
-        { 6, 4 }, { 10, 4 }, { 14, 4 }, /* over an end, or two */
-        { 9, 2 }, { 8, 2 }, { 10, 2 },  /* within */
-        { 7, 6 }, { 8, 8 }, { 6, 12 },  /* around */
-        { 4, 4 }, { 16, 4 },            /* beside */
-    };
-    GPU *gpu = gpu_start_plain();
-    unsigned before = gpu_count_maps(gpu, HOLE);
-    size_t i;
-
-    for (i = 0; i < G_N_ELEMENTS(places); i++) {
-        check_new_place(gpu, places[i].page, places[i].pages);
-        g_assert_cmpuint(gpu_count_maps(gpu, HOLE), ==, before);
-    }
-
-    /* One that is longer than the memory behind holes */
-    gpu_map_new(gpu, 1, BUFFER, 40 * GPU_MIB, 8 * GPU_MIB);
-    g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
-    g_assert_cmpuint(gpu_count_maps(gpu, HOLE), ==, before);
-    gpu_unref(gpu, 1);
-    gpu_finish(gpu);
-}
-
-/* The device has its own handle: the renderer may drop the buffer. */
-static void test_own_handle(void)
-{
-    GPU *gpu = gpu_start_plain();
-    uint32_t id;
-
-    for (id = 1; id <= 2; id++) {
-        gpu_map_new(gpu, id, id == 1 ? BUFFER : POINTER, GPU_PAGE,
-                    id * GPU_PAGE);
-        gpu_buffer_write(gpu, id, 8, 4711);
-        g_assert_cmphex(gpu_read(gpu, id * GPU_PAGE + 8), ==, 4711);
-    }
-    g_assert_cmpuint(gpu_shared(gpu)->maps, ==, gpu_shared(gpu)->unmaps);
-    g_assert_cmpuint(gpu_shared(gpu)->exports, ==,
-                     gpu_shared(gpu)->closes);
-    gpu_unref(gpu, 1);
-    gpu_unref(gpu, 2);
-    gpu_finish(gpu);
-}
-
 #define MANY 30000
 
 static void test_many(void)
@@ -640,9 +539,6 @@ int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
         { "holes", test_holes },
-        { "left-places", test_left_places },
-        { "new-places", test_new_places },
-        { "own-handle", test_own_handle },
         { "many", test_many },
         { "map-count", test_map_count },
         { "refusal", test_refusal },

@@ -344,27 +344,17 @@ static void both_ways(gconstpointer data)
 
 int main(int argc, char **argv)
 {
-    static const struct {
-        const char *name;
-        GTestFunc func;
-    } tests[] = {
-        { "life", test_life },
-        { "low", test_low },
-        { "hole", test_hole },
-        { "hole-elsewhere", test_hole_elsewhere },
-        { "buffer", test_buffer },
-        { "move", test_move },
-        { "failure", test_failure },
-        { "count", test_count },
-    };
-    size_t i;
-
     g_test_init(&argc, &argv, NULL);
-    for (i = 0; i < G_N_ELEMENTS(tests); i++) {
-        g_autofree char *path = g_strconcat("/virtio-gpu-blob/vma/",
-                                            tests[i].name, NULL);
+    g_test_add_data_func("/virtio-gpu-blob/vma/life", test_life, both_ways);
+    g_test_add_data_func("/virtio-gpu-blob/vma/low", test_low, both_ways);
+    g_test_add_data_func("/virtio-gpu-blob/vma/hole", test_hole, both_ways);
+    g_test_add_data_func("/virtio-gpu-blob/vma/hole-elsewhere", test_hole_elsewhere,
+                         both_ways);
+    g_test_add_data_func("/virtio-gpu-blob/vma/buffer", test_buffer, both_ways);
+    g_test_add_data_func("/virtio-gpu-blob/vma/move", test_move, both_ways);
+    g_test_add_data_func("/virtio-gpu-blob/vma/failure", test_failure,
+                         both_ways);
+    g_test_add_data_func("/virtio-gpu-blob/vma/count", test_count, both_ways);
 
-        g_test_add_data_func(path, tests[i].func, both_ways);
-    }
     return g_test_run();
 }

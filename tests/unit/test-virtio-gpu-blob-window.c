@@ -675,29 +675,20 @@ static void test_region_limit(void)
 
 int main(int argc, char **argv)
 {
-    static const struct {
-        const char *name;
-        GTestFunc func;
-    } tests[] = {
-        { "slot/made", test_slot },
-        { "slot/not-back", test_slot_not_back },
-        { "slot/lost", test_slot_lost },
-        { "too-large", test_too_large },
-        { "region/in-use", test_region_in_use },
-        { "region/slots", test_region_slots },
-        { "region/pfnmap", test_region_pfnmap },
-        { "region/limit", test_region_limit },
-    };
-    size_t i;
-
     g_test_init(&argc, &argv, NULL);
     qemu_init_main_loop(&error_abort);
     module_call_init(MODULE_INIT_QOM);
-    for (i = 0; i < G_N_ELEMENTS(tests); i++) {
-        g_autofree char *path = g_strconcat("/virtio-gpu-blob/window/",
-                                            tests[i].name, NULL);
+    g_test_add_func("/virtio-gpu-blob/window/slot/made", test_slot);
+    g_test_add_func("/virtio-gpu-blob/window/slot/not-back",
+                    test_slot_not_back);
+    g_test_add_func("/virtio-gpu-blob/window/slot/lost", test_slot_lost);
+    g_test_add_func("/virtio-gpu-blob/window/too-large", test_too_large);
+    g_test_add_func("/virtio-gpu-blob/window/region/in-use",
+                    test_region_in_use);
+    g_test_add_func("/virtio-gpu-blob/window/region/slots", test_region_slots);
+    g_test_add_func("/virtio-gpu-blob/window/region/pfnmap",
+                    test_region_pfnmap);
+    g_test_add_func("/virtio-gpu-blob/window/region/limit", test_region_limit);
 
-        g_test_add_func(path, tests[i].func);
-    }
     return g_test_run();
 }
