@@ -131,59 +131,29 @@ static uint32_t order(GPU *gpu, Access what, uint64_t address, uint32_t value)
     return o->value;
 }
 
-void gpu_outl(GPU *gpu, uint16_t port, uint32_t value)
-{
-    if (gpu->qts) {
-        qtest_outl(gpu->qts, port, value);
-    } else {
-        order(gpu, PORT_WRITE, port, value);
+#define DEFINE_WRITE(name, where, type, what)                        \
+    void gpu_##name(GPU *gpu, where address, type value)             \
+    {                                                                \
+        if (gpu->qts) {                                              \
+            qtest_##name(gpu->qts, address, value);                  \
+        } else {                                                     \
+            order(gpu, what, address, value);                        \
+        }                                                            \
     }
-}
-
-uint32_t gpu_inl(GPU *gpu, uint16_t port)
-{
-    return gpu->qts ? qtest_inl(gpu->qts, port)
-                    : order(gpu, PORT_READ, port, 0);
-}
-
-void gpu_writeb(GPU *gpu, uint64_t address, uint8_t value)
-{
-    if (gpu->qts) {
-        qtest_writeb(gpu->qts, address, value);
-    } else {
-        order(gpu, WRITE_8, address, value);
+#define DEFINE_READ(name, where, type, what)                         \
+    type gpu_##name(GPU *gpu, where address)                         \
+    {                                                                \
+        return gpu->qts ? qtest_##name(gpu->qts, address)            \
+                        : order(gpu, what, address, 0);              \
     }
-}
 
-void gpu_writew(GPU *gpu, uint64_t address, uint16_t value)
-{
-    if (gpu->qts) {
-        qtest_writew(gpu->qts, address, value);
-    } else {
-        order(gpu, WRITE_16, address, value);
-    }
-}
-
-void gpu_writel(GPU *gpu, uint64_t address, uint32_t value)
-{
-    if (gpu->qts) {
-        qtest_writel(gpu->qts, address, value);
-    } else {
-        order(gpu, WRITE_32, address, value);
-    }
-}
-
-uint16_t gpu_readw(GPU *gpu, uint64_t address)
-{
-    return gpu->qts ? qtest_readw(gpu->qts, address)
-                    : order(gpu, READ_16, address, 0);
-}
-
-uint32_t gpu_readl(GPU *gpu, uint64_t address)
-{
-    return gpu->qts ? qtest_readl(gpu->qts, address)
-                    : order(gpu, READ_32, address, 0);
-}
+DEFINE_WRITE(outl, uint16_t, uint32_t, PORT_WRITE)
+DEFINE_READ(inl, uint16_t, uint32_t, PORT_READ)
+DEFINE_WRITE(writeb, uint64_t, uint8_t, WRITE_8)
+DEFINE_WRITE(writew, uint64_t, uint16_t, WRITE_16)
+DEFINE_WRITE(writel, uint64_t, uint32_t, WRITE_32)
+DEFINE_READ(readw, uint64_t, uint16_t, READ_16)
+DEFINE_READ(readl, uint64_t, uint32_t, READ_32)
 
 /*
  * vCPUs that go through the window's pages, over and over: each looks whether

@@ -818,7 +818,7 @@ static void reset(Fuzz *f, uint8_t how)
         f->machine_reset = true;
         f->host->reset_machine(f->gpu);
         f->host->map_bars(f->gpu);
-    } else if (how % 8 == 6) {
+    } else if (how % 8 == 6 && f->host->reset_by_vcpu) {
         f->host->reset_by_vcpu(f->gpu);
     }
     gpu_device_open(f->gpu);
@@ -936,7 +936,11 @@ static void toggle(Fuzz *f)
 
 static void use(Fuzz *f)
 {
-    f->host->use(f->gpu, byte(f));
+    uint8_t how = byte(f);
+
+    if (f->host->use) {
+        f->host->use(f->gpu, how);
+    }
 }
 
 static void look(Fuzz *f)
@@ -1010,7 +1014,9 @@ static void finish(Fuzz *f)
     s->fail.count = 0;
     s->kernel = 0;
     f->torn = 0;
-    f->host->use(f->gpu, 0);
+    if (f->host->use) {
+        f->host->use(f->gpu, 0);
+    }
     if (f->moved) {
         f->host->map_bars(f->gpu);
     }

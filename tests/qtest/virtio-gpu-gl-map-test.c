@@ -25,21 +25,14 @@ static const struct {
     { 0, 0, "bad-size" },
     { GPU_PAGE, 1, MISALIGNED },
     { GPU_PAGE, 0x100, MISALIGNED },
-    { GPU_PAGE, GPU_PAGE - 1, MISALIGNED },
-    { GPU_PAGE, GPU_PAGE + 512, MISALIGNED },
-    { GPU_PAGE, UINT64_MAX, MISALIGNED },
 
     { GPU_PAGE, WINDOW, OUTSIDE },
     { 2 * GPU_PAGE, WINDOW - GPU_PAGE, OUTSIDE },
     { 5000, WINDOW - GPU_PAGE, OUTSIDE },
-    { WINDOW, GPU_PAGE, OUTSIDE },
     { WINDOW + 1, 0, OUTSIDE },
-    { GPU_PAGE, 1ull << 40, OUTSIDE },
     { GPU_PAGE, -GPU_PAGE, OUTSIDE },
-    { 2 * GPU_PAGE, -GPU_PAGE, OUTSIDE },
     { 1ull << 63, 1ull << 63, OUTSIDE },
     { UINT64_MAX, GPU_PAGE, OUTSIDE },
-    { -GPU_PAGE, GPU_PAGE, OUTSIDE },
 };
 
 static void test_edges(void)

@@ -20,15 +20,6 @@ static void reset_machine(GPU *gpu)
     qtest_system_reset(gpu_qts(gpu));
 }
 
-/* This machine's vCPU runs nothing, and no other device has its memory. */
-static void reset_by_vcpu(GPU *gpu)
-{
-}
-
-static void use(GPU *gpu, uint8_t how)
-{
-}
-
 /* What comes after a command waits for the main loop, which carries it out. */
 static void run(GPU *gpu)
 {
@@ -59,8 +50,6 @@ static GPU *start(GPUFuzzHost *host)
         .pid = gpu_pid(gpu),
         .reset_machine = reset_machine,
         .map_bars = gpu_pci_open,
-        .reset_by_vcpu = reset_by_vcpu,
-        .use = use,
         .run = run,
         .settle = settle,
         .live = live,

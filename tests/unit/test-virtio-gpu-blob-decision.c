@@ -333,24 +333,6 @@ static void test_request(void)
     }
 }
 
-/* A host with larger pages than the guest's */
-static void test_request_large_page(void)
-{
-    VirtIOGPUBlobRequest req = {
-        .mappable = true,
-        .size = PAGE,
-        .offset = PAGE,
-        .window_size = WINDOW,
-        .page_size = 64 * KiB,
-    };
-
-    g_assert_cmpint(virtio_gpu_blob_check_request(&req), ==,
-                    VIRTIO_GPU_BLOB_MISALIGNED_OFFSET);
-    req.offset = 64 * KiB;
-    g_assert_cmpint(virtio_gpu_blob_check_request(&req), ==,
-                    VIRTIO_GPU_BLOB_OK);
-}
-
 static void test_errors(void)
 {
     VirtIOGPUBlobReason r;
@@ -507,8 +489,6 @@ int main(int argc, char **argv)
     g_test_add_func("/virtio-gpu-blob/decision/assumed", test_assumed);
     g_test_add_func("/virtio-gpu-blob/decision/names-type", test_names_type);
     g_test_add_func("/virtio-gpu-blob/request/edges", test_request);
-    g_test_add_func("/virtio-gpu-blob/request/large-page",
-                    test_request_large_page);
     g_test_add_func("/virtio-gpu-blob/errors", test_errors);
     g_test_add_func("/virtio-gpu-blob/names", test_names);
     g_test_add_func("/virtio-gpu-blob/types", test_types);

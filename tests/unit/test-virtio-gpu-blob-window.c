@@ -465,30 +465,6 @@ static void test_slot_lost(void)
     tear_down(&f);
 }
 
-static void test_too_large(void)
-{
-    static const struct {
-        bool kvm;
-        uint64_t size;
-        const char *error;
-    } rows[] = {
-        { true, 16384ull * GiB, "memory slot" },
-        { false, 1ull << 52, "mappings" },
-    };
-    size_t i;
-
-    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
-        Error *err = NULL;
-
-        kvm_allowed = rows[i].kvm;
-        g_assert_null(virtio_gpu_blob_window_new(NULL, NULL, rows[i].size,
-                                                 false, false, &err));
-        g_assert_nonnull(strstr(error_get_pretty(err), rows[i].error));
-        error_free(err);
-    }
-    kvm_allowed = false;
-}
-
 /*
  * Regions of their own
  */
@@ -682,7 +658,6 @@ int main(int argc, char **argv)
     g_test_add_func("/virtio-gpu-blob/window/slot/not-back",
                     test_slot_not_back);
     g_test_add_func("/virtio-gpu-blob/window/slot/lost", test_slot_lost);
-    g_test_add_func("/virtio-gpu-blob/window/too-large", test_too_large);
     g_test_add_func("/virtio-gpu-blob/window/region/in-use",
                     test_region_in_use);
     g_test_add_func("/virtio-gpu-blob/window/region/slots", test_region_slots);

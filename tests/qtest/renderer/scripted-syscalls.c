@@ -73,11 +73,6 @@ int scripted_buffer_new(const char *name, uint64_t size, bool sealable)
     return fd;
 }
 
-static void *map_renderers(uint64_t size, int prot, int flags, int fd)
-{
-    return (void *)syscall(SYS_mmap, NULL, size, prot, flags, fd, 0);
-}
-
 int scripted_open_again(int fd, int flags)
 {
     char path[32];
@@ -90,7 +85,7 @@ int scripted_open_again(int fd, int flags)
 static void *map_two(uint64_t size, int fd)
 {
     uint64_t half = size / 2 / 4096 * 4096;
-    void *map = map_renderers(size, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+    void *map = scripted_map(size, fd, MEMORY_SHARED);
     int again = scripted_open_again(fd, O_RDWR);
 
     if (map != MAP_FAILED && again >= 0) {
@@ -103,16 +98,13 @@ static void *map_two(uint64_t size, int fd)
 
 void *scripted_map(uint64_t size, int fd, unsigned memory)
 {
-    switch (memory) {
-    case MEMORY_PRIVATE:
-        return map_renderers(size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd);
-    case MEMORY_READ_ONLY:
-        return map_renderers(size, PROT_READ, MAP_SHARED, fd);
-    case MEMORY_TWO:
+    if (memory == MEMORY_TWO) {
         return map_two(size, fd);
-    default:
-        return map_renderers(size, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
     }
+    return (void *)syscall(SYS_mmap, NULL, size, memory == MEMORY_READ_ONLY
+                           ? PROT_READ : PROT_READ | PROT_WRITE,
+                           memory == MEMORY_PRIVATE ? MAP_PRIVATE : MAP_SHARED,
+                           fd, 0);
 }
 
 void scripted_map_at(void *at, uint64_t size, int fd, bool write)
@@ -299,10 +291,7 @@ static int do_open(const char *path, int flags, mode_t mode)
     static const char fdinfo[] = "/proc/self/fdinfo/";
     int of, fd = scripted_host_open(path);
 
-    if (fd < 0 && errno) {
-        return fd;
-    }
-    if (fd >= 0) {
+    if (fd >= 0 || errno) {
         return fd;
     }
     of = strncmp(path, fdinfo, sizeof(fdinfo) - 1)
@@ -418,10 +407,15 @@ static int dup_fd(int fd, const struct open_fd *f)
     return copy;
 }
 
-static int do_fcntl(int fd, int cmd, void *arg)
+EXPORT int fcntl(int fd, int cmd, ...)
 {
     const struct open_fd *f = find_fd(fd);
+    va_list ap;
+    void *arg;
 
+    va_start(ap, cmd);
+    arg = va_arg(ap, void *);
+    va_end(ap);
     if (f && f->blob.no_seals && cmd == F_GET_SEALS) {
         errno = EINVAL;
         return -1;
@@ -433,17 +427,6 @@ static int do_fcntl(int fd, int cmd, void *arg)
         return dup_fd(fd, f);
     }
     return syscall(SYS_fcntl, fd, cmd, arg);
-}
-
-EXPORT int fcntl(int fd, int cmd, ...)
-{
-    va_list ap;
-    void *arg;
-
-    va_start(ap, cmd);
-    arg = va_arg(ap, void *);
-    va_end(ap);
-    return do_fcntl(fd, cmd, arg);
 }
 
 ALIAS(fcntl64, fcntl);
@@ -489,36 +472,26 @@ static void *fail_map(void *addr, size_t len, int flags, bool shm, int error)
     return MAP_FAILED;
 }
 
-static void *map_buffer(const struct open_fd *f, void *addr, size_t len,
-                        int prot, int flags, int fd, off_t offset)
-{
-    static const int errors[] = { 0, ENOMEM, EINVAL, ENODEV };
-    int how = f->blob.mmap;
-
-    scripted_shared()->fixed += !!(flags & MAP_FIXED);
-    if (how) {
-        return fail_map(addr, len, flags,
-                        f->blob.backing == BACKING_SHM,
-                        errors[how]);
-    }
-    return (void *)syscall(SYS_mmap, addr, len, prot, flags, fd, offset);
-}
-
 EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd,
                   off_t offset)
 {
+    static const int errors[] = { 0, ENOMEM, EINVAL, ENODEV };
     const struct open_fd *f = flags & MAP_ANONYMOUS ? NULL : find_fd(fd);
+    bool fixed = flags & MAP_FIXED;
     void *map;
 
     if (scripted_is_to_fail(kind_of_map(f, prot, flags))) {
         return MAP_FAILED;
     }
-    if (f) {
-        return map_buffer(f, addr, len, prot, flags, fd, offset);
+    scripted_shared()->fixed += f && fixed;
+    scripted_shared()->holes += !f && fixed && prot;
+    if (f && f->blob.mmap) {
+        return fail_map(addr, len, flags, f->blob.backing == BACKING_SHM,
+                        errors[f->blob.mmap]);
     }
-    scripted_shared()->holes += (flags & MAP_FIXED) && prot;
     map = (void *)syscall(SYS_mmap, addr, len, prot, flags, fd, offset);
-    return map == MAP_FAILED ? fail_map(addr, len, flags, true, errno) : map;
+    return map == MAP_FAILED && !f ? fail_map(addr, len, flags, true, errno)
+                                   : map;
 }
 
 ALIAS(mmap64, mmap);

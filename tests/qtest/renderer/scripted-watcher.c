@@ -385,12 +385,6 @@ static void watch_slots(struct scripted_shared *shared)
     memory_listener_register(&slots->listener, &address_space_memory);
 }
 
-/* An accelerator that is built, and does not run the guest */
-static void be_strange(void)
-{
-    current_machine->accelerator = ACCEL(object_new(ACCEL_CLASS_NAME("kvm")));
-}
-
 static void get_pat(Object *obj, Visitor *v, const char *name, void *opaque,
                     Error **errp)
 {
@@ -407,34 +401,9 @@ static void add_pat(const char *word)
                         word ? get_pat : NULL, NULL, NULL, (void *)word);
 }
 
-static bool watch_realize(uint32_t order)
-{
-    switch (order) {
-    case SCRIPTED_WATCH_CONFIDENTIAL:
-        current_machine->cgs->ready = true;
-        return true;
-    case SCRIPTED_WATCH_STRANGE:
-        be_strange();
-        return true;
-    case SCRIPTED_WATCH_PAT_OFF:
-        add_pat("off");
-        return true;
-    case SCRIPTED_WATCH_PAT_ON:
-        add_pat("on");
-        return true;
-    case SCRIPTED_WATCH_PAT_AUTO:
-        add_pat("auto");
-        return true;
-    case SCRIPTED_WATCH_PAT_BLIND:
-        add_pat(NULL);
-        return true;
-    default:
-        return false;
-    }
-}
-
 void scripted_watch(struct scripted_shared *shared)
 {
+    static const char *const pats[] = { "off", "on", "auto", NULL };
     static Watcher *watcher;
 
     switch (shared->watch) {
@@ -468,9 +437,18 @@ void scripted_watch(struct scripted_shared *shared)
     case SCRIPTED_WATCH_SLOTS:
         watch_slots(shared);
         break;
+    case SCRIPTED_WATCH_CONFIDENTIAL:
+        current_machine->cgs->ready = true;
+        break;
+    case SCRIPTED_WATCH_STRANGE:
+        /* An accelerator that is built, and does not run the guest */
+        current_machine->accelerator =
+            ACCEL(object_new(ACCEL_CLASS_NAME("kvm")));
+        break;
+    case SCRIPTED_WATCH_PAT_OFF ... SCRIPTED_WATCH_PAT_BLIND:
+        add_pat(pats[shared->watch - SCRIPTED_WATCH_PAT_OFF]);
+        break;
     default:
-        if (!watch_realize(shared->watch)) {
-            abort();
-        }
+        abort();
     }
 }
