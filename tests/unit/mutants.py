@@ -33,6 +33,12 @@ import time
 UNITS = 'tests/unit/'
 QTESTS = 'tests/qtest/'
 MODULE = 'hw-display-virtio-gpu-gl.so'
+# What changes to a file are likely to break
+LIKELY = {'host': 'decision', 'report': 'operator', 'region': 'region',
+          'lost': 'lost', 'device': 'operator', 'renderer': 'region',
+          'exporter': 'decision', 'vma': 'window', 'window': 'window region',
+          'buffer': 'decision', 'failure': 'failures', 'fence': 'failures',
+          'blob': 'map lifetime region'}
 # Seconds: for a test as it is, and with a change at least; and what may have
 # been a command that was not answered in time
 LIMIT, LIMIT_LEAST, LONG = 600, 20, 9
@@ -60,7 +66,7 @@ FAMILY = re.compile(r'(VIRTIO_GPU_(?:MAP_CACHE|MAP_POLICY|BLOB_BACKING|RESP_ERR|
                     r'BLOB_VOUCHER|EXPORTER|BLOB)_)(?!_)[A-Z0-9_]+$')
 # What nothing can show: one more of what is enough, or 0 for a descriptor,
 # which QEMU's standard files have
-SAME = re.compile(r'\bg_new0?\(\w+, 2\)|^\s+char \w+\[\d+\];$|\bsizeof\([^()]*\[1\]\)|'
+SAME = re.compile(r'\bg_new0?\(\w+, 2\)|^\s+char \w+\[.*\];$|\bsizeof\([^()]*\[1\]\)|'
                   r'(fd|fds\[\w+\]|info|kept)( = .*)?\)* (<= 0|> 0|< 1|>= 1)\b')
 
 
@@ -207,7 +213,7 @@ class Build:
         targets = [unit.name for unit in self.units]
         self.commands = {t: self.ninja_commands(t)
                          for t in targets + ([] if args.units else [MODULE])}
-        # by case, the lines of each file that it runs; and all lines of code
+        # by case, what it runs of each file; and by file, all lines of code
         self.runs, self.code = {}, {}
 
     def ninja_commands(self, target):
@@ -289,36 +295,41 @@ class Build:
         return folder if self.link([*link, *counting], objects, out) else None
 
     def find_runs(self, sources, path, jobs):
-        """Which case runs which lines; kept in a file for the same tests."""
+        """Which case runs which lines; kept for programs that stay as they are."""
         texts = {}
-        stamp = hashlib.sha256()
         for source in sources:
             with open(source, encoding='utf-8') as file:
                 texts[source] = file.read()
-            stamp.update(texts[source].encode())
-        for case in self.cases:
-            stamp.update(b'%f' % os.stat(case.words[0]).st_mtime)
+        stamp = hashlib.sha256(''.join(texts.values()).encode()).hexdigest()
         if os.path.exists(path):
             with open(path, encoding='utf-8') as file:
                 known = json.load(file)
-            if known['stamp'] == stamp.hexdigest():
+            if known['stamp'] == stamp:
                 self.runs, self.code = known['runs'], known['code']
-                return
-        print('%d cases are run to see which lines they run' % len(self.cases))
+        todo = []
+        for case in self.cases:
+            run = self.runs.get(case.name)
+            if run and run['program'] == os.stat(case.words[0]).st_mtime:
+                case.took = run['took']
+            else:
+                todo.append(case)
+        if not todo:
+            return
+        print('%d cases are run to see which lines they run' % len(todo))
         with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
             self.module(folder, texts, ('-O0', '--coverage'))
             with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-                list(pool.map(lambda c: self.count(c, folder), self.cases))
+                list(pool.map(lambda c: self.count(c, folder), todo))
         with open(path, 'w', encoding='utf-8') as file:
-            json.dump({'stamp': stamp.hexdigest(), 'runs': self.runs,
-                       'code': self.code}, file)
+            json.dump({'stamp': stamp, 'runs': self.runs, 'code': self.code},
+                      file)
 
     def count(self, case, folder):
         """Runs it with a module that counts."""
         counts = tempfile.mkdtemp(dir=folder)
-        failed, _ = fails(case.words, LIMIT,
-                          dict(self.environment(folder), GCOV_PREFIX=counts))
-        runs = {}
+        failed, took = fails(case.words, LIMIT,
+                             dict(self.environment(folder), GCOV_PREFIX=counts))
+        lines_of = {}
         for root, _, files in os.walk(counts):
             for data in (f for f in files if f.endswith('.gcda')):
                 shutil.copy('%s/%s' % (root[len(counts):],
@@ -330,18 +341,22 @@ class Build:
                     data.replace('.gcda', '.c')))['lines']
                 name = os.path.basename(root)
                 self.code[name] = sorted({l['line_number'] for l in lines})
-                runs[name] = [l['line_number'] for l in lines if l['count']]
+                lines_of[name] = [l['line_number'] for l in lines if l['count']]
         shutil.rmtree(counts)
+        self.runs.pop(case.name, None)
         # of one that was killed, or has no QEMU of its own, nothing is known
-        if runs and not failed:
-            self.runs[case.name] = runs
+        if lines_of and not failed:
+            case.took = took
+            self.runs[case.name] = {'program': os.stat(case.words[0]).st_mtime,
+                                    'took': took, 'lines': lines_of}
 
     def comes_by(self, case, change):
         """Does it run the code at this line, or the last before it?"""
         code = self.code.get(change.file, [])
         at = bisect.bisect_right(code, change.line)
-        return (case.name not in self.runs or not at or
-                code[at - 1] in self.runs[case.name].get(change.file, []))
+        run = self.runs.get(case.name)
+        return not run or not at or code[at - 1] in run['lines'].get(change.file,
+                                                                     [])
 
     def verdict(self, change, kills, most):
         """killed (and by what), survived, or invalid: it does not compile."""
@@ -363,8 +378,10 @@ class Build:
             if not modules:
                 return 'invalid', None
             began = time.monotonic()
+            likely = LIKELY.get(re.split(r'[-.]', change.file)[-2], '').split()
             for case in sorted(self.cases, reverse=True, key=lambda c: (
-                    kills[change.file, c.name] + 0.01) / (c.took or 1)):
+                    kills[change.file, c.name] + 0.01 +
+                    0.3 * (c.name.split('/')[3] in likely)) / (c.took or 1)):
                 if most and time.monotonic() - began > most:
                     break
                 if self.comes_by(case, change) and \
