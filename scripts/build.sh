@@ -187,7 +187,8 @@ build_ours()
     asan) options=(--enable-asan --enable-ubsan) ;;
     # TSan does not know __longjmp_chk(), which TCG would come back by
     tsan) options=(--enable-tsan --extra-cflags=-D_FORTIFY_SOURCE=0) ;;
-    gcov) options=(--enable-gcov --enable-debug-info) ;;
+    # what is inlined has branches of its own in each place
+    gcov) options=(--enable-gcov --enable-debug-info --extra-cflags=-O0) ;;
     esac
     configure_tree "$QEMU_SRC" "$OURS" "${options[@]}"
     mapfile -t list < <(modules_of "$OURS" .)

@@ -64,9 +64,9 @@ unsigned gpu_put_create(GPU *gpu, uint32_t id, ScriptedBlob blob,
     return put(gpu, &cmd, sizeof(cmd));
 }
 
-/* A command and, behind it, the pages of guest memory that it is about */
+/* A command and, behind it, pages of guest memory, 16 MiB at the most */
 static uint32_t run_with_pages(GPU *gpu, const void *cmd, size_t len,
-                               uint32_t entries)
+                               uint64_t addr, uint32_t entries)
 {
     g_autoptr(GByteArray) out = g_byte_array_new();
     uint32_t i;
@@ -74,7 +74,7 @@ static uint32_t run_with_pages(GPU *gpu, const void *cmd, size_t len,
     g_byte_array_append(out, cmd, len);
     for (i = 0; i < entries; i++) {
         struct virtio_gpu_mem_entry entry = {
-            .addr = cpu_to_le64(GPU_SCRATCH + i % 4096 * GPU_PAGE),
+            .addr = cpu_to_le64(addr + i % 4096 * GPU_PAGE),
             .length = cpu_to_le32(GPU_PAGE),
         };
 
@@ -90,7 +90,7 @@ uint32_t gpu_create_guest(GPU *gpu, uint32_t id, uint32_t entries)
 
     cmd.blob_mem = cpu_to_le32(VIRTIO_GPU_BLOB_MEM_GUEST);
     cmd.nr_entries = cpu_to_le32(entries);
-    return run_with_pages(gpu, &cmd, sizeof(cmd), entries);
+    return run_with_pages(gpu, &cmd, sizeof(cmd), GPU_SCRATCH, entries);
 }
 
 uint32_t gpu_create_2d(GPU *gpu, uint32_t id)
@@ -106,7 +106,8 @@ uint32_t gpu_create_2d(GPU *gpu, uint32_t id)
     return gpu_send(gpu, &cmd, sizeof(cmd));
 }
 
-uint32_t gpu_attach_backing(GPU *gpu, uint32_t id, uint32_t entries)
+uint32_t gpu_attach_backing(GPU *gpu, uint32_t id, uint64_t addr,
+                            uint32_t entries)
 {
     struct virtio_gpu_resource_attach_backing cmd = {
         .hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING),
@@ -114,7 +115,7 @@ uint32_t gpu_attach_backing(GPU *gpu, uint32_t id, uint32_t entries)
         .nr_entries = cpu_to_le32(entries),
     };
 
-    return run_with_pages(gpu, &cmd, sizeof(cmd), entries);
+    return run_with_pages(gpu, &cmd, sizeof(cmd), addr, entries);
 }
 
 uint32_t gpu_show_texture(GPU *gpu, uint32_t head, uint32_t id,

@@ -37,7 +37,7 @@ void gpu_write(GPU *gpu, uint64_t offset, uint64_t value)
     qtest_writeq(gpu->qts, gpu->window + offset, value);
 }
 
-static int open_buffer(GPU *gpu, uint32_t id)
+int gpu_buffer_open(GPU *gpu, uint32_t id)
 {
     int32_t fd = gpu->shared->fd[id % SCRIPTED_FDS];
     g_autofree char *path = g_strdup_printf("/proc/%d/fd/%d",
@@ -50,7 +50,7 @@ static int open_buffer(GPU *gpu, uint32_t id)
 
 uint64_t gpu_buffer_read(GPU *gpu, uint32_t id, uint64_t offset)
 {
-    int fd = open_buffer(gpu, id);
+    int fd = gpu_buffer_open(gpu, id);
     uint64_t value = 0;
 
     g_assert_cmpint(pread(fd, &value, sizeof(value), offset), >=, 0);
@@ -60,7 +60,7 @@ uint64_t gpu_buffer_read(GPU *gpu, uint32_t id, uint64_t offset)
 
 void gpu_buffer_truncate(GPU *gpu, uint32_t id, uint64_t length)
 {
-    int fd = open_buffer(gpu, id);
+    int fd = gpu_buffer_open(gpu, id);
 
     g_assert_cmpint(ftruncate(fd, length), ==, 0);
     close(fd);

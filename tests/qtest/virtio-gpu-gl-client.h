@@ -198,9 +198,10 @@ uint32_t gpu_create_flags(GPU *gpu, uint32_t id, ScriptedBlob blob,
                           uint64_t size, uint32_t flags);
 /* A blob in guest memory, of @entries pages at GPU_SCRATCH */
 uint32_t gpu_create_guest(GPU *gpu, uint32_t id, uint32_t entries);
-/* A texture; the pages of its backing are those of a guest's blob */
+/* A texture, and its backing of @entries pages of guest memory */
 uint32_t gpu_create_2d(GPU *gpu, uint32_t id);
-uint32_t gpu_attach_backing(GPU *gpu, uint32_t id, uint32_t entries);
+uint32_t gpu_attach_backing(GPU *gpu, uint32_t id, uint64_t addr,
+                            uint32_t entries);
 
 /* What a display shows of a resource; GPU_PICTURE: 64 by 64, all of it */
 typedef struct GPUPicture {
@@ -269,7 +270,8 @@ uint64_t gpu_read(GPU *gpu, uint64_t offset);
 /* Does a page of the window begin as this page of the blob was made? */
 bool gpu_shows(GPU *gpu, uint64_t offset, uint32_t id, uint32_t page);
 void gpu_write(GPU *gpu, uint64_t offset, uint64_t value);
-/* The renderer's side of a blob, at a multiple of eight bytes */
+/* The renderer's side of a blob: a new fd; what is at a multiple of 8 bytes */
+int gpu_buffer_open(GPU *gpu, uint32_t id);
 uint64_t gpu_buffer_read(GPU *gpu, uint32_t id, uint64_t offset);
 /* Takes its pages away, from @length on */
 void gpu_buffer_truncate(GPU *gpu, uint32_t id, uint64_t length);

@@ -65,9 +65,11 @@ static unsigned put_ring(GPU *gpu, uint32_t type, uint32_t ctx_id,
     cmd.hdr.flags = cpu_to_le32(VIRTIO_GPU_FLAG_FENCE |
                                 (of_context ? RING_IDX_FLAG : 0));
     cmd.hdr.fence_id = cpu_to_le64(fence_id);
+    cmd.hdr.ring_idx = of_context ? fence_id % 2 : 0;
     return put(gpu, &cmd);
 }
 
+/* In one of two rings of the context */
 static unsigned put_submit(GPU *gpu, uint32_t ctx_id, uint64_t fence_id)
 {
     return put_ring(gpu, VIRTIO_GPU_CMD_SUBMIT_3D, ctx_id, fence_id, true);
@@ -179,11 +181,12 @@ static void test_dead_context(void)
     g_autofree char *log = gpu_new_log();
     GPU *gpu = gpu_start_logged(log, NULL);
     struct scripted_shared *s = gpu_shared(gpu);
-    unsigned dead[3], other, i;
+    unsigned dead[3], other, none, i;
 
-    g_assert_cmphex(create_context(gpu, 1), ==, OK);
     g_assert_cmphex(create_context(gpu, 2), ==, OK);
+    g_assert_cmphex(create_context(gpu, 1), ==, OK);
     s->hold_fences = 1;
+    none = put_ring(gpu, VIRTIO_GPU_CMD_RESOURCE_FLUSH, 1, 9, false);
     for (i = 0; i < G_N_ELEMENTS(dead); i++) {
         dead[i] = put_submit(gpu, 1, 10 + i);
     }
@@ -199,10 +202,12 @@ static void test_dead_context(void)
         g_assert_true(gpu_is_done(gpu, dead[i]));
         g_assert_cmphex(gpu_answer(gpu, dead[i]), ==, UNSPEC);
     }
-    /* The other one's takes long, and that is all. */
+    /* The others take long, and that is all. */
     g_assert_false(gpu_is_done(gpu, other));
+    g_assert_false(gpu_is_done(gpu, none));
     s->hold_fences = 0;
     g_assert_cmphex(gpu_answer(gpu, other), ==, OK);
+    g_assert_cmphex(gpu_answer(gpu, none), ==, OK);
     g_assert_cmphex(gpu_take(gpu, put_submit(gpu, 1, 30)), ==, UNSPEC);
     g_assert_cmphex(gpu_take(gpu, put_submit(gpu, 2, 31)), ==, OK);
     g_assert_cmpuint(gpu_failures(gpu, "fence"), ==, 4);
@@ -269,7 +274,10 @@ static void test_memory_error(void)
     g_test_trap_assert_stderr("*signal 7 *");
 }
 
-/* Fences that take long are asked for again, and not more than that. */
+/*
+ * A context's fences that take long are asked for again, a ring a time and a
+ * second; those that are young, or no context's, are not.
+ */
 static void test_slow_fence(void)
 {
     GPU *gpu = gpu_start_plain();
@@ -278,12 +286,19 @@ static void test_slow_fence(void)
 
     g_assert_cmphex(create_context(gpu, 1), ==, OK);
     s->hold_fences = 1;
-    for (i = 0; i < G_N_ELEMENTS(slots); i++) {
+    slots[0] = put_ring(gpu, VIRTIO_GPU_CMD_RESOURCE_FLUSH, 0, 1, false);
+    for (i = 1; i < 28; i++) {
         slots[i] = put_submit(gpu, 1, i);
     }
     gpu_kick(gpu);
     step(gpu, 100 * STEP_NS);
-    g_assert_cmpuint(s->fences, <=, G_N_ELEMENTS(slots) + 11);
+    g_assert_cmpuint(s->fences, <=, i + 2 * 11);
+    for (; i < G_N_ELEMENTS(slots); i++) {
+        g_assert_cmphex(create_context(gpu, i), ==, OK);
+        slots[i] = put_submit(gpu, i, i);
+        gpu_kick(gpu);
+        step(gpu, 3 * STEP_NS);
+    }
     s->hold_fences = 0;
     for (i = 0; i < G_N_ELEMENTS(slots); i++) {
         g_assert_cmphex(gpu_answer(gpu, slots[i]), ==, OK);
@@ -295,22 +310,27 @@ static void test_slow_fence(void)
 /* The renderer says nothing more of the fences of a context that is gone. */
 static void test_destroyed_context(void)
 {
-    GPU *gpu = gpu_start_plain();
+    GPU *gpu = gpu_start(&(GPUConfig) {
+        .hostmem = WINDOW, .props = ",stats=on",
+    });
     struct scripted_shared *s = gpu_shared(gpu);
-    unsigned slot, other;
+    unsigned slot, other, none;
 
     g_assert_cmphex(create_context(gpu, 1), ==, OK);
     g_assert_cmphex(create_context(gpu, 2), ==, OK);
     s->hold_fences = 1;
     slot = put_submit(gpu, 1, 1);
     other = put_submit(gpu, 2, 1);
+    none = put_ring(gpu, VIRTIO_GPU_CMD_RESOURCE_FLUSH, 1, 2, false);
     gpu_kick(gpu);
     gpu_settle(gpu);
     g_assert_cmphex(run(gpu, VIRTIO_GPU_CMD_CTX_DESTROY, 1, 0), ==, OK);
     g_assert_cmphex(gpu_answer(gpu, slot), ==, OK);
     g_assert_false(gpu_is_done(gpu, other));
+    g_assert_false(gpu_is_done(gpu, none));
     s->hold_fences = 0;
     g_assert_cmphex(gpu_answer(gpu, other), ==, OK);
+    g_assert_cmphex(gpu_answer(gpu, none), ==, OK);
     gpu_finish(gpu);
 }
 
@@ -497,11 +517,12 @@ static uint32_t create_3d(GPU *gpu)
     return run(gpu, VIRTIO_GPU_CMD_RESOURCE_CREATE_3D, 0, 9);
 }
 
-static uint32_t create_context_4(GPU *gpu)
+static uint32_t create_context_9(GPU *gpu)
 {
-    return create_context(gpu, 4);
+    return create_context(gpu, 9);
 }
 
+/* As many rows as the log has lines for in five seconds */
 static void test_failed(void)
 {
 #define BLOB_9 "blob", "resource 9 (context 1, 8192 bytes"
@@ -512,18 +533,20 @@ static void test_failed(void)
         const char *counter, *told;
     } rows[] = {
         { SCRIPTED_REFUSE_BLOB, ENOMEM, create_blob, BLOB_9 },
-        { SCRIPTED_REFUSE_BLOB, EINVAL, create_blob, BLOB_9 },
         { SCRIPTED_REFUSE_BLOB, EIO, create_blob, BLOB_9 },
         { SCRIPTED_REFUSE_BLOB, ENOSPC, create_blob, BLOB_9 },
-        { SCRIPTED_REFUSE_BLOB, ENODEV, create_blob, BLOB_9 },
+        { SCRIPTED_REFUSE_BLOB, EMFILE, create_blob, BLOB_9 },
+        { SCRIPTED_REFUSE_BLOB, ENFILE, create_blob, BLOB_9 },
+        { SCRIPTED_REFUSE_BLOB, 1, create_blob, BLOB_9 },
         { 0, 0, create_without_info, "blob",
           "resource 9 (context 1, 4096 bytes" },
+        /* A context of the same id is another matter. */
+        { SCRIPTED_REFUSE_CONTEXT, EIO, create_context_9, "context",
+          "context 9" },
         { SCRIPTED_REFUSE_RESOURCE, ENOMEM, create_2d, "resource",
           "resource 9" },
         { SCRIPTED_REFUSE_RESOURCE, ENOMEM, create_3d, "resource",
           "resource 9" },
-        { SCRIPTED_REFUSE_CONTEXT, EIO, create_context_4, "context",
-          "context 4" },
     };
     g_autofree char *log = gpu_new_log();
     GPU *gpu = gpu_start_logged(log, "-d guest_errors");
@@ -532,7 +555,8 @@ static void test_failed(void)
 
     g_assert_cmphex(create_context(gpu, 1), ==, OK);
     for (i = 0; i < G_N_ELEMENTS(rows); i++) {
-        const char *error = strerror(rows[i].error);
+        const char *error = rows[i].error == 1 ? "no reason given"
+                                               : strerror(rows[i].error);
         uint64_t before = gpu_failures(gpu, rows[i].counter);
         unsigned told = gpu_count_log(log, rows[i].told);
         unsigned why = gpu_count_log(log, error);
@@ -547,7 +571,7 @@ static void test_failed(void)
         g_assert_cmpuint(gpu_count_log(log, error), ==, why + !!rows[i].error);
         /* What follows from it is no fault of the guest's. */
         if (rows[i].refuse == SCRIPTED_REFUSE_CONTEXT) {
-            g_assert_cmphex(gpu_take(gpu, put_submit(gpu, 4, 1)), ==,
+            g_assert_cmphex(gpu_take(gpu, put_submit(gpu, 9, 1)), ==,
                             BAD_CONTEXT);
         } else {
             use_id(gpu, 9);
@@ -565,11 +589,86 @@ static void test_failed(void)
     g_assert_cmpuint(gpu_failures(gpu, "after-failure"), >, 0);
     g_assert_cmpuint(gpu_refused(gpu, "unknown-resource"), ==, 0);
     g_assert_cmpuint(gpu_count_log(log, "does not exist"), ==, 0);
+    g_assert_cmpuint(gpu_count_log(log, "limit on open files"), ==, 2);
     /* What follows from its own is. */
     g_assert_cmphex(gpu_map(gpu, 9, 0, NULL), ==, BAD_ID);
     g_assert_cmphex(gpu_unmap(gpu, 9), ==, BAD_ID);
     g_assert_cmpuint(gpu_refused(gpu, "unknown-resource"), ==, 1);
     gpu_finish(gpu);
+    unlink(log);
+}
+
+static uint32_t create_context_of(GPU *gpu, uint32_t ctx_id, uint32_t capset)
+{
+    Command cmd = make(VIRTIO_GPU_CMD_CTX_CREATE, ctx_id, 0);
+
+    cmd.words[1] = cpu_to_le32(capset);
+    return gpu_take(gpu, put(gpu, &cmd));
+}
+
+/*
+ * Contexts that the renderer refuses: what is the host's failure, and what the
+ * guest's error; a blob in one that failed follows from that.
+ */
+static void test_failed_contexts(void)
+{
+    static const struct {
+        uint32_t ctx_id, capset;
+        bool hosts;
+    } rows[] = {
+        { 0, 0, false }, { 1, 0, false }, { 2, 77, false }, { 2, 2, true },
+        { 2, VIRTIO_GPU_CAPSET_VENUS, false },
+    };
+    Command blob = make(VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, 0, 7);
+    GPU *gpu = gpu_start_plain();
+    struct scripted_shared *s = gpu_shared(gpu);
+    size_t i;
+
+    g_assert_cmphex(create_context(gpu, 1), ==, OK);
+    s->refuse = SCRIPTED_REFUSE_CONTEXT;
+    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+        uint64_t before = gpu_failures(gpu, "context");
+
+        g_assert_cmphex(create_context_of(gpu, rows[i].ctx_id,
+                                          rows[i].capset), ==, UNSPEC);
+        g_assert_cmpuint(gpu_failures(gpu, "context"), ==,
+                         before + rows[i].hosts);
+    }
+    g_assert_cmphex(run(gpu, VIRTIO_GPU_CMD_CTX_DESTROY, 1, 0), ==, OK);
+    s->refuse |= SCRIPTED_REFUSE_BLOB;
+    /* A blob of no context, of one that is gone, and of one that failed */
+    blob.words[1] = cpu_to_le32(VIRTIO_GPU_BLOB_MEM_HOST3D);
+    g_assert_cmphex(gpu_take(gpu, put(gpu, &blob)), ==, UNSPEC);
+    g_assert_cmpuint(gpu_failures(gpu, "blob"), ==, 1);
+    g_assert_cmphex(gpu_create(gpu, 5, BUFFER, GPU_PAGE), ==, UNSPEC);
+    g_assert_cmphex(gpu_map(gpu, 5, 0, NULL), ==, BAD_ID);
+    g_assert_cmpuint(gpu_refused(gpu, "unknown-resource"), ==, 1);
+    g_assert_cmphex(create_context(gpu, 1), ==, UNSPEC);
+    g_assert_cmphex(gpu_create(gpu, 6, BUFFER, GPU_PAGE), ==, UNSPEC);
+    g_assert_cmphex(gpu_map(gpu, 6, 0, NULL), ==, BAD_ID);
+    g_assert_cmpuint(gpu_refused(gpu, "unknown-resource"), ==, 1);
+    g_assert_cmpuint(gpu_failures(gpu, "blob"), ==, 1);
+    gpu_finish(gpu);
+}
+
+/* Venus has a process of its own, and its own remedy. */
+static void test_failed_venus(void)
+{
+    g_autofree char *log = gpu_new_log();
+    GPU *gpu = gpu_start(&(GPUConfig) {
+        .hostmem = WINDOW, .props = ",venus=on", .log = log,
+    });
+    struct scripted_shared *s = gpu_shared(gpu);
+
+    s->refuse = SCRIPTED_REFUSE_CONTEXT;
+    g_assert_cmphex(create_context_of(gpu, 1, VIRTIO_GPU_CAPSET_VENUS), ==,
+                    UNSPEC);
+    g_assert_cmpuint(gpu_count_log(log, "virgl_render_server"), ==, 1);
+    s->refuse = SCRIPTED_REFUSE_START;
+    gpu_reset(gpu);
+    g_assert_cmphex(display_info(gpu), ==, VIRTIO_GPU_RESP_OK_DISPLAY_INFO);
+    g_assert_cmpuint(gpu_count_log(log, "virgl_render_server"), ==, 2);
+    gpu_stop(gpu);
     unlink(log);
 }
 
@@ -696,6 +795,8 @@ int main(int argc, char **argv)
         { "long-fence-id", test_long_fence_id },
         { "no-start", test_no_start },
         { "failed", test_failed },
+        { "failed-contexts", test_failed_contexts },
+        { "failed-venus", test_failed_venus },
         { "failed-scanout", test_failed_scanout },
         { "remembered", test_remembered },
         { "failures-limited", test_failures_limited },

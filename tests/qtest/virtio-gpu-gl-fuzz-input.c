@@ -830,8 +830,8 @@ static void reset(Fuzz *f, uint8_t how)
 }
 
 /*
- * A page that is gone is replaced at the second try, with what is kept for
- * that; a host that fails then, too, has QEMU end.
+ * A page that is gone is replaced at the second try, with spare mappings; if
+ * that fails, too, QEMU ends.
  */
 static unsigned failures(const Fuzz *f, unsigned wanted)
 {

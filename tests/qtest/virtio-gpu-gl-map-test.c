@@ -386,6 +386,8 @@ static void test_no_window(void)
     g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
     g_assert_cmphex(gpu_unmap(gpu, 1), ==, BAD);
     gpu_unref(gpu, 1);
+    g_assert_cmphex(gpu_create(gpu, 1, BUFFER, GPU_PAGE), ==, OK);
+    g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
     gpu_reset(gpu);
     gpu_finish(gpu);
 

@@ -12,7 +12,6 @@
  */
 
 #include "qemu/osdep.h"
-#include "qemu/bswap.h"
 #include "libqos/libqos-malloc.h"
 #include "libqos/pci-pc.h"
 #include "libqos/virtio-pci.h"
@@ -175,6 +174,14 @@ static void test_limit(void)
     g_assert_cmphex(replies[REGIONS_MAX + 1], ==, NO_MEMORY);
     g_assert_cmpuint(gpu_refused(gpu, "region-limit"), ==, 2);
     g_assert_cmpuint(gpu_stat(gpu, "refused-for-room"), ==, 2);
+    /* Nothing is left of a second mapping, either. */
+    gpu_create(gpu, 2000, POINTER, GPU_PAGE);
+    gpu_fail(gpu, SCRIPTED_MOVE, 0, 1);
+    g_assert_cmphex(gpu_map(gpu, 2000, 0, NULL), ==, NO_MEMORY);
+    g_assert_cmpuint(gpu_refused(gpu, "region-limit"), ==, 3);
+    g_assert_cmpuint(gpu_count_maps(gpu, SCRIPTED_BUFFER_NAME), ==,
+                     REGIONS_MAX);
+    gpu_unref(gpu, 2000);
     for (id = 1; id <= REGIONS_MAX; id += 17) {
         g_assert_true(gpu_shows(gpu, id * GPU_PAGE, id, 0));
         gpu_write(gpu, id * GPU_PAGE + 8, id);
@@ -269,21 +276,28 @@ static void test_held(void)
 /* A resource that goes after its unmap, while the region is held */
 static void test_held_unref(void)
 {
+    static const uint32_t creates[] = {
+        VIRTIO_GPU_CMD_RESOURCE_CREATE_2D, VIRTIO_GPU_CMD_RESOURCE_CREATE_3D,
+    };
     GPU *gpu = gpu_start_plain();
-    unsigned slot;
+    size_t i;
 
-    gpu_map_new(gpu, 1, DRIVERS, GPU_PAGE, GPU_PAGE);
-    gpu_watch(gpu, SCRIPTED_WATCH_HOLD, GPU_PAGE);
-    g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
-    g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
-    g_assert_cmphex(gpu_unref(gpu, 1), ==, BAD_ID);
-    slot = gpu_put_simple(gpu, VIRTIO_GPU_CMD_RESOURCE_CREATE_2D, 1);
-    gpu_kick(gpu);
-    gpu_settle(gpu);
-    g_assert_false(gpu_is_done(gpu, slot));
-    gpu_release(gpu);
-    gpu_answer(gpu, slot);
-    gpu_reset(gpu);
+    for (i = 0; i < G_N_ELEMENTS(creates); i++) {
+        unsigned slot;
+
+        gpu_map_new(gpu, 1, DRIVERS, GPU_PAGE, GPU_PAGE);
+        gpu_watch(gpu, SCRIPTED_WATCH_HOLD, GPU_PAGE);
+        g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
+        g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
+        g_assert_cmphex(gpu_unref(gpu, 1), ==, BAD_ID);
+        slot = gpu_put_simple(gpu, creates[i], 1);
+        gpu_kick(gpu);
+        gpu_settle(gpu);
+        g_assert_false(gpu_is_done(gpu, slot));
+        gpu_release(gpu);
+        gpu_answer(gpu, slot);
+        gpu_reset(gpu);
+    }
     gpu_finish(gpu);
 }
 
@@ -350,22 +364,6 @@ static void test_held_own(void)
     gpu_finish(gpu);
 }
 
-/* In guest memory, a page */
-static uint32_t attach(GPU *gpu, uint32_t id, uint64_t address)
-{
-    struct {
-        struct virtio_gpu_resource_attach_backing cmd;
-        struct virtio_gpu_mem_entry entry;
-    } cmd = {
-        .cmd.hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING),
-        .cmd.resource_id = cpu_to_le32(id),
-        .cmd.nr_entries = cpu_to_le32(1),
-        .entry.addr = cpu_to_le64(address),
-        .entry.length = cpu_to_le32(GPU_PAGE),
-    };
-    return gpu_send(gpu, &cmd, sizeof(cmd));
-}
-
 /* Whose region it is in does not matter to a reset; to an unref, its own. */
 static void test_backing_in_region(void)
 {
@@ -376,7 +374,8 @@ static void test_backing_in_region(void)
         g_assert_cmphex(gpu_create(gpu, 1, DRIVERS, GPU_PAGE), ==, OK);
         g_assert_cmphex(gpu_create(gpu, 2, DRIVERS, GPU_PAGE), ==, OK);
         g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
-        g_assert_cmphex(attach(gpu, 1 + i / 2, gpu_window(gpu)), ==, OK);
+        g_assert_cmphex(gpu_attach_backing(gpu, 1 + i / 2, gpu_window(gpu),
+                                           1), ==, OK);
         if (i % 2) {
             gpu_put_simple(gpu, VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB, 1);
             gpu_kick(gpu);
@@ -384,7 +383,7 @@ static void test_backing_in_region(void)
         }
         gpu_reset(gpu);
         gpu_map_new(gpu, 1, DRIVERS, GPU_PAGE, 0);
-        g_assert_cmphex(attach(gpu, 1, gpu_window(gpu)), ==, OK);
+        g_assert_cmphex(gpu_attach_backing(gpu, 1, gpu_window(gpu), 1), ==, OK);
         g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
     }
     gpu_finish(gpu);
@@ -492,6 +491,10 @@ static void test_pinned(void)
         g_assert_true(gpu_shared(gpu)->is_ram_device);
         gpu_unref(gpu, 1);
     }
+    gpu_create(gpu, 1, BUFFER_BUT(.mmap = MMAP_EINVAL), GPU_PAGE);
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, UNSPEC);
+    g_assert_cmpuint(gpu_refused(gpu, "map-failed"), ==, 1);
+    gpu_unref(gpu, 1);
 
     gpu_unpin(gpu);
     map_two(gpu, 1, SHM(), 0);

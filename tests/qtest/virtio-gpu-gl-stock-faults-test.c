@@ -298,7 +298,7 @@ static void test_guest_blobs(void)
 static void create_and_reset(GPU *gpu)
 {
     g_assert_cmphex(gpu_create_2d(gpu, 1), ==, OK);
-    g_assert_cmphex(gpu_attach_backing(gpu, 1, ENTRIES), ==, OK);
+    g_assert_cmphex(gpu_attach_backing(gpu, 1, GPU_SCRATCH, ENTRIES), ==, OK);
     g_assert_cmphex(gpu_create_guest(gpu, 2, ENTRIES), ==, OK);
     gpu_reset(gpu);
 }

@@ -212,14 +212,31 @@ static void check_no_memory_to_map(uint32_t cpu)
 {
     const uint32_t map = SCRIPTED_MAP_BUFFER | SCRIPTED_MAP_FREE;
     GPU *gpu = gpu_start(&(GPUConfig) { .hostmem = WINDOW, .cpu = cpu });
+    unsigned i;
 
     gpu_create(gpu, 1, BUFFER, 4 * GPU_PAGE);
     gpu_fail(gpu, map, 0, 1);
     g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, NO_MEMORY);
     g_assert_cmpuint(gpu_refused(gpu, "map-failed"), ==, 1);
+    gpu_fail(gpu, map, 0, 1);
+    gpu_shared(gpu)->fail.error = ENOSPC;
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, NO_MEMORY);
+    g_assert_cmpuint(gpu_refused(gpu, "map-failed"), ==, 2);
     gpu_fail(gpu, map | SCRIPTED_MAP_RESERVE, 0, 2);
     g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, NO_MEMORY);
     g_assert_cmpuint(gpu_refused(gpu, "too-many-mappings"), ==, 1);
+    /* Nor is there memory for a hole, whatever was to be mapped or moved. */
+    gpu_create(gpu, 2, POINTER, 4 * GPU_PAGE);
+    for (i = 1; i <= 2; i++) {
+        gpu_fail(gpu, (is_direct(gpu) && i == 1 ? map : SCRIPTED_MOVE) |
+                      SCRIPTED_MAP_OTHER, 0, 3);
+        g_assert_cmphex(gpu_map(gpu, i, 0, NULL), ==, NO_MEMORY);
+        g_assert_cmpuint(gpu_stat(gpu, "unmap-failures"), ==, i);
+        gpu_fail(gpu, 0, 0, 0);
+        g_assert_cmphex(gpu_map(gpu, 2, 0, NULL), ==, GRANTED);
+        g_assert_cmphex(gpu_unmap(gpu, 2), ==, OK);
+    }
+    gpu_unref(gpu, 2);
     gpu_write(gpu, GPU_PAGE, 1);
     g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
     g_assert_true(gpu_shows(gpu, GPU_PAGE, 1, 1));

@@ -290,8 +290,8 @@ static void test_gap(void)
     Buffer b = { .len = PAGES * page };
     GThread *thread;
 
+    /* As a gap is, but that no other thread can map anything there */
     b.at = mmap(NULL, b.len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    munmap(b.at, b.len);
     /* Not in a window */
     g_assert_false(access_is_made(b.at));
     virtio_gpu_blob_lost_add_window(&range, b.at, b.len);
@@ -316,6 +316,27 @@ static void test_gap(void)
     munmap(b.at, b.len);
 }
 
+/* A buffer of which the kernel had no memory for the hole, more than once */
+static void test_gap_of_buffer(void)
+{
+    VirtIOGPUBlobGapRange range = { };
+    Buffer b;
+    int i;
+
+    new_buffer(&b, true);
+    virtio_gpu_blob_lost_add_window(&range, b.at, b.len);
+    for (i = 0; i < 3; i++) {
+        mprotect(b.at, b.len, PROT_NONE);
+        holes_fail = i == 0;
+        g_assert_true(access_is_made(b.at) == (i > 0));
+        g_assert_cmpuint(holes, ==, i);
+        g_assert_true(b.pages.lost == (i > 0));
+    }
+    virtio_gpu_blob_lost_remove_window(&range);
+    delete_buffer(&b);
+    run_bh();
+}
+
 /*
  * KVM
  */
@@ -323,11 +344,19 @@ static void test_gap(void)
 /* Where nothing changes, a vCPU tries three times. */
 static void test_gives_up(void)
 {
+    VirtIOGPUBlobGapRange window = { };
     KVMMemoryFault fault = { };
     Buffer b;
 
     /* No buffer, no window */
     g_assert_false(ask_kvm(&fault));
+    /* No buffer, and an address in the window or none */
+    virtio_gpu_blob_lost_add_window(&window, &window, sizeof(window));
+    g_assert_cmpuint(ask_until_it_gives_up(&fault), ==, 3);
+    fault = (KVMMemoryFault) { .host = &window };
+    g_assert_cmpuint(ask_until_it_gives_up(&fault), ==, 3);
+    virtio_gpu_blob_lost_remove_window(&window);
+    fault = (KVMMemoryFault) { };
     fault.final = true;
     ask_kvm(&fault);
     g_assert_cmpuint(warned, ==, 0);
@@ -374,7 +403,7 @@ static void test_look(void)
         bool file;
         unsigned left;
         int page;
-        bool found;
+        bool found, read_only;
     } rows[] = {
         { true, PAGES, -1, false },
         { true, PAGES - 1, -1, true },
@@ -385,6 +414,8 @@ static void test_look(void)
         { true, 1, 0, false },
         { true, 1, 1, true },
         { false, 1, 3, true },
+        { true, PAGES, -1, false, true },
+        { false, PAGES, -1, true, true },
     };
     Buffer b;
     size_t i;
@@ -394,11 +425,18 @@ static void test_look(void)
 
         new_buffer(&b, rows[i].file);
         shrink(&b, rows[i].left);
+        if (rows[i].read_only) {
+            mprotect(b.at, b.len, PROT_READ);
+        }
         if (rows[i].page >= 0) {
             fault.host = b.at + rows[i].page * page + 4;
         }
         ask_until_it_gives_up(&fault);
         g_assert_cmpint(b.pages.lost, ==, rows[i].found);
+        /* It is lost once. */
+        fault.looked = false;
+        ask_until_it_gives_up(&fault);
+        g_assert_cmpuint(holes, ==, rows[i].found);
         delete_buffer(&b);
     }
     run_bh();
@@ -539,6 +577,7 @@ int main(int argc, char **argv)
     g_test_add_func("/virtio-gpu-blob/lost/mark", test_mark);
     g_test_add_func("/virtio-gpu-blob/lost/threads", test_threads);
     g_test_add_func("/virtio-gpu-blob/lost/gap", test_gap);
+    g_test_add_func("/virtio-gpu-blob/lost/gap-of-buffer", test_gap_of_buffer);
     g_test_add_func("/virtio-gpu-blob/lost/gives-up", test_gives_up);
     g_test_add_func("/virtio-gpu-blob/lost/two-vcpus", test_two_vcpus);
     g_test_add_func("/virtio-gpu-blob/lost/look", test_look);

@@ -146,6 +146,9 @@ static void test_low(void)
     void *last = NULL;
     int i, differ = 0;
 
+    g_assert_null(virtio_gpu_blob_vma_reserve_low(40 * TiB, MAP_PRIVATE |
+                                                  MAP_ANONYMOUS, -1));
+
     for (i = 0; i < 8; i++) {
         Fixture f = { };
 
@@ -348,8 +351,8 @@ int main(int argc, char **argv)
     g_test_add_data_func("/virtio-gpu-blob/vma/life", test_life, both_ways);
     g_test_add_data_func("/virtio-gpu-blob/vma/low", test_low, both_ways);
     g_test_add_data_func("/virtio-gpu-blob/vma/hole", test_hole, both_ways);
-    g_test_add_data_func("/virtio-gpu-blob/vma/hole-elsewhere", test_hole_elsewhere,
-                         both_ways);
+    g_test_add_data_func("/virtio-gpu-blob/vma/hole-elsewhere",
+                         test_hole_elsewhere, both_ways);
     g_test_add_data_func("/virtio-gpu-blob/vma/buffer", test_buffer, both_ways);
     g_test_add_data_func("/virtio-gpu-blob/vma/move", test_move, both_ways);
     g_test_add_data_func("/virtio-gpu-blob/vma/failure", test_failure,

@@ -307,8 +307,8 @@ void virgl_renderer_get_cap_set(uint32_t set, uint32_t *max_ver,
         scripted_kvm_begin();
         watch();
     }
-    *max_ver = set <= 2 ? set : 0;
-    *max_size = 160;
+    *max_ver = set + scripted_shared()->fewer_capsets <= 2 ? set : 0;
+    *max_size = set <= 2 && !*max_ver ? 0 : 160;
 }
 
 void virgl_renderer_fill_caps(uint32_t set, uint32_t version, void *caps)

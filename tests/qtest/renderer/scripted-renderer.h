@@ -194,7 +194,8 @@ struct scripted_fail {
 #define SCRIPTED_FIXED_FAILS    5  /* the same, but maps all */
 #define SCRIPTED_FIXED_LAZY     6  /* does nothing, and says that it did */
 #define SCRIPTED_FIXED_READ     7  /* what cannot be written to */
-#define SCRIPTED_FIXED__MAX     8
+#define SCRIPTED_FIXED_HOLE     8  /* the same of the second page */
+#define SCRIPTED_FIXED__MAX     9
 
 /* What the renderer fails at, as long as it is so ordered */
 #define SCRIPTED_REFUSE_FENCE   1  /* virgl_renderer_create_fence() */
@@ -227,6 +228,7 @@ struct scripted_shared {
     uint32_t refuse_error;  /* with this errno, 0 for EINVAL */
     uint32_t dead_context;  /* its fences are not done, nor made any more */
     uint32_t memory_error;  /* the next fence's thread meets one */
+    uint32_t fewer_capsets; /* 1: without VIRGL2; 2: nor VIRGL */
 
     /* What happened */
     uint64_t creates;

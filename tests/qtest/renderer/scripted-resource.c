@@ -391,9 +391,7 @@ int virgl_renderer_resource_map(uint32_t id, void **map, uint64_t *size)
     return 0;
 }
 
-/* Of virglrenderer 1.3: it does not remember what it has mapped so. */
-int virgl_renderer_resource_map_fixed(uint32_t id, void *at);
-
+/* It does not remember what it has mapped so. */
 int virgl_renderer_resource_map_fixed(uint32_t id, void *at)
 {
     const struct resource *res = find(id);
@@ -411,6 +409,9 @@ int virgl_renderer_resource_map_fixed(uint32_t id, void *at)
     } else if (how != SCRIPTED_FIXED_LAZY && (!less || res->length > PAGE)) {
         scripted_map_at(at, res->length - (less ? PAGE : 0), res->fd,
                         how != SCRIPTED_FIXED_READ);
+    }
+    if (how == SCRIPTED_FIXED_HOLE) {
+        scripted_map_at((char *)at + PAGE, PAGE, res->fd, false);
     }
     return how == SCRIPTED_FIXED_HALF || how == SCRIPTED_FIXED_FAILS
            ? -ENOMEM : 0;

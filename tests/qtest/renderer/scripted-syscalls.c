@@ -297,7 +297,7 @@ static int do_open(const char *path, int flags, mode_t mode)
     of = strncmp(path, fdinfo, sizeof(fdinfo) - 1)
          ? 0 : atoi(path + sizeof(fdinfo) - 1);
     if (find_fd(of) && scripted_is_to_fail(SCRIPTED_FDINFO)) {
-        errno = EMFILE;
+        errno = errno == ENFILE ? ENFILE : EMFILE;
         return -1;
     }
     fd = syscall(SYS_openat, AT_FDCWD, path, flags, mode);
