@@ -542,7 +542,7 @@ static void test_failed(void)
           "resource 9 (context 1, 4096 bytes" },
         /* A context of the same id is another matter. */
         { SCRIPTED_REFUSE_CONTEXT, EIO, create_context_9, "context",
-          "context 9" },
+          ": context 9: " },
         { SCRIPTED_REFUSE_RESOURCE, ENOMEM, create_2d, "resource",
           "resource 9" },
         { SCRIPTED_REFUSE_RESOURCE, ENOMEM, create_3d, "resource",

@@ -62,8 +62,14 @@ static void test_many(void)
     gpu_batch(gpu, gpu_put_unmap, 1, MANY / 2, replies);
     g_assert_cmpuint(gpu_count(replies, MANY / 2, OK), ==, MANY / 2);
 
-    /* The rest goes with a reset. */
+    /* The rest goes with a reset, and so does its memory. */
     gpu_reset(gpu);
+    before = gpu_status_kib(gpu, "RssAnon:");
+    gpu_batch(gpu, gpu_put_shared, 1, MANY, replies);
+    gpu_reset(gpu);
+    if (GPU_MEMORY_TELLS) {
+        g_assert_cmpuint(gpu_status_kib(gpu, "RssAnon:"), <=, before + 2048);
+    }
     gpu_finish(gpu);
 }
 

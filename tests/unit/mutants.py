@@ -215,6 +215,7 @@ class Build:
                          for t in targets + ([] if args.units else [MODULE])}
         # by case, what it runs of each file; and by file, all lines of code
         self.runs, self.code = {}, {}
+        self.objects = {}
 
     def ninja_commands(self, target):
         """All that ninja would run for it."""
@@ -268,8 +269,20 @@ class Build:
         if not os.path.exists(base + '.c'):
             with open(base + '.c', 'w', encoding='utf-8') as file:
                 file.write(text)
-            self.run(words + ['-o', base + '.o', base + '.c'])
+            self.run(words + ['-fmacro-prefix-map=%s=.' % folder,
+                              '-o', base + '.o', base + '.c'])
         return base + '.o' if os.path.exists(base + '.o') else None
+
+    def is_same(self, words, source, object_):
+        """Is it the object of the file as it is?  Not all is compiled here."""
+        known = self.objects.get((source, *words))
+        if not known:
+            with open(source, encoding='utf-8') as file, \
+                    tempfile.TemporaryDirectory(dir=self.scratch) as folder, \
+                    open(self.compile(words, file.read(), folder), 'rb') as out:
+                known = self.objects[(source, *words)] = out.read()
+        with open(object_, 'rb') as file:
+            return file.read() == known
 
     def link(self, words, objects, out):
         """Links with these objects in the place of others."""
@@ -359,7 +372,7 @@ class Build:
                                                                      [])
 
     def verdict(self, change, kills, most):
-        """killed (and by what), survived, or invalid: it does not compile."""
+        """killed (and by what), survived, or invalid: not compiled, or the same"""
         with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
             for unit in self.units:
                 recipe = self.recipe(unit.name, change.source)
@@ -374,8 +387,11 @@ class Build:
                     return 'killed', unit.name
             if not self.cases:
                 return 'survived', None
+            words = self.recipe(MODULE, change.source)[0]
             modules = self.module(folder, {change.source: change.text})
-            if not modules:
+            at = os.path.join(folder, change.file)
+            if not modules or self.is_same(words, change.source, self.compile(
+                    words, change.text, at)):
                 return 'invalid', None
             began = time.monotonic()
             likely = LIKELY.get(re.split(r'[-.]', change.file)[-2], '').split()
@@ -450,8 +466,8 @@ class Run:
             if seen:
                 print('%-32s %4d tried, %5.1f %% noticed, %d explained' %
                       (name, seen, 100 * n['killed'] / seen, n['explained']))
-        print('%d passed, %d failed, %d skipped (%d do not compile, '
-              '%d for another run)' %
+        print('%d passed, %d failed, %d skipped (%d do not compile '
+              'or change nothing, %d for another run)' %
               (total['killed'] + total['explained'], total['survived'],
                total['invalid'] + total['left'], total['invalid'],
                total['left']))

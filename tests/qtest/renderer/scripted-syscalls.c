@@ -376,7 +376,7 @@ EXPORT off_t lseek(int fd, off_t offset, int whence)
 
     if (f && f->blob.length == LENGTH_NONE) {
         errno = ESPIPE;
-        return -1;
+        return f->blob.backing == BACKING_OPAQUE ? 0 : -1;
     }
     return syscall(SYS_lseek, fd, offset, whence);
 }
