@@ -18,8 +18,8 @@
 #define GPU_BATCH 64
 #define GPU_MIB (1024 * 1024ull)
 
-/* A sanitizer's own memory cannot be told from ours. */
-#ifdef QEMU_SANITIZE_ADDRESS
+/* A sanitizer's own memory and mappings cannot be told from ours. */
+#if defined(QEMU_SANITIZE_ADDRESS) || defined(QEMU_SANITIZE_THREAD)
 #define GPU_MEMORY_TELLS 0
 #else
 #define GPU_MEMORY_TELLS 1

@@ -169,6 +169,9 @@ static void test_removed(void)
     virtio_gpu_blob_lost_remove(&a.pages);
     run_bh();
     g_assert_cmpuint(told, ==, 0);
+    virtio_gpu_blob_lost_add(&a.pages, &lost, a.at, a.len);
+    g_assert_false(a.pages.lost);
+    virtio_gpu_blob_lost_remove(&a.pages);
     new_buffer_at(&b, true, a.at);
     shrink(&b, 0);
     g_assert_true(access_is_made(b.at));
