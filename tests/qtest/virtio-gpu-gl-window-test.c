@@ -45,6 +45,7 @@ static void test_many(void)
     g_autofree uint32_t *replies = g_new(uint32_t, MANY);
     GPU *gpu = gpu_start(&(GPUConfig) { .hostmem = 256 * GPU_MIB });
     uint64_t before;
+    unsigned i;
 
     gpu_batch(gpu, gpu_put_shared, 1, MANY, replies);
     g_assert_cmpuint(gpu_count(replies, MANY, OK), ==, MANY);
@@ -65,8 +66,10 @@ static void test_many(void)
     /* The rest goes with a reset, and so does its memory. */
     gpu_reset(gpu);
     before = gpu_status_kib(gpu, "RssAnon:");
-    gpu_batch(gpu, gpu_put_shared, 1, MANY, replies);
-    gpu_reset(gpu);
+    for (i = 0; i < 3; i++) {
+        gpu_batch(gpu, gpu_put_shared, 1, MANY, replies);
+        gpu_reset(gpu);
+    }
     if (GPU_MEMORY_TELLS) {
         g_assert_cmpuint(gpu_status_kib(gpu, "RssAnon:"), <=, before + 2048);
     }

@@ -376,7 +376,7 @@ EXPORT off_t lseek(int fd, off_t offset, int whence)
 
     if (f && f->blob.length == LENGTH_NONE) {
         errno = ESPIPE;
-        return f->blob.backing == BACKING_OPAQUE ? 0 : -1;
+        return -1;
     }
     return syscall(SYS_lseek, fd, offset, whence);
 }
@@ -388,8 +388,10 @@ EXPORT int fstat(int fd, struct stat *st)
     const struct open_fd *f = find_fd(fd);
 
     if (f && f->blob.length == LENGTH_NONE) {
+        /* The file of a driver has none, which is no error. */
+        st->st_size = 0;
         errno = EIO;
-        return -1;
+        return f->blob.backing == BACKING_OPAQUE ? 0 : -1;
     }
     return syscall(SYS_fstat, fd, st);
 }
