@@ -18,8 +18,8 @@
  * @reset_machine: resets all of it; the BARs are gone then
  * @map_bars: maps them where they were
  * @reset_by_vcpu: resets the device from a vCPU's thread; NULL if none runs
- * @use: another device comes to use the guest's memory, or leaves, as @how says;
- *       0: all leave.  NULL if there is none.
+ * @use: another device comes to use guest memory, or leaves, as @how says; 0:
+ *       all leave.  NULL if there is none.
  * @run: lets it carry out what was put into its queue
  * @settle: lets fences, timers, bottom halves and RCU run
  * @live: how many blobs are mapped, by blob-map-stats
