@@ -37,8 +37,8 @@ MODULE = 'hw-display-virtio-gpu-gl.so'
 LIKELY = {'host': 'decision', 'report': 'operator', 'region': 'region',
           'lost': 'lost', 'device': 'operator', 'renderer': 'region',
           'exporter': 'decision', 'vma': 'window', 'window': 'window region',
-          'buffer': 'decision', 'failure': 'failures', 'fence': 'failures',
-          'blob': 'map lifetime region'}
+          'buffer': 'decision', 'failure': 'failures map', 'fence': 'failures',
+          'resource': 'lifetime region', 'blob': 'map lifetime region'}
 # Seconds: for a test as it is, and with a change at least; and what may have
 # been a command that was not answered in time
 LIMIT, LIMIT_LEAST, LONG = 600, 20, 9
