@@ -1,5 +1,5 @@
 /*
- * virtio-gpu blob mappings: differences between QEMU releases
+ * virtio-gpu blob mappings: differences between releases
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
@@ -12,6 +12,11 @@
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22 /* Linux 5.14, glibc 2.35 */
+#endif
+
+#ifndef HAVE_VIRGL_RESOURCE_MAP_FIXED
+/* virglrenderer 1.3; QEMU may run with a newer one than it was built with. */
+int virgl_renderer_resource_map_fixed(uint32_t res_handle, void *map);
 #endif
 
 /* QEMU 10.1 moved the header and made class data const. */

@@ -6,6 +6,7 @@
 
 #include "qemu/osdep.h"
 #include "qemu/units.h"
+#include "virtio-gpu-blob-compat.h"
 #include "virtio-gpu-blob-internal.h"
 
 #include <virglrenderer.h>
@@ -42,10 +43,7 @@ static void *map_again(void *at, size_t len)
                                    : MAP_FAILED;
 }
 
-#ifndef HAVE_VIRGL_RESOURCE_MAP_FIXED
-/* virglrenderer 1.3; QEMU may run with a newer one than it was built with. */
-int virgl_renderer_resource_map_fixed(uint32_t res_handle, void *map);
-#endif
+/* QEMU may run with an older virglrenderer than it was built with. */
 #pragma weak virgl_renderer_resource_map_fixed
 
 /*

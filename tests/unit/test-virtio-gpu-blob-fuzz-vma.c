@@ -20,6 +20,7 @@
 #include "hw/display/virtio-gpu-blob-lost.h"
 #include "hw/display/virtio-gpu-blob-vma.h"
 #include "virtio-gpu-blob-access.h"
+#include "virtio-gpu-blob-fuzz.h"
 
 #include <malloc.h>
 #include <sys/syscall.h>
@@ -131,6 +132,7 @@ static Buffer *buffer_at(unsigned page)
     return NULL;
 }
 
+/* volatile: each access is made, as a guest makes it, and may raise a signal */
 static volatile uint64_t *word(unsigned page)
 {
     return (uint64_t *)(w.vma.base + page * w.page);
@@ -428,7 +430,6 @@ static void tear_down(void)
     w.vma.direct = w.low;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     Input in = { data, size };

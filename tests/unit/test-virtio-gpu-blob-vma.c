@@ -52,6 +52,7 @@ static VirtIOGPUBlobPlace pages(const Fixture *f, uint64_t page, uint64_t n)
     return virtio_gpu_blob_place(page * f->page, n * f->page);
 }
 
+/* volatile: each access is made, as a guest makes it, and may raise a signal */
 static volatile uint64_t *word(Fixture *f, uint64_t page)
 {
     return (uint64_t *)(f->vma.base + page * f->page);

@@ -275,6 +275,7 @@ static void tear_down(Fixture *f)
     }
 }
 
+/* volatile: each access is made, as a guest makes it, and may raise a signal */
 static volatile uint64_t *word(const Fixture *f, int i)
 {
     return virtio_gpu_blob_vma_at(f->vma, &f->m[i].place);
@@ -514,7 +515,7 @@ static void unmap_region(Fixture *f, int i)
 /* It may be in use after it is unmapped, and lose its pages then. */
 static void test_region_in_use(void)
 {
-    volatile uint64_t *at;
+    volatile uint64_t *at; /* an access raises a signal */
     Fixture f = { };
     Object *obj;
     int fd;

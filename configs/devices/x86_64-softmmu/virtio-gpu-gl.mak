@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
 # A PC with virtio-gpu-gl and little else: for --without-default-devices
 
 CONFIG_I440FX=y

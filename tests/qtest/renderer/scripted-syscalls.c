@@ -196,21 +196,22 @@ static const struct {
     [ANSWER_EIO + 1 ... 15] = { ENOTTY },
 };
 
+/* Returns 0, or the negative errno of the query */
 static int answer(struct open_fd *f, struct query *q)
 {
     switch (f->blob.retry) {
     case RETRY_ALWAYS:
-        return EAGAIN;
+        return -EAGAIN;
     case RETRY_EINTR:
     case RETRY_EAGAIN:
         if (f->tries++ < SCRIPTED_RETRIES) {
-            return f->blob.retry == RETRY_EINTR ? EINTR : EAGAIN;
+            return f->blob.retry == RETRY_EINTR ? -EINTR : -EAGAIN;
         }
     }
     if (!answers[f->blob.answer].error) {
         q->value = answers[f->blob.answer].value;
     }
-    return answers[f->blob.answer].error;
+    return -answers[f->blob.answer].error;
 }
 
 static int query(int fd, struct query *q)
@@ -228,9 +229,9 @@ static int query(int fd, struct query *q)
         /* What asking costs; a memfd answers ENOTTY. */
         syscall(SYS_ioctl, fd, QUERY, q);
     }
-    error = f ? answer(f, q) : ENOTTY;
+    error = f ? answer(f, q) : -ENOTTY;
     if (error) {
-        errno = error;
+        errno = -error;
         return -1;
     }
     return 0;
