@@ -40,6 +40,25 @@ author()
     git -C "$TOP" log -1 --format="$1" 2>/dev/null || :
 }
 
+# write_kernel FOLDER AUTHOR: the kernel's half, for the list of dma-buf
+write_kernel()
+{
+    local out=$1 author=$2 text=$TOP/packaging/series/kernel.txt list p n=0
+    list=("$TOP"/tests/host/linux-6.12/0*.patch)
+    mkdir -p "$out"
+    {
+        printf 'From: %s\nSubject: [PATCH 0/%d] ' "$author" "${#list[@]}"
+        cat "$text"
+        echo
+        for p in "${list[@]}"; do
+            n=$((n + 1))
+            sed -E "s|^From: .*|From: $author|; s|^(Subject: \[PATCH)\]|\1 $n/${#list[@]}]|" "$p" >"$out/${p##*/}"
+            printf '  %s\n  ' "$(sed -n 's/^Subject: \[PATCH\] //p' "$p")"
+            grep -E '^ [0-9]+ files? changed' "$p"
+        done
+    } >"$out/0000-cover-letter.patch"
+}
+
 write_one()
 {
     local out=$1 name email date options=()
@@ -57,9 +76,7 @@ write_one()
         --out "$out" --release "$SERIES" \
         --name "${name:-${USER:-root}}" --email "${email:-${USER:-root}@localhost}" \
         --date "${date:-2000-01-01T00:00:00Z}" "${options[@]}"
-    # the kernel's half, for the list of dma-buf
-    mkdir -p "$out/kernel"
-    cp -- "$TOP"/tests/host/linux-6.12/0*.patch "$out/kernel"
+    write_kernel "$out/kernel" "${name:-${USER:-root}} <${email:-${USER:-root}@localhost}>"
     say "$(wc -l <"$out/order") series, $(find "$out" -name '0*.patch' ! -name '0000-*' ! -path '*/kernel/*' | wc -l) patches: $out, for $(sed -n 's/^what=//p' "$PRISTINE/.virtio-gpu-blob-source")"
 }
 
