@@ -15,6 +15,8 @@ lines that say what is in it:
   # alone PATCH   in the place of the hooks in the fix's own folder
   # apply PATCH   of the folder: what a later commit will undo
   # undo FOLDER/PATCH
+  # adds PATCH    of the folder: what the commit adds to our files; those that
+                  an earlier commit has are there without it
   # grows PATCH   a hook that lists our files: from here on each commit has
                   those lines of it whose files are there
   # whole NAME    the commit is not cut, whatever its size
@@ -24,6 +26,9 @@ lines that say what is in it:
 The tests come first, on QEMU as it was released.  Each fix is on QEMU as it
 was released, and its test on the tests.  The features are on all of these,
 each on the one before, and end with the overlaid tree.
+
+If our files have changed where a patch that "adds" has a hunk, the hunk is to be
+changed in the same way; the message says which one does not apply.
 """
 
 import argparse
@@ -99,14 +104,15 @@ class Step(Text):
         folder = os.path.dirname(path)
         for words in self.lines:
             if words[0] not in ('file', 'pick', 'rest', 'hook', 'alone',
-                                'apply', 'undo', 'grows', 'test', 'maintain',
-                                'whole'):
+                                'apply', 'undo', 'adds', 'grows', 'test',
+                                'maintain', 'whole'):
                 fail('%s: # %s says nothing' % (path, words[0]))
         self.wanted = self.of('file') + self.of('pick')
         self.hooks = self.present(args.hooks, 'hook')
         self.alone = self.variant(args, folder, 'alone')
         self.apply = self.variant(args, folder, 'apply')
         self.undo = self.variant(args, args.steps, 'undo')
+        self.adds = self.variant(args, folder, 'adds')
         self.grown_by = self.of('grows')
         self.growing = [name for h in self.grown_by
                         for name in touched(os.path.join(args.hooks, h))]
@@ -129,7 +135,8 @@ class Step(Text):
 
     def changed(self):
         """Files of QEMU's that the step changes."""
-        patches = self.hooks + self.alone + self.apply + self.undo
+        patches = (self.hooks + self.alone + self.apply + self.undo +
+                   self.adds)
         return sorted({name for patch in patches for name in touched(patch)})
 
 
@@ -153,14 +160,14 @@ class Folder:
 class Growing:
     """A file that lists ours, with those lines whose files are in the tree."""
 
-    def __init__(self, name, repo, partial):
+    def __init__(self, name, series):
         self.name = name
-        self.repo = repo
-        self.partial = partial
+        self.series = series
+        self.repo = series.repo
 
     def there(self, name):
         """Whether a file is in the tree, and whole."""
-        return (name not in self.partial and
+        return (name not in self.series.partial and
                 os.path.exists(os.path.join(self.repo, name)))
 
     def keep(self, form):
@@ -176,11 +183,21 @@ class Growing:
                                if name.endswith('.c')) else ''
 
     def keep_test(self, match):
-        """A unit test stays if all that it is built from is there."""
-        names = re.findall(r"'((?:hw|contrib)/[^']*virtio-gpu-blob[^']*)'",
-                           match[0])
-        names.append('tests/unit/%s.c' % match[1])
-        return match[0] if all(self.there(n) for n in names) else ''
+        """
+        A unit test stays if it is there, with those of its sources that are; as
+        long as a later commit adds something to it, with those of before.
+        """
+        name = 'tests/unit/%s.c' % match[1]
+        if not self.there(name):
+            return ''
+        source = (r"(?P<first>\[)?meson\.project_source_root\(\) / "
+                  r"'((?:hw|contrib)/[^']*virtio-gpu-blob[^']*)'(?:,\s*)?")
+        there = [m[2] for m in re.finditer(source, match[0])
+                 if self.there(m[2])]
+        if self.series.pending(name):
+            there = self.series.sources.setdefault(name, there)
+        return re.sub(source, lambda m: m[0] if m[2] in there
+                      else m['first'] or '', match[0])
 
     def filter(self, text):
         """The text for the tree as it is."""
@@ -240,8 +257,10 @@ class Series:
         self.assign()
         self.grown = []      # (hook's file), from the step that grows on
         self.partial = set() # files that a commit has the first part of
+        self.sources = {}    # of unit tests that are not complete
         self.extra = {}      # tests that are the series' only
         self.maintained = [] # lines for MAINTAINERS
+        self.later = [path for step in self.every_step for path in step.adds]
         self.folders = [f for f in every if f.here]
         for folder in self.folders:
             folder.steps = [s for s in folder.steps
@@ -331,13 +350,35 @@ class Series:
     def patch(self, path, *options):
         """A patch into the tree."""
         try:
-            self.git('apply', '-q', *options, os.path.abspath(path))
-        except subprocess.CalledProcessError:
-            fail('%s does not apply' % path)
+            self.git('apply', *options, os.path.abspath(path), text=True,
+                     stderr=subprocess.PIPE)
+        except subprocess.CalledProcessError as error:
+            fail('%s does not apply:\n%s' % (path, error.stderr.rstrip()))
 
     def final(self, name):
         """A file's text in the overlaid tree."""
         return read(os.path.join(self.args.overlaid, name))
+
+    def pending(self, name):
+        """The patches that will add something to a file."""
+        return [p for p in self.later if name in touched(p)]
+
+    def now(self, name):
+        """The same, without what later commits add."""
+        later = self.pending(name)
+        if not later:
+            return self.final(name)
+        path = os.path.join(self.repo, name)
+        before = read(path) if os.path.exists(path) else None
+        write(path, self.final(name))
+        for patch in reversed(later):
+            self.patch(patch, '-R', '-C1', '--include=' + name)
+        text = read(path)
+        if before is None:
+            os.remove(path)
+        else:
+            write(path, before)
+        return text
 
     def stays(self, name):
         """Whether a file is in the overlaid tree, and not only on the way."""
@@ -376,7 +417,7 @@ class Series:
     def grow(self):
         """Writes the files that list ours."""
         for name in self.grown:
-            text = Growing(name, self.repo, self.partial).filter(self.final(name))
+            text = Growing(name, self).filter(self.final(name))
             if name == QTEST_MESON:
                 text = self.registered(text)
             write(os.path.join(self.repo, name), text)
@@ -407,7 +448,7 @@ class Series:
     def parts(self, step, patches):
         """The files of a step, in as many parts as it takes."""
         if step.of('whole'):
-            return [[(name, self.final(name)) for name in step.files]]
+            return [[(name, self.now(name)) for name in step.files]]
         size = sum(len(re.findall(r'^[-+ ]', read(p), flags=re.M))
                    for p in patches)
         parts, now = [], []
@@ -416,7 +457,7 @@ class Series:
                                                   not n.endswith('.h'), n))
         for name in order:
             done = 0
-            for text in self.cuts(name, self.final(name)):
+            for text in self.cuts(name, self.now(name)):
                 n = text.count('\n') - done
                 done = text.count('\n')
                 if now and lines + n > LIMIT:
@@ -432,8 +473,10 @@ class Series:
     def run_step(self, step, alone=False):
         """The commits of one step."""
         patches = step.alone if alone and step.alone else step.hooks
-        patches = patches + step.apply
+        patches = patches + step.apply + step.adds
         parts = self.parts(step, patches)
+        texts = {name: text for part in parts for name, text in part}
+        self.later = [path for path in self.later if path not in step.adds]
         for number, part in enumerate(parts, 1):
             # ... at once, if these files are there already
             early = [path for path in step.undo
@@ -444,7 +487,7 @@ class Series:
                     self.patch(path, '-R', '-C1')
             for name, text in part:
                 write(os.path.join(self.repo, name), text)
-                whole = text == self.final(name)
+                whole = text == texts[name]
                 (self.partial.discard if whole else self.partial.add)(name)
             if number == 1:
                 self.maintained += step.of('maintain')
