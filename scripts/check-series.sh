@@ -525,7 +525,7 @@ device_tests()
     fi
 }
 
-series=() one='' qtest=0 features=0 from=''
+series=() checks=() more=() one='' qtest=0 features=0 from=''
 while [ $# -gt 0 ]; do
     case $1 in
     --qtest) qtest=1 ;;
@@ -556,18 +556,29 @@ if [ -n "$one" ]; then
 else
     [ ${#series[@]} -gt 0 ] || series=(10.0 10.2)
     build_folder
+    [ "$qtest" = 0 ] || more+=(--qtest)
+    [ "$features" = 0 ] || more+=(--features)
+    [ -z "$from" ] || more+=(--from "$from")
+    # Two at once: much of the time is that of one process, or spent waiting
+    trap 'kill $(jobs -p) 2>/dev/null || :' EXIT
     for s in "${series[@]}"; do
         run "$TOP/scripts/series.sh" "$s"
         tree=$("$TOP/scripts/series.sh" --tree "$s")
-        more=()
-        [ "$qtest" = 0 ] || more+=(--qtest)
-        [ "$features" = 0 ] || more+=(--features)
-        [ -z "$from" ] || more+=(--from "$from")
+        prefix=''
+        [ ${#series[@]} = 1 ] || prefix="$s  "
         say "QEMU $s"
-        log=$BUILD/check-series-$s.log
-        run "$tree/scripts/check-series.sh" --one "$BUILD/series-$s" "${more[@]}" > >(tee "$log") 2>&1 || :
-        wait "$!" || :
-        last=$(tail -n 1 "$log")
+        run "$tree/scripts/check-series.sh" --one "$BUILD/series-$s" "${more[@]}" \
+            > >(tee "$BUILD/check-series-$s.log" | sed -u "s/^/$prefix/") 2>&1 &
+        checks+=("$!")
+    done
+    for check in "${checks[@]}"; do
+        wait "$check" || :
+    done
+    trap - EXIT
+    # what tee has to write
+    sleep 1
+    for s in "${series[@]}"; do
+        last=$(tail -n 1 "$BUILD/check-series-$s.log")
         if [[ $last =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed ]]; then
             passed=$((passed + BASH_REMATCH[1]))
             failed=$((failed + BASH_REMATCH[2]))
