@@ -395,18 +395,38 @@ static Answer model_unmap(Fuzz *f, uint32_t id, bool unref)
     return (Answer) { mapped || refused ? OK : b->exists ? BAD : BAD_ID };
 }
 
+/* What the device reads of a command that the model knows */
+static size_t size_of(uint32_t type)
+{
+    switch (type) {
+    case VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB:
+        return sizeof(struct virtio_gpu_resource_create_blob);
+    case VIRTIO_GPU_CMD_RESOURCE_CREATE_2D:
+        return sizeof(struct virtio_gpu_resource_create_2d);
+    case VIRTIO_GPU_CMD_RESOURCE_CREATE_3D:
+        return sizeof(struct virtio_gpu_resource_create_3d);
+    case VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB:
+        return sizeof(struct virtio_gpu_resource_map_blob);
+    case VIRTIO_GPU_CMD_CTX_CREATE:
+        return sizeof(struct virtio_gpu_ctx_create);
+    default:
+        return sizeof(struct virtio_gpu_resource_unref);
+    }
+}
+
 /* What comes of the command, which is not carried out yet */
 static Answer model_put(Fuzz *f, const GPUCmd *c)
 {
     const struct virtio_gpu_resource_map_blob *cmd = (const void *)f->cmd;
     uint32_t id = cmd->resource_id;
+    size_t size = size_of(cmd->hdr.type);
     bool create = false, unref = false;
 
     switch (cmd->hdr.type) {
     case VIRTIO_GPU_CMD_CTX_CREATE:
     case VIRTIO_GPU_CMD_CTX_DESTROY:
         f->context = cmd->hdr.type == VIRTIO_GPU_CMD_CTX_CREATE;
-        if (c->out_len < f->len) {
+        if (c->out_len < MAX(f->len, size)) {
             doubt(f);
         }
         return (Answer) { };
@@ -424,14 +444,14 @@ static Answer model_put(Fuzz *f, const GPUCmd *c)
     default:
         return (Answer) { };
     }
-    if (id >= IDS || (create && c->out_len < f->len) ||
+    if (id >= IDS || (create && c->out_len < MAX(f->len, size)) ||
         cmd->hdr.flags & RING_IDX_FLAG) {
         doubt(f);
     }
     if (!f->sure || c->out_len < sizeof(cmd->hdr)) {
         return (Answer) { };
     }
-    if (c->out_len < f->len) {
+    if (c->out_len < size) {
         return (Answer) { BAD };
     }
     if (create) {
@@ -775,8 +795,6 @@ static void put_raw(Fuzz *f)
         f->cmd[i] = byte(f);
     }
     hdr->type = b < 0xf0 ? 0x100 * (1 + b / 32) + b % 32 : hdr->type;
-    /* The model knows of a command that is too short if it is torn. */
-    f->len = MAX(f->len, sizeof(struct virtio_gpu_transfer_host_3d));
     put(f);
 }
 
