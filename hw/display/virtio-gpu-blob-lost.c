@@ -347,7 +347,7 @@ static NotifierWithReturn memory_fault_notifier = {
  * it for one that is read from a disk, and lets the vCPU wait or try again
  * (kvm_arch_setup_async_pf() in Linux).  If the page never comes, that lasts
  * forever.  So the last page of each buffer is checked, as a file loses its end
-first.
+ * first.
  */
 
 /*

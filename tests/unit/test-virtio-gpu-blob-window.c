@@ -423,6 +423,25 @@ static void test_slot(void)
     tear_down(&f);
 }
 
+/* Slots of others; and a window with shared memory only */
+static void test_slot_of_others(void)
+{
+    MemoryRegion other = { };
+    Fixture f = { };
+
+    set_up(&f, true);
+    map(&f, 0, 0, 1, true);
+    make_slot(&f, world.window, 1);
+    map(&f, 1, 2, 1, false);
+    make_slot(&f, &other, 1);
+    g_assert_cmpuint(world.stops, ==, 0);
+    unmap(&f, 0);
+    unmap(&f, 1);
+    make_slot(&f, world.window, 1);
+    g_assert_cmpuint(world.stops, ==, 0);
+    tear_down(&f);
+}
+
 /* A driver may refuse to map a buffer again: a hole stays there. */
 static void test_slot_not_back(void)
 {
@@ -656,6 +675,8 @@ int main(int argc, char **argv)
     qemu_init_main_loop(&error_abort);
     module_call_init(MODULE_INIT_QOM);
     g_test_add_func("/virtio-gpu-blob/window/slot/made", test_slot);
+    g_test_add_func("/virtio-gpu-blob/window/slot/of-others",
+                    test_slot_of_others);
     g_test_add_func("/virtio-gpu-blob/window/slot/not-back",
                     test_slot_not_back);
     g_test_add_func("/virtio-gpu-blob/window/slot/lost", test_slot_lost);
