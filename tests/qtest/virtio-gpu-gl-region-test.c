@@ -161,6 +161,34 @@ static void test_no_memory(void)
     gpu_finish(gpu);
 }
 
+/* A buffer that the renderer maps at our address can lose its pages, too. */
+static void test_fixed_lost(void)
+{
+    static const ScriptedBlob ids[] = { POINTER, DRIVERS };
+    GPU *gpu = gpu_start_plain();
+    size_t i;
+
+    gpu_shared(gpu)->map_fixed = SCRIPTED_FIXED_GOOD;
+    for (i = 0; i < G_N_ELEMENTS(ids); i++) {
+        gpu_create(gpu, 1, ids[i], GPU_PAGE);
+        gpu_create(gpu, 2, ids[i], GPU_PAGE);
+        g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
+        g_assert_cmphex(gpu_map(gpu, 2, 0, NULL), ==, BAD);
+        g_assert_cmphex(gpu_map(gpu, 2, GPU_PAGE, NULL), ==, GRANTED);
+        gpu_check_path(gpu, "window");
+
+        gpu_buffer_truncate(gpu, 1, 0);
+        gpu_read(gpu, 0);
+        gpu_settle(gpu);
+        g_assert_cmpuint(gpu_stat(gpu, "lost"), ==, i + 1);
+        g_assert_true(gpu_shows(gpu, GPU_PAGE, 2, 0));
+        g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
+        gpu_reset(gpu);
+        g_assert_false(gpu_shows(gpu, GPU_PAGE, 2, 0));
+    }
+    gpu_finish(gpu);
+}
+
 #define REGIONS_MAX 1536
 
 static void test_limit(void)
@@ -672,6 +700,7 @@ int main(int argc, char **argv)
         { "many", test_many },
         { "renderers", test_renderers },
         { "no-memory", test_no_memory },
+        { "fixed-lost", test_fixed_lost },
         { "limit", test_limit },
         { "odd-size", test_odd_size },
         { "held", test_held },
