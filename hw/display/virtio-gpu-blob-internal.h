@@ -62,7 +62,7 @@ struct VirtIOGPUBlobMapping {
     VirtIOGPUBlobVerdict verdict;
     const char *exporter;           /* interned; NULL if it was not read */
     QTAILQ_ENTRY(VirtIOGPUBlobMapping) next; /* in the list of its state */
-    QSLIST_ENTRY(VirtIOGPUBlobMapping) next_ended;
+    QSLIST_ENTRY(VirtIOGPUBlobMapping) next_unused;
 };
 
 typedef QTAILQ_HEAD(, VirtIOGPUBlobMapping) VirtIOGPUBlobMappingList;
@@ -101,8 +101,8 @@ struct VirtIOGPUBlobs {
     VirtIOGPUBlobMappingList mapped; /* the newest first */
     VirtIOGPUBlobMappingList stale;
     VirtIOGPUBlobMappingList leaving;
-    QSLIST_HEAD(, VirtIOGPUBlobMapping) ended; /* any thread, for ended_bh */
-    QEMUBH *ended_bh;
+    QSLIST_HEAD(, VirtIOGPUBlobMapping) unused; /* any thread, for unused_bh */
+    QEMUBH *unused_bh;
     uint64_t maps;                  /* since the device was created */
     uint64_t unmaps;
     uint64_t unmap_failures;
@@ -119,7 +119,7 @@ struct VirtIOGPUBlobs {
 void virtio_gpu_blob_init(VirtIOGPUBlobs *blobs, VirtIOGPU *g);
 void virtio_gpu_blob_destroy(VirtIOGPUBlobs *blobs);
 /* Traces and logs each buffer that has lost its pages since the last call */
-void virtio_gpu_blob_tell_lost(VirtIOGPUBlobs *blobs);
+void virtio_gpu_blob_report_lost(VirtIOGPUBlobs *blobs);
 
 /*
  * Called when the last reference to a region is gone, from any thread.  @m is

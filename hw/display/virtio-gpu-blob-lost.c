@@ -42,7 +42,7 @@ static IntervalTreeRoot windows;
  * Accesses outside of buffers that were tried again since a buffer was removed;
  * protected by the lock
  */
-static unsigned strays;
+static unsigned other_retries;
 
 /*
  * Number of losses, maps and unmaps in the process, plus 1: a vCPU whose
@@ -102,7 +102,7 @@ static void set_lost(VirtIOGPUBlobPages *pages)
 
     qatomic_set(&pages->lost, true);
     qatomic_set(&owner->count, owner->count + 1);
-    QTAILQ_INSERT_TAIL(&owner->untold, pages, next_untold);
+    QTAILQ_INSERT_TAIL(&owner->unreported, pages, next_unreported);
     virtio_gpu_blob_lost_changed();
     qemu_bh_schedule(owner->bh);
 }
@@ -130,7 +130,7 @@ static bool may_retry(VirtIOGPUBlobPages *pages)
     int64_t now = get_clock();
 
     if (!pages) {
-        return strays++ < RETRIES_MAX;
+        return other_retries++ < RETRIES_MAX;
     }
     if (now - pages->retry_start > RETRIES_PERIOD_NS) {
         pages->retry_start = now;
@@ -429,7 +429,7 @@ void virtio_gpu_blob_lost_init(VirtIOGPUBlobLost *lost, QEMUBH *bh)
 {
     lost->bh = bh;
     lost->count = 0;
-    QTAILQ_INIT(&lost->untold);
+    QTAILQ_INIT(&lost->unreported);
 }
 
 static void insert(IntervalTreeNode *range, IntervalTreeRoot *root, void *host,
@@ -450,7 +450,7 @@ void virtio_gpu_blob_lost_add(VirtIOGPUBlobPages *pages,
     pages->lost = false;
     pages->retries = 0;
     pages->retry_start = 0;
-    memset(&pages->next_untold, 0, sizeof(pages->next_untold));
+    memset(&pages->next_unreported, 0, sizeof(pages->next_unreported));
     insert(&pages->range, &buffers, host, len);
     if (kvm_enabled()) {
         start_checks();
@@ -461,10 +461,10 @@ void virtio_gpu_blob_lost_remove(VirtIOGPUBlobPages *pages)
 {
     qemu_spin_lock(&lock);
     interval_tree_remove(&pages->range, &buffers);
-    if (QTAILQ_IN_USE(pages, next_untold)) {
-        QTAILQ_REMOVE(&pages->owner->untold, pages, next_untold);
+    if (QTAILQ_IN_USE(pages, next_unreported)) {
+        QTAILQ_REMOVE(&pages->owner->unreported, pages, next_unreported);
     }
-    strays = 0;
+    other_retries = 0;
     qemu_spin_unlock(&lock);
 }
 
@@ -473,9 +473,9 @@ VirtIOGPUBlobPages *virtio_gpu_blob_lost_next(VirtIOGPUBlobLost *owner)
     VirtIOGPUBlobPages *pages;
 
     qemu_spin_lock(&lock);
-    pages = QTAILQ_FIRST(&owner->untold);
+    pages = QTAILQ_FIRST(&owner->unreported);
     if (pages) {
-        QTAILQ_REMOVE(&owner->untold, pages, next_untold);
+        QTAILQ_REMOVE(&owner->unreported, pages, next_unreported);
     }
     qemu_spin_unlock(&lock);
     return pages;

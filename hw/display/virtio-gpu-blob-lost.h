@@ -31,13 +31,13 @@
  * @vma: supplies holes
  * @bh: scheduled for each loss, also in signal handlers; not owned
  * @count: losses since the device was created; qatomic_read()
- * @untold: losses that virtio_gpu_blob_lost_next() has not returned yet
+ * @unreported: losses that virtio_gpu_blob_lost_next() has not returned yet
  */
 typedef struct VirtIOGPUBlobLost {
     VirtIOGPUBlobVMA *vma;
     QEMUBH *bh;
     size_t count;
-    QTAILQ_HEAD(, VirtIOGPUBlobPages) untold;
+    QTAILQ_HEAD(, VirtIOGPUBlobPages) unreported;
 } VirtIOGPUBlobLost;
 
 /**
@@ -50,7 +50,7 @@ typedef struct VirtIOGPUBlobLost {
  * @lost: a hole is mapped there; set in any thread, qatomic_read()
  * @retries: accesses tried again since @retry_start, as they seemed possible
  * @retry_start: nanoseconds, get_clock()
- * @next_untold: within the owner's queue
+ * @next_unreported: within the owner's queue
  */
 typedef struct VirtIOGPUBlobPages {
     IntervalTreeNode range;
@@ -60,7 +60,7 @@ typedef struct VirtIOGPUBlobPages {
     bool lost;
     unsigned retries;
     int64_t retry_start;
-    QTAILQ_ENTRY(VirtIOGPUBlobPages) next_untold;
+    QTAILQ_ENTRY(VirtIOGPUBlobPages) next_unreported;
 } VirtIOGPUBlobPages;
 
 /**
@@ -77,8 +77,8 @@ typedef struct VirtIOGPUBlobGapRange {
 } VirtIOGPUBlobGapRange;
 
 /*
- * True if a vCPU whose KVM_RUN failed can try again.  Gaps are allowed in the
- * window only then.  Main thread, BQL held.
+ * Installs the handlers.  Returns true if a vCPU whose KVM_RUN failed can try
+ * again: gaps are allowed in the window only then.  Main thread, BQL held.
  */
 bool virtio_gpu_blob_lost_vcpus_retry(void);
 

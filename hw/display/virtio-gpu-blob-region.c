@@ -69,7 +69,8 @@ static bool may_have_slot(const VirtIOGPUBlobMapping *m, void *host)
                     MADV_POPULATE_READ);
 }
 
-static VirtIOGPUBlobReason check(const VirtIOGPUBlobMapping *m, void *host)
+static VirtIOGPUBlobReason check_region(const VirtIOGPUBlobMapping *m,
+                                        void *host)
 {
     if (regions >= VIRTIO_GPU_BLOB_REGIONS_MAX ||
         leaving >= VIRTIO_GPU_BLOB_REGIONS_MAX) {
@@ -111,7 +112,7 @@ VirtIOGPUBlobReason virtio_gpu_blob_region_map(VirtIOGPUBlobMapping *m,
 {
     VirtIOGPUBlobVMA *vma = virtio_gpu_blob_window_vma(m->blobs->window);
     size_t len = virtio_gpu_blob_place_len(&m->place);
-    VirtIOGPUBlobReason reason = check(m, host);
+    VirtIOGPUBlobReason reason = check_region(m, host);
     Object *owner;
 
     if (reason) {

@@ -81,8 +81,8 @@ static void *map_fixed(uint32_t resource_id, size_t len)
 }
 
 /* If @got is less than @len, the guest would see other data of the host. */
-static VirtIOGPUBlobReason check(void *host, uint64_t got, uint64_t size,
-                                 size_t len)
+static VirtIOGPUBlobReason check_mapping(void *host, uint64_t got,
+                                         uint64_t size, size_t len)
 {
     if (got < size) {
         return VIRTIO_GPU_BLOB_BUFFER_TOO_SHORT;
@@ -117,7 +117,7 @@ static VirtIOGPUBlobReason map(uint32_t resource_id, uint64_t size, size_t len,
     if (*err) {
         return VIRTIO_GPU_BLOB_MAP_FAILED;
     }
-    reason = check(*host, got, size, len);
+    reason = check_mapping(*host, got, size, len);
     if (!reason && may_try_to_write(*host, len) &&
         !virtio_gpu_blob_vma_is_writable(*host)) {
         reason = VIRTIO_GPU_BLOB_BUFFER_NOT_READ_WRITE;

@@ -260,25 +260,26 @@ void virtio_gpu_blob_vma_trim(VirtIOGPUBlobVMA *vma)
  * Buffers
  */
 
-static bool is_hole(VirtIOGPUBlobVMA *vma, uint64_t offset)
-{
-    VirtIOGPUBlobPlace *place;
-
-    if (offset >= vma->size) {
-        return false;
-    }
-    place = virtio_gpu_blob_vma_find(vma, offset, offset);
-    return !place || !place->in_window;
-}
-
-/* The number of holes that @place adds.  There is none before offset 0. */
+/*
+ * The number of holes that @place adds: it splits one, and leaves none on a
+ * side where a buffer or the end of the window is next to it.  @place itself is
+ * not in the tree.
+ */
 static int holes_added(VirtIOGPUBlobVMA *vma, const VirtIOGPUBlobPlace *place)
 {
-    return is_hole(vma, place->node.start - 1) +
-           is_hole(vma, place->node.last + 1) - 1;
+    uint64_t first = place->node.start - (place->node.start > 0);
+    uint64_t last = place->node.last + (place->node.last < vma->size - 1);
+    int holes = (first < place->node.start) + (last > place->node.last) - 1;
+    IntervalTreeNode *node;
+
+    for (node = interval_tree_iter_first(&vma->places, first, last); node;
+         node = interval_tree_iter_next(node, first, last)) {
+        holes -= container_of(node, VirtIOGPUBlobPlace, node)->in_window;
+    }
+    return holes;
 }
 
-static void record(VirtIOGPUBlobVMA *vma, VirtIOGPUBlobPlace *place)
+static void add_place(VirtIOGPUBlobVMA *vma, VirtIOGPUBlobPlace *place)
 {
     place->in_window = true;
     vma->holes += holes_added(vma, place);
@@ -286,7 +287,7 @@ static void record(VirtIOGPUBlobVMA *vma, VirtIOGPUBlobPlace *place)
     interval_tree_insert(&place->node, &vma->places);
 }
 
-static void forget(VirtIOGPUBlobVMA *vma, VirtIOGPUBlobPlace *place)
+static void remove_place(VirtIOGPUBlobVMA *vma, VirtIOGPUBlobPlace *place)
 {
     interval_tree_remove(&place->node, &vma->places);
     place->in_window = false;
@@ -368,7 +369,7 @@ static bool begin(VirtIOGPUBlobVMA *vma, VirtIOGPUBlobPlace *place)
     if (virtio_gpu_blob_vma_mappings(vma) >= vma->max || !make_spares(vma)) {
         return false;
     }
-    record(vma, place);
+    add_place(vma, place);
     return true;
 }
 
@@ -395,7 +396,7 @@ bool virtio_gpu_blob_vma_unmap(VirtIOGPUBlobVMA *vma,
                         virtio_gpu_blob_vma_at(vma, place),
                         virtio_gpu_blob_place_len(place));
     if (!place->stale) {
-        forget(vma, place);
+        remove_place(vma, place);
     }
     return !place->stale;
 }

@@ -97,7 +97,7 @@ static void begin_map(VirtIOGPUBlobWindow *w, VirtIOGPUBlobMapping *m)
     begin_replace(w);
 }
 
-static void forget(VirtIOGPUBlobWindow *w, VirtIOGPUBlobMapping *m)
+static void release(VirtIOGPUBlobWindow *w, VirtIOGPUBlobMapping *m)
 {
     virtio_gpu_blob_lost_remove(&m->pages);
     drop_handle(w, &m->place);
@@ -108,7 +108,7 @@ static int end_map(VirtIOGPUBlobWindow *w, VirtIOGPUBlobMapping *m, int ret)
 {
     end_replace(w);
     if (ret && !m->place.stale) {
-        forget(w, m);
+        release(w, m);
     }
     return ret;
 }
@@ -154,7 +154,7 @@ bool virtio_gpu_blob_window_unmap(VirtIOGPUBlobWindow *w,
     unmapped = virtio_gpu_blob_vma_unmap(&w->vma, &m->place);
     end_replace(w);
     if (unmapped) {
-        forget(w, m);
+        release(w, m);
     }
     return unmapped;
 }
@@ -231,6 +231,7 @@ void virtio_gpu_blob_discard_class_init(ObjectClass *oc)
 
 void virtio_gpu_blob_hide_ram(MemoryRegion *mr)
 {
+    /* memory_region_init_ram_ptr() takes no flags. */
     mr->ram_block->flags |= RAM_PROTECTED;
     memory_region_set_ram_discard_manager(mr, RAM_DISCARD_MANAGER(mr->owner));
 }

@@ -429,7 +429,7 @@ static void unmap_region(VirtIOGPUBlobMapping *m)
 static void unmap(VirtIOGPUBlobMapping *m)
 {
     /* A loss must be reported before its record goes. */
-    virtio_gpu_blob_tell_lost(m->blobs);
+    virtio_gpu_blob_report_lost(m->blobs);
     unrecord(m);
     if (m->region) {
         unmap_region(m);
@@ -527,11 +527,11 @@ void virtio_gpu_blob_region_unused(VirtIOGPUBlobMapping *m)
 {
     VirtIOGPUBlobs *blobs = m->blobs;
 
-    QSLIST_INSERT_HEAD_ATOMIC(&blobs->ended, m, next_ended);
-    qemu_bh_schedule(blobs->ended_bh);
+    QSLIST_INSERT_HEAD_ATOMIC(&blobs->unused, m, next_unused);
+    qemu_bh_schedule(blobs->unused_bh);
 }
 
-static void free_ended(VirtIOGPUBlobMapping *m)
+static void free_unused(VirtIOGPUBlobMapping *m)
 {
     VirtIOGPU *g = m->blobs->g;
 
@@ -553,16 +553,16 @@ static void free_ended(VirtIOGPUBlobMapping *m)
 }
 
 /* Commands and the reset of the renderer may wait for this. */
-static void free_all_ended(void *opaque)
+static void free_all_unused(void *opaque)
 {
     VirtIOGPUBlobs *blobs = opaque;
-    QSLIST_HEAD(, VirtIOGPUBlobMapping) ended;
+    QSLIST_HEAD(, VirtIOGPUBlobMapping) unused;
     VirtIOGPUBlobMapping *m;
 
-    QSLIST_MOVE_ATOMIC(&ended, &blobs->ended);
-    while ((m = QSLIST_FIRST(&ended))) {
-        QSLIST_REMOVE_HEAD(&ended, next_ended);
-        free_ended(m);
+    QSLIST_MOVE_ATOMIC(&unused, &blobs->unused);
+    while ((m = QSLIST_FIRST(&unused))) {
+        QSLIST_REMOVE_HEAD(&unused, next_unused);
+        free_unused(m);
     }
     VIRTIO_GPU_GET_CLASS(blobs->g)->handle_ctrl(VIRTIO_DEVICE(blobs->g),
                                                 blobs->g->ctrl_vq);
@@ -596,7 +596,7 @@ static void read_exporter_of(VirtIOGPUBlobMapping *m)
     virtio_gpu_blob_buffer_close(&buf);
 }
 
-static void tell(VirtIOGPUBlobMapping *m)
+static void report_loss(VirtIOGPUBlobMapping *m)
 {
     VirtIOGPUBlobs *blobs = m->blobs;
 
@@ -614,7 +614,7 @@ static void tell(VirtIOGPUBlobMapping *m)
     virtio_gpu_blob_log_lost(m);
 }
 
-void virtio_gpu_blob_tell_lost(VirtIOGPUBlobs *blobs)
+void virtio_gpu_blob_report_lost(VirtIOGPUBlobs *blobs)
 {
     VirtIOGPUBlobPages *pages;
 
@@ -623,14 +623,14 @@ void virtio_gpu_blob_tell_lost(VirtIOGPUBlobs *blobs)
                                                pages);
 
         if (m->state == VIRTIO_GPU_BLOB_MAPPED) {
-            tell(m);
+            report_loss(m);
         }
     }
 }
 
-static void tell_lost_bh(void *opaque)
+static void report_lost_bh(void *opaque)
 {
-    virtio_gpu_blob_tell_lost(opaque);
+    virtio_gpu_blob_report_lost(opaque);
 }
 
 /*
@@ -654,12 +654,12 @@ void virtio_gpu_blob_init(VirtIOGPUBlobs *blobs, VirtIOGPU *g)
     QTAILQ_INIT(&blobs->mapped);
     QTAILQ_INIT(&blobs->stale);
     QTAILQ_INIT(&blobs->leaving);
-    QSLIST_INIT(&blobs->ended);
-    blobs->ended_bh = virtio_bh_io_new_guarded(DEVICE(g), free_all_ended,
+    QSLIST_INIT(&blobs->unused);
+    blobs->unused_bh = virtio_bh_io_new_guarded(DEVICE(g), free_all_unused,
                                                blobs);
     virtio_gpu_blob_lost_init(&blobs->lost,
-                              virtio_bh_io_new_guarded(DEVICE(g), tell_lost_bh,
-                                                       blobs));
+                              virtio_bh_io_new_guarded(DEVICE(g),
+                                                       report_lost_bh, blobs));
 }
 
 void virtio_gpu_blob_destroy(VirtIOGPUBlobs *blobs)
@@ -668,5 +668,5 @@ void virtio_gpu_blob_destroy(VirtIOGPUBlobs *blobs)
         virtio_gpu_blob_window_delete(blobs->window);
     }
     qemu_bh_delete(blobs->lost.bh);
-    qemu_bh_delete(blobs->ended_bh);
+    qemu_bh_delete(blobs->unused_bh);
 }

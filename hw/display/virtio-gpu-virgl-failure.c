@@ -52,8 +52,8 @@ static const char *const texts[] = {
     "which -sandbox spawn=deny keeps QEMU from starting"
 
 /* The value of a context in the tree of contexts */
-#define CONTEXT_CREATED 1
-#define CONTEXT_TOLD    2 /* a refused fence was reported */
+#define CONTEXT_CREATED  1
+#define CONTEXT_REPORTED 2 /* a refused fence was reported */
 
 /*
  * FailedId - a resource or a context that the host could not create
@@ -75,7 +75,7 @@ typedef struct FailedId {
  * @n: number of ids in @remembered
  * @restart: a context has failed, or a process that the renderer has started
  * @caps_filled: the renderer has filled a capset since it was started
- * @window_told: it was reported that the window is not placed
+ * @window_reported: it was reported that the window is not placed
  * @looked_ms: when the window's largest hole was last looked at
  * @log: limits the warnings
  */
@@ -86,7 +86,7 @@ typedef struct VirtIOGPUVirglFailures {
     unsigned n;
     bool restart;
     bool caps_filled;
-    bool window_told;
+    bool window_reported;
     int64_t looked_ms;
 #ifdef CONFIG_VIRTIO_GPU_BLOB
     VirtIOGPUBlobLog log;
@@ -231,10 +231,10 @@ static const char *memory_remedy(int ret)
 }
 
 /* @remedy may be NULL. */
-static void tell(VirtIOGPU *g, VirtIOGPUVirglFailure what,
-                 struct virtio_gpu_ctrl_command *cmd, uint32_t ctx_id,
-                 uint32_t resource_id, uint64_t size, const char *why,
-                 const char *remedy)
+static void report(VirtIOGPU *g, VirtIOGPUVirglFailure what,
+                   struct virtio_gpu_ctrl_command *cmd, uint32_t ctx_id,
+                   uint32_t resource_id, uint64_t size, const char *why,
+                   const char *remedy)
 {
     VirtIOGPUVirglFailures *f = failures_of(g);
     g_autoptr(GString) subject = g_string_new(NULL);
@@ -354,12 +354,12 @@ static void check_window(VirtIOGPU *g)
     VirtIOGPUVirglFailures *f = failures_of(g);
     VirtIOGPUBase *b = VIRTIO_GPU_BASE(g);
 
-    if (f->window_told || !virtio_gpu_blob_enabled(b->conf) ||
+    if (f->window_reported || !virtio_gpu_blob_enabled(b->conf) ||
         !virtio_gpu_hostmem_enabled(b->conf) ||
         memory_region_is_mapped(&b->hostmem)) {
         return;
     }
-    f->window_told = true;
+    f->window_reported = true;
     warn_report("virtio-gpu: the guest uses the device and has not placed its "
                 "window (hostmem=%" PRIu64 "M) in its address space: it "
                 "cannot map blobs; give it a smaller hostmem, or more address "
@@ -423,10 +423,10 @@ void virtio_gpu_virgl_context_created(VirtIOGPU *g,
     f->restart = true;
     f->counts[VIRTIO_GPU_VIRGL_CONTEXT]++;
     remember(f, ctx_id, true);
-    tell(g, VIRTIO_GPU_VIRGL_CONTEXT, cmd, ctx_id, 0, 0, reason_of(ret),
-         capset_id == VIRTIO_GPU_CAPSET_VENUS
-         ? VENUS_REMEDY "; a reset of the device starts it again"
-         : memory_remedy(ret));
+    report(g, VIRTIO_GPU_VIRGL_CONTEXT, cmd, ctx_id, 0, 0, reason_of(ret),
+           capset_id == VIRTIO_GPU_CAPSET_VENUS
+           ? VENUS_REMEDY "; a reset of the device starts it again"
+           : memory_remedy(ret));
 }
 
 void virtio_gpu_virgl_context_destroyed(VirtIOGPU *g, uint32_t ctx_id)
@@ -436,14 +436,14 @@ void virtio_gpu_virgl_context_destroyed(VirtIOGPU *g, uint32_t ctx_id)
 }
 
 /* A context that refuses one fence refuses all: one warning is enough. */
-static bool is_told(VirtIOGPUVirglFailures *f, uint32_t ctx_id)
+static bool is_reported(VirtIOGPUVirglFailures *f, uint32_t ctx_id)
 {
     gpointer key = GUINT_TO_POINTER(ctx_id);
 
-    if (GPOINTER_TO_UINT(g_tree_lookup(f->contexts, key)) == CONTEXT_TOLD) {
+    if (GPOINTER_TO_UINT(g_tree_lookup(f->contexts, key)) == CONTEXT_REPORTED) {
         return true;
     }
-    g_tree_insert(f->contexts, key, GUINT_TO_POINTER(CONTEXT_TOLD));
+    g_tree_insert(f->contexts, key, GUINT_TO_POINTER(CONTEXT_REPORTED));
     return false;
 }
 
@@ -468,10 +468,10 @@ uint32_t virtio_gpu_virgl_fence_failed(VirtIOGPU *g,
     f->counts[VIRTIO_GPU_VIRGL_FENCE] += n;
     cmd->reported = true;
     if (!of_context) {
-        tell(g, VIRTIO_GPU_VIRGL_FENCE, cmd, 0, 0, 0, reason_of(ret), NULL);
-    } else if (!is_told(f, ctx_id)) {
-        tell(g, VIRTIO_GPU_VIRGL_FENCE, cmd, ctx_id, 0, 0, reason_of(ret),
-             remedy);
+        report(g, VIRTIO_GPU_VIRGL_FENCE, cmd, 0, 0, 0, reason_of(ret), NULL);
+    } else if (!is_reported(f, ctx_id)) {
+        report(g, VIRTIO_GPU_VIRGL_FENCE, cmd, ctx_id, 0, 0, reason_of(ret),
+               remedy);
     }
     return VIRTIO_GPU_RESP_ERR_UNSPEC;
 }
@@ -496,8 +496,8 @@ void virtio_gpu_virgl_resource_created(VirtIOGPU *g,
     cmd->error = VIRTIO_GPU_RESP_ERR_UNSPEC;
     f->counts[VIRTIO_GPU_VIRGL_RESOURCE]++;
     remember(f, resource_id, false);
-    tell(g, VIRTIO_GPU_VIRGL_RESOURCE, cmd, cmd->cmd_hdr.ctx_id, resource_id, 0,
-         reason_of(ret), memory_remedy(ret));
+    report(g, VIRTIO_GPU_VIRGL_RESOURCE, cmd, cmd->cmd_hdr.ctx_id, resource_id,
+           0, reason_of(ret), memory_remedy(ret));
 }
 
 void virtio_gpu_virgl_blob_failed(VirtIOGPU *g,
@@ -516,8 +516,8 @@ void virtio_gpu_virgl_blob_failed(VirtIOGPU *g,
     }
     f->counts[VIRTIO_GPU_VIRGL_BLOB]++;
     remember(f, resource_id, false);
-    tell(g, VIRTIO_GPU_VIRGL_BLOB, cmd, ctx_id, resource_id, size,
-         reason_of(ret), memory_remedy(ret));
+    report(g, VIRTIO_GPU_VIRGL_BLOB, cmd, ctx_id, resource_id, size,
+           reason_of(ret), memory_remedy(ret));
 }
 
 bool virtio_gpu_virgl_scanout_failed(VirtIOGPU *g,
@@ -531,8 +531,8 @@ bool virtio_gpu_virgl_scanout_failed(VirtIOGPU *g,
         return virtio_gpu_virgl_follows(g, cmd, resource_id);
     }
     failures_of(g)->counts[VIRTIO_GPU_VIRGL_SCANOUT]++;
-    tell(g, VIRTIO_GPU_VIRGL_SCANOUT, cmd, res->blob.ctx_id, resource_id,
-         res->base.blob_size, why, NULL);
+    report(g, VIRTIO_GPU_VIRGL_SCANOUT, cmd, res->blob.ctx_id, resource_id,
+           res->base.blob_size, why, NULL);
     return true;
 }
 
@@ -618,7 +618,7 @@ void virtio_gpu_virgl_failures_reset(VirtIOGPUGL *gl)
     g_tree_unref(f->contexts);
     f->contexts = new_tree();
     f->n = 0;
-    f->window_told = false;
+    f->window_reported = false;
 }
 
 QDict *virtio_gpu_virgl_failures_list(const VirtIOGPUGL *gl)

@@ -186,7 +186,7 @@ void qemu_cpu_kick(CPUState *cpu)
 
 void virtio_gpu_blob_region_unused(VirtIOGPUBlobMapping *m)
 {
-    QSLIST_INSERT_HEAD(&world.unused, m, next_ended);
+    QSLIST_INSERT_HEAD(&world.unused, m, next_unused);
 }
 
 static void memory_region_finalize(Object *obj)
@@ -249,7 +249,7 @@ static void set_up(Fixture *f, bool slot_checks)
     f->vma = virtio_gpu_blob_window_vma(f->blobs.window);
     f->blobs.lost.vma = f->vma;
     f->blobs.lost.bh = qemu_bh_new(ignore, NULL);
-    QTAILQ_INIT(&f->blobs.lost.untold);
+    QTAILQ_INIT(&f->blobs.lost.unreported);
     for (i = 0; i < 2; i++) {
         f->cpus[i] = g_new0(CPUState, 1);
         f->cpus[i]->created = i == 0;
@@ -514,7 +514,7 @@ static void free_unused(unsigned n)
     VirtIOGPUBlobMapping *m;
 
     while ((m = QSLIST_FIRST(&world.unused))) {
-        QSLIST_REMOVE_HEAD(&world.unused, next_ended);
+        QSLIST_REMOVE_HEAD(&world.unused, next_unused);
         virtio_gpu_blob_lost_remove(&m->pages);
         virtio_gpu_blob_region_free(m);
         if (!m->renderer) {
