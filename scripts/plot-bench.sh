@@ -26,7 +26,7 @@ import sys
 BUILDS = {
     "ours": ("#1f5fbf", "with this change", "answers"),
     "stock": ("#c0392b", "stock QEMU", "answers"),
-    "floor": ("#777777", "one mmap() each way", "-"),
+    "floor": ("#777777", "one mmap() each way", "apart"),
 }
 KINDS = {"map+unmap": ("map and unmap", 3, 1, 7), "map": ("map", 1.5, 2, 6)}
 HEAD = """set terminal svg size 760,460 dynamic font "sans-serif,14" \\

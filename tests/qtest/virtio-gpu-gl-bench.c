@@ -171,16 +171,20 @@ static Cost run_batch(GPU *gpu, GPUBatch put, uint32_t first)
  * Commands
  */
 
-/* Behind all others, with a hole between any two */
-static unsigned put_map_apart(GPU *gpu, uint32_t id)
+/* Behind all others, as neighbours or with a hole between any two */
+static uint64_t place(unsigned i, bool apart)
 {
-    return gpu_put_map(gpu, id, (32000ull + (id - FIRST) * 2) * GPU_PAGE);
+    return (32000ull + (apart ? i * 2 : i)) * GPU_PAGE;
 }
 
-/* The same, as neighbours */
+static unsigned put_map_apart(GPU *gpu, uint32_t id)
+{
+    return gpu_put_map(gpu, id, place(id - FIRST, true));
+}
+
 static unsigned put_map_next(GPU *gpu, uint32_t id)
 {
-    return gpu_put_map(gpu, id, (32000ull + id - FIRST) * GPU_PAGE);
+    return gpu_put_map(gpu, id, place(id - FIRST, false));
 }
 
 /* The renderer is told, and does nothing. */
@@ -295,6 +299,11 @@ static const Case *find_case(const char *name)
 /*
  * The floor: what the kernel takes for a mapping and a hole, and for each
  * system call of the checks before
+ *
+ * All buffers of a batch are mapped and then replaced by holes, as the device
+ * does.  The kernel splits a hole for each buffer and joins it again.  Beside
+ * it, what that adds: the same without, where each hole stays a mapping of its
+ * own, as in QEMU 11.
  */
 
 static void check(bool good)
@@ -334,6 +343,13 @@ static Floor floor_new(unsigned live)
     return f;
 }
 
+static void floor_free(const Floor *f)
+{
+    check(!munmap(f->base, HOSTMEM));
+    close(f->buffer);
+    close(f->hole);
+}
+
 static double own_us(void)
 {
     struct timespec ts;
@@ -342,16 +358,19 @@ static double own_us(void)
     return ts.tv_sec * 1e6 + ts.tv_nsec / 1e3;
 }
 
-static Cost floor_us(const Floor *f)
+static Cost floor_us(const Floor *f, bool apart, bool join)
 {
     Cost cost = { .us = now_us(), .used = own_us() };
     unsigned i;
 
     for (i = 0; i < GPU_BATCH; i++) {
-        size_t at = (32000ull + i * 2) * GPU_PAGE;
+        map_at(f->base + place(i, apart), f->buffer, 0);
+    }
+    for (i = 0; i < GPU_BATCH; i++) {
+        uint64_t at = place(i, apart);
 
-        map_at(f->base + at, f->buffer, 0);
-        map_at(f->base + at, f->hole, at);
+        /* Holes with the same page of the file cannot be joined. */
+        map_at(f->base + at, f->hole, join ? at : 0);
     }
     cost.us = (now_us() - cost.us) / GPU_BATCH;
     cost.used = (own_us() - cost.used) / GPU_BATCH;
@@ -427,16 +446,30 @@ static void run_calls(int fd, unsigned repetitions)
 
 static void run_floor(unsigned live, unsigned repetitions)
 {
-    g_autofree Series *s = g_new0(Series, 1);
-    Floor f = floor_new(live);
-    unsigned n;
+    static const struct {
+        const char *name;
+        bool apart, join;
+    } ways[] = {
+        { "apart", true, true },
+        { "next", false, true },
+        { "apart-split", true, false },
+        { "next-split", false, false },
+    };
+    size_t i;
 
-    for (n = 0; n < repetitions; n++) {
-        add(s, floor_us(&f));
-    }
-    print("floor", live, "-", "map+unmap", s);
-    if (!live) {
-        run_calls(f.buffer, repetitions);
+    for (i = 0; i < G_N_ELEMENTS(ways); i++) {
+        g_autofree Series *s = g_new0(Series, 1);
+        Floor f = floor_new(live);
+        unsigned n;
+
+        for (n = 0; n < repetitions; n++) {
+            add(s, floor_us(&f, ways[i].apart, ways[i].join));
+        }
+        print("floor", live, ways[i].name, "map+unmap", s);
+        if (!live && !i) {
+            run_calls(f.buffer, repetitions);
+        }
+        floor_free(&f);
     }
 }
 
