@@ -92,7 +92,7 @@ static void step(const char *name, const struct blob *b)
            b->size);
     fflush(stdout);
     if (!fgets(line, sizeof(line), stdin)) {
-        fail("nobody answers step %s", name);
+        fail("no answer to step %s", name);
     }
 }
 
@@ -114,8 +114,8 @@ static void refused(const char *kind, const struct blob *b)
 }
 
 /*
- * Memory that somebody on the host looks into, and writes to, while it is
- * mapped here: by number 0 it is shared memory of the render server.
+ * Memory that a program on the host reads and writes while it is mapped here:
+ * with number 0 it is shared memory of the render server.
  */
 static void demo_shared(int drm, const char *kind, uint64_t blob_id,
                         size_t size, uint32_t seed)

@@ -138,8 +138,8 @@ def check_aligning(args, host, tally):
 #
 
 def check_writes(args, host, tally):
-    """KVM cannot serve it, which nobody but it can mend: QEMU says so, and
-    the virtual machine stops."""
+    """KVM cannot map it, and QEMU cannot help: QEMU says so, and the virtual
+    machine stops."""
     with Run(args, host, "renderer", tally) as run:
         at = run.gpu.window
         run.mapped("writes: vgem", "vgem", "wc", 0)

@@ -27,7 +27,7 @@ exporter; arm64's stage2_page_tables shows the memory types.
                     /usr/src/linux-source-6.12.tar.xz
   --page-size=SIZE  arm64's: 4K (the default), 16K or 64K
   --foreign-pages   arm64's: with a fault that KVM had up to 6.12.112, and that
-                    was mended in the source; see its patch
+                    was fixed later; see its patch
   --print-dir       only say where the result is or would be
   --keep-tree       do not remove the source tree afterwards
 USAGE

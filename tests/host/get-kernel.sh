@@ -27,7 +27,7 @@ state=$CACHE/apt-$suite-deb
 apt=(-c "$state/apt.conf")
 # How many versions are tried: a mirror may know of some that it has not
 TRIES=3
-# Kernels that nobody used for so many days are removed
+# Kernels that were not used for so many days are removed
 DAYS=14
 
 # A state of its own: neither this system's suites nor the root's change

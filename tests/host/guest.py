@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A Linux guest that goes on step by step, with somebody who looks on."""
+"""A Linux guest that goes on step by step, as its caller says."""
 
 import argparse
 import mmap

@@ -1,6 +1,6 @@
 /*
  * In a guest: blobs whose buffers lose their pages under threads that use
- * them, step by step with somebody on the other side.
+ * them, step by step with a program on the host.
  *
  * lose-blobs SIZE BLOB-ID...: a blob for each id.  Each step ends with a line
  * "STEP name" on stdout, and the next one begins when a line arrives on stdin.
@@ -43,7 +43,7 @@ static void step(const char *format, ...)
     va_end(ap);
     fflush(stdout);
     if (!fgets(line, sizeof(line), stdin)) {
-        fail("nobody answers");
+        fail("no answer from the host");
     }
 }
 

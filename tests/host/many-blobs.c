@@ -1,6 +1,6 @@
 /*
  * In a guest: many blobs at once, written, read back, and the holes of the
- * window touched, step by step with somebody on the other side.
+ * window touched, step by step with a program on the host.
  *
  * many-blobs COUNT SIZE TOGGLES [BLOB-ID...]: each step ends with "STEP name"
  * on stdout, and the next one begins when a line arrives on stdin.  The other
@@ -70,7 +70,7 @@ static void step(const char *format, ...)
     va_end(ap);
     fflush(stdout);
     if (!fgets(line, sizeof(line), stdin)) {
-        fail("nobody answers");
+        fail("no answer from the host");
     }
 }
 
@@ -141,7 +141,7 @@ static void drop_blob(struct blob *b, size_t size)
 /* Where its PCI device is: the virtio device, or its parent */
 #define DEVICE "/sys/class/drm/card0/device"
 
-/* The device's largest BAR, whoever it belongs to by number */
+/* The device's largest BAR, whatever its number */
 static int open_window(size_t *size)
 {
     const char *dir = DEVICE;

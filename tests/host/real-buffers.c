@@ -309,7 +309,7 @@ static int make_buffer(uint64_t blob_id, uint64_t size)
     case KIND_VGEM_SHORT:
         return make_vgem(half, DRM_RDWR);
     case KIND_MEMFD_LOOSE:
-        /* It may shrink, and nobody can forbid it any more. */
+        /* It may shrink, and no further seal can forbid it. */
         return make_sealed_memfd(size, F_SEAL_SEAL);
     case KIND_POINTER:
     case KIND_PRIVATE:

@@ -124,7 +124,7 @@ kernel()
     KERNEL=$(tail -n 1 "$log")
 }
 
-# Which kernels are there, without asking anybody for newer ones
+# Which kernels are there, without looking for newer ones
 say_ready()
 {
     local kernel

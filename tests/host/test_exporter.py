@@ -88,7 +88,7 @@ NO_MEMORY = (vgpu.ERR_OUT_OF_MEMORY, "map-failed")
 FAILURES = [
     ("at once", errno.ENXIO, MAP_FAILED),
     ("at once", errno.ENOMEM, NO_MEMORY),
-    # What QEMU itself says when the window has no room: a region is tried
+    # QEMU's own word for a window that cannot be used: a region is tried
     ("at once", errno.EBUSY, MAP_FAILED),
     ("late", errno.EIO, MAP_FAILED),
     ("late", errno.ENOMEM, NO_MEMORY),
@@ -146,7 +146,7 @@ def statements(run, kind):
 
 def best(run, kind):
     """A statement and the renderer's word with which this policy grants it,
-    and the decision: a refusal where strict has nobody to ask."""
+    and the decision: a refusal where strict has no source."""
     word = "wc" if "write-combined" in kind else "cached"
     if run.policy != "strict":
         return "nothing", word, word + " renderer"

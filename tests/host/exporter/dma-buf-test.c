@@ -37,8 +37,9 @@
 
 struct test_buf {
 	/*
-	 * Faults hold it for reading while they enter a page, so that whoever
-	 * holds it for writing finds all that was entered when it unmaps.
+	 * Faults hold it for reading while they enter a page, so that all that
+	 * was entered is found by the unmapping side, which holds it for
+	 * writing.
 	 */
 	struct rw_semaphore lock;
 	u32 map;
@@ -620,7 +621,7 @@ static void test_vram_close(void)
 	pci_dev_put(vram.pdev);
 }
 
-/* The device with the BAR, unless somebody uses it: then there is none. */
+/* The device with the BAR, unless it is in use: then there is none. */
 static bool test_vram_claim(void)
 {
 	struct pci_dev *pdev;
