@@ -62,7 +62,6 @@ struct VirtIOGPUBlobMapping {
     VirtIOGPUBlobVerdict verdict;
     const char *exporter;           /* interned; NULL if it was not read */
     QTAILQ_ENTRY(VirtIOGPUBlobMapping) next; /* in the list of its state */
-    QSLIST_ENTRY(VirtIOGPUBlobMapping) next_unused;
 };
 
 typedef QTAILQ_HEAD(, VirtIOGPUBlobMapping) VirtIOGPUBlobMappingList;
@@ -101,8 +100,6 @@ struct VirtIOGPUBlobs {
     VirtIOGPUBlobMappingList mapped; /* the newest first */
     VirtIOGPUBlobMappingList stale;
     VirtIOGPUBlobMappingList leaving;
-    QSLIST_HEAD(, VirtIOGPUBlobMapping) unused; /* any thread, for unused_bh */
-    QEMUBH *unused_bh;
     uint64_t maps;                  /* since the device was created */
     uint64_t unmaps;
     uint64_t unmap_failures;

@@ -523,16 +523,9 @@ bool virtio_gpu_blob_must_wait(VirtIOGPU *g,
  * Regions that are not referenced any more
  */
 
-void virtio_gpu_blob_region_unused(VirtIOGPUBlobMapping *m)
+static void free_unused(void *opaque)
 {
-    VirtIOGPUBlobs *blobs = m->blobs;
-
-    QSLIST_INSERT_HEAD_ATOMIC(&blobs->unused, m, next_unused);
-    qemu_bh_schedule(blobs->unused_bh);
-}
-
-static void free_unused(VirtIOGPUBlobMapping *m)
-{
+    VirtIOGPUBlobMapping *m = opaque;
     VirtIOGPU *g = m->blobs->g;
 
     virtio_gpu_blob_lost_remove(&m->pages);
@@ -550,22 +543,14 @@ static void free_unused(VirtIOGPUBlobMapping *m)
     detach_from_resource(m);
     QTAILQ_REMOVE(&m->blobs->leaving, m, next);
     g_free(m);
+    /* Commands and the reset of the renderer may wait for this. */
+    qemu_bh_schedule(g->ctrl_bh);
 }
 
-/* Commands and the reset of the renderer may wait for this. */
-static void free_all_unused(void *opaque)
+/* Not in a nested event loop, as the device's other bottom halves */
+void virtio_gpu_blob_region_unused(VirtIOGPUBlobMapping *m)
 {
-    VirtIOGPUBlobs *blobs = opaque;
-    QSLIST_HEAD(, VirtIOGPUBlobMapping) unused;
-    VirtIOGPUBlobMapping *m;
-
-    QSLIST_MOVE_ATOMIC(&unused, &blobs->unused);
-    while ((m = QSLIST_FIRST(&unused))) {
-        QSLIST_REMOVE_HEAD(&unused, next_unused);
-        free_unused(m);
-    }
-    VIRTIO_GPU_GET_CLASS(blobs->g)->handle_ctrl(VIRTIO_DEVICE(blobs->g),
-                                                blobs->g->ctrl_vq);
+    aio_bh_schedule_oneshot(iohandler_get_aio_context(), free_unused, m);
 }
 
 bool virtio_gpu_blob_draining(const VirtIOGPUGL *gl)
@@ -654,9 +639,6 @@ void virtio_gpu_blob_init(VirtIOGPUBlobs *blobs, VirtIOGPU *g)
     QTAILQ_INIT(&blobs->mapped);
     QTAILQ_INIT(&blobs->stale);
     QTAILQ_INIT(&blobs->leaving);
-    QSLIST_INIT(&blobs->unused);
-    blobs->unused_bh = virtio_bh_io_new_guarded(DEVICE(g), free_all_unused,
-                                               blobs);
     virtio_gpu_blob_lost_init(&blobs->lost,
                               virtio_bh_io_new_guarded(DEVICE(g),
                                                        report_lost_bh, blobs));
@@ -668,5 +650,4 @@ void virtio_gpu_blob_destroy(VirtIOGPUBlobs *blobs)
         virtio_gpu_blob_window_delete(blobs->window);
     }
     qemu_bh_delete(blobs->lost.bh);
-    qemu_bh_delete(blobs->unused_bh);
 }

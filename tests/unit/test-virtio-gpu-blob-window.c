@@ -51,7 +51,7 @@ static struct {
     bool pinned;        /* a device needs all RAM pinned */
     int discards;       /* required by us */
     unsigned visible;   /* subregions of the container */
-    QSLIST_HEAD(, VirtIOGPUBlobMapping) unused; /* no reference is left */
+    GSList *unused;     /* mappings whose regions have no reference */
     unsigned finalized; /* memory regions */
     MemoryRegion *window;
     Object *owner;      /* of the last memory region */
@@ -186,7 +186,7 @@ void qemu_cpu_kick(CPUState *cpu)
 
 void virtio_gpu_blob_region_unused(VirtIOGPUBlobMapping *m)
 {
-    QSLIST_INSERT_HEAD(&world.unused, m, next_unused);
+    world.unused = g_slist_prepend(world.unused, m);
 }
 
 static void memory_region_finalize(Object *obj)
@@ -511,10 +511,11 @@ static VirtIOGPUBlobReason map_region(Fixture *f, int i, int fd)
 static void free_unused(unsigned n)
 {
     unsigned finalized = world.finalized;
-    VirtIOGPUBlobMapping *m;
 
-    while ((m = QSLIST_FIRST(&world.unused))) {
-        QSLIST_REMOVE_HEAD(&world.unused, next_unused);
+    while (world.unused) {
+        VirtIOGPUBlobMapping *m = world.unused->data;
+
+        world.unused = g_slist_delete_link(world.unused, world.unused);
         virtio_gpu_blob_lost_remove(&m->pages);
         virtio_gpu_blob_region_free(m);
         if (!m->renderer) {
