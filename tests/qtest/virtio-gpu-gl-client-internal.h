@@ -31,6 +31,7 @@ struct GPU {
     int ram_fd;
     int shared_fd;
     int bios_fd; /* -1 if no vCPU runs */
+    int log_fd;  /* -1 if QEMU's messages are not logged */
     uint8_t *ram;
     struct scripted_shared *shared;
 

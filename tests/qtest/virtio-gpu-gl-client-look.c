@@ -139,18 +139,9 @@ void gpu_edu_copy(GPU *gpu, uint64_t from, uint64_t to)
  * What QEMU has
  */
 
-char *gpu_new_log(void)
+unsigned gpu_count_log(GPU *gpu, const char *what)
 {
-    char *path = NULL;
-    int fd = g_file_open_tmp("virtio-gpu-gl-XXXXXX.log", &path, NULL);
-
-    g_assert_cmpint(fd, >=, 0);
-    close(fd);
-    return path;
-}
-
-unsigned gpu_count_log(const char *path, const char *what)
-{
+    g_autofree char *path = gpu_path_of(gpu->log_fd);
     g_autofree char *text = NULL;
     const char *at;
     unsigned n = 0;

@@ -194,6 +194,7 @@ static GPU *new_gpu(const GPUConfig *config)
     gpu->shared = gpu_new_file("qtest-scripted", sizeof(*gpu->shared),
                            &gpu->shared_fd);
     gpu->bios_fd = -1;
+    gpu->log_fd = config->logged ? memfd_create("qtest-log", MFD_CLOEXEC) : -1;
     gpu->low = config->users || config->reader || config->by_guest;
     gpu->shared->magic = SCRIPTED_MAGIC;
     gpu->shared->fail = config->fail;
@@ -219,6 +220,9 @@ static void delete_gpu(GPU *gpu)
     if (gpu->bios_fd >= 0) {
         close(gpu->bios_fd);
     }
+    if (gpu->log_fd >= 0) {
+        close(gpu->log_fd);
+    }
     g_free(gpu);
 }
 
@@ -241,8 +245,10 @@ static QTestState *init_logged(const char *args, const char *log)
 static void start_by_qtest(GPU *gpu, const GPUConfig *config,
                            const char *args)
 {
-    gpu->qts = config->log ? init_logged(args, config->log)
-                           : qtest_init(args);
+    g_autofree char *log = config->logged ? gpu_path_of(gpu->log_fd)
+                                          : g_strdup(config->log);
+
+    gpu->qts = log ? init_logged(args, log) : qtest_init(args);
     gpu->pid = qtest_pid(gpu->qts);
 }
 
@@ -325,10 +331,10 @@ GPU *gpu_start_plain(void)
     return gpu_start(&(GPUConfig) { .hostmem = WINDOW });
 }
 
-GPU *gpu_start_logged(const char *log, const char *args)
+GPU *gpu_start_logged(const char *args)
 {
     return gpu_start(&(GPUConfig) {
-        .hostmem = WINDOW, .log = log, .args = args,
+        .hostmem = WINDOW, .logged = true, .args = args,
     });
 }
 

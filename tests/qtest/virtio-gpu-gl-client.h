@@ -79,6 +79,7 @@ extern const GPUKind gpu_kinds[GPU_KINDS];
  * @props: more properties, such as ",venus=on", or NULL
  * @args: more arguments, or NULL
  * @log: a file that QEMU's messages are appended to, or NULL
+ * @logged: they can be counted, by gpu_count_log()
  * @fail: system calls that fail from the start
  * @kvm: what the accelerator pretends to be, SCRIPTED_KVM_*
  * @cpu: what the host pretends to be, SCRIPTED_CPU_*
@@ -105,6 +106,7 @@ typedef struct GPUConfig {
     const char *props;
     const char *args;
     const char *log;
+    bool logged;
     struct scripted_fail fail;
     uint32_t kvm;
     uint32_t cpu;
@@ -319,9 +321,8 @@ void gpu_wait_live(GPU *gpu, unsigned n);
 /* No resource, mapping or fd of a buffer is left, and no misuse was seen */
 void gpu_check_nothing_left(GPU *gpu);
 
-/* A new file for QEMU's messages, and how often it has this text */
-char *gpu_new_log(void);
-unsigned gpu_count_log(const char *path, const char *text);
+/* How often QEMU's messages have this text, if they are logged */
+unsigned gpu_count_log(GPU *gpu, const char *text);
 
 typedef unsigned (*GPUBatch)(GPU *gpu, uint32_t id);
 
@@ -349,8 +350,8 @@ typedef struct GPUTest {
 
 /* A device with a window, and all else as it comes */
 GPU *gpu_start_plain(void);
-/* The same, with a log and more arguments, or NULL */
-GPU *gpu_start_logged(const char *log, const char *args);
+/* The same, logged, with more arguments, or NULL */
+GPU *gpu_start_logged(const char *args);
 /* Checks that nothing is left, and ends QEMU */
 void gpu_finish(GPU *gpu);
 /* What main() does: each test as /virtio-gpu-gl/GROUP/NAME */

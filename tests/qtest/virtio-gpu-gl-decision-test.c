@@ -326,7 +326,7 @@ static void test_name_once(void)
 /* Where the name does not matter, the mapping does not depend on it. */
 static void test_no_name_for_trace(void)
 {
-    GPU *gpu = gpu_start_logged(NULL, "-trace virtio_gpu_blob_decision");
+    GPU *gpu = gpu_start_logged("-trace virtio_gpu_blob_decision");
     QObject *maps;
     QDict *map;
 
@@ -707,10 +707,9 @@ static void check_blob(GPU *gpu, ScriptedBlob blob, uint32_t type, bool kept,
 static void check_host(const HostCase *c, const char *policy)
 {
     static const char *const words[] = { SWITCHED, NOT_KNOWN, NOT_ENABLED };
-    g_autofree char *log = gpu_new_log();
     bool depends = strcmp(policy, "renderer"), kept = !c->why || !depends;
     GPU *gpu = gpu_start(&(GPUConfig) {
-        .hostmem = WINDOW, .policy = policy, .props = c->props, .log = log,
+        .hostmem = WINDOW, .policy = policy, .props = c->props, .logged = true,
         .kvm = c->kvm, .cpu = c->cpu, .watch = c->watch,
     });
     size_t i;
@@ -726,20 +725,19 @@ static void check_host(const HostCase *c, const char *policy)
         check_blob(gpu, NO_FD(SAYS(UNCACHED)), VIRTIO_GPU_MAP_CACHE_UNCACHED,
                    kept, "guest-type-ignored");
     }
-    gpu_finish(gpu);
     for (i = 0; i < G_N_ELEMENTS(words); i++) {
         bool due = depends && c->warned && !strcmp(c->warned, words[i]);
 
-        g_assert_cmpuint(gpu_count_log(log, words[i]), >=, due);
+        g_assert_cmpuint(gpu_count_log(gpu, words[i]), >=, due);
     }
-    g_assert_cmpuint(gpu_count_log(log, "will not be mapped"), ==,
+    g_assert_cmpuint(gpu_count_log(gpu, "will not be mapped"), ==,
                      depends && c->warned && c->why);
-    g_assert_cmpuint(gpu_count_log(log, SWITCHED), ==, depends && c->enables);
+    g_assert_cmpuint(gpu_count_log(gpu, SWITCHED), ==, depends && c->enables);
     if (c->why && depends) {
-        g_assert_cmpuint(gpu_count_log(log, "it is not cached, and "), >, 0);
-        g_assert_cmpuint(gpu_count_log(log, c->why), >, 0);
+        g_assert_cmpuint(gpu_count_log(gpu, "it is not cached, and "), >, 0);
+        g_assert_cmpuint(gpu_count_log(gpu, c->why), >, 0);
     }
-    unlink(log);
+    gpu_finish(gpu);
 }
 
 /* In two cases, which run at once */

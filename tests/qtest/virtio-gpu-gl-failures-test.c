@@ -154,8 +154,7 @@ static void test_refused_fence(void)
 /* A context that does not exist, as any user of the guest can name one */
 static void test_no_context(void)
 {
-    g_autofree char *log = gpu_new_log();
-    GPU *gpu = gpu_start_logged(log, "-d guest_errors");
+    GPU *gpu = gpu_start_logged("-d guest_errors");
     unsigned slots[GPU_BATCH], done, i;
 
     for (done = 0; done < 1100; done += GPU_BATCH) {
@@ -169,17 +168,15 @@ static void test_no_context(void)
     }
     g_assert_cmphex(display_info(gpu), ==, VIRTIO_GPU_RESP_OK_DISPLAY_INFO);
     g_assert_cmpuint(gpu_failures(gpu, "fence"), ==, 0);
+    g_assert_cmpuint(gpu_count_log(gpu, "warning:"), ==, 0);
+    g_assert_cmpuint(gpu_count_log(gpu, "error 0x1204"), ==, done);
     gpu_finish(gpu);
-    g_assert_cmpuint(gpu_count_log(log, "warning:"), ==, 0);
-    g_assert_cmpuint(gpu_count_log(log, "error 0x1204"), ==, done);
-    unlink(log);
 }
 
 /* What ran a context has died: what waits for it is answered within 3 s. */
 static void test_dead_context(void)
 {
-    g_autofree char *log = gpu_new_log();
-    GPU *gpu = gpu_start_logged(log, NULL);
+    GPU *gpu = gpu_start_logged(NULL);
     struct scripted_shared *s = gpu_shared(gpu);
     unsigned dead[3], other, none, i;
 
@@ -221,10 +218,9 @@ static void test_dead_context(void)
     g_assert_cmphex(display_info(gpu), ==, VIRTIO_GPU_RESP_OK_DISPLAY_INFO);
     g_assert_cmpuint(s->cleanups, ==, 1);
     g_assert_cmpuint(s->resets, ==, 1);
+    g_assert_cmpuint(gpu_count_log(gpu, "context 1"), ==, 1);
+    g_assert_cmpuint(gpu_count_log(gpu, "context 2"), ==, 0);
     gpu_finish(gpu);
-    g_assert_cmpuint(gpu_count_log(log, "context 1"), ==, 1);
-    g_assert_cmpuint(gpu_count_log(log, "context 2"), ==, 0);
-    unlink(log);
 }
 
 /* A ring is not given up because the renderer lacks memory for a moment. */
@@ -383,8 +379,7 @@ static void check_answers(GPU *gpu)
 
 static void test_no_start(void)
 {
-    g_autofree char *log = gpu_new_log();
-    GPU *gpu = gpu_start_logged(log, "-d guest_errors");
+    GPU *gpu = gpu_start_logged("-d guest_errors");
     struct scripted_shared *s = gpu_shared(gpu);
     int64_t start_us = g_get_monotonic_time();
     uint64_t inits = s->inits;
@@ -403,11 +398,11 @@ static void test_no_start(void)
         gpu_reset(gpu);
     }
     g_assert_cmpuint(gpu_failures(gpu, "start"), ==, 100);
-    g_assert_cmpuint(gpu_count_log(log, "could not be started"), >=, 1);
-    g_assert_cmpuint(gpu_count_log(log, "could not be started"), <=,
+    g_assert_cmpuint(gpu_count_log(gpu, "could not be started"), >=, 1);
+    g_assert_cmpuint(gpu_count_log(gpu, "could not be started"), <=,
                      lines_max(start_us));
-    g_assert_cmpuint(gpu_count_log(log, strerror(EIO)), >=, 1);
-    g_assert_cmpuint(gpu_count_log(log, ", error 0x"), ==, 0);
+    g_assert_cmpuint(gpu_count_log(gpu, strerror(EIO)), >=, 1);
+    g_assert_cmpuint(gpu_count_log(gpu, ", error 0x"), ==, 0);
     s->refuse = 0;
     gpu_map_new(gpu, 1, BUFFER, GPU_PAGE, 0);
     /* One that was started before, and does not start again */
@@ -415,7 +410,6 @@ static void test_no_start(void)
     s->refuse = SCRIPTED_REFUSE_START;
     check_answers(gpu);
     gpu_stop(gpu);
-    unlink(log);
 }
 
 /*
@@ -548,8 +542,7 @@ static void test_failed(void)
         { SCRIPTED_REFUSE_RESOURCE, ENOMEM, create_3d, "resource",
           "resource 9" },
     };
-    g_autofree char *log = gpu_new_log();
-    GPU *gpu = gpu_start_logged(log, "-d guest_errors");
+    GPU *gpu = gpu_start_logged("-d guest_errors");
     struct scripted_shared *s = gpu_shared(gpu);
     size_t i;
 
@@ -558,17 +551,17 @@ static void test_failed(void)
         const char *error = rows[i].error == 1 ? "no reason given"
                                                : strerror(rows[i].error);
         uint64_t before = gpu_failures(gpu, rows[i].counter);
-        unsigned told = gpu_count_log(log, rows[i].told);
-        unsigned why = gpu_count_log(log, error);
-        unsigned guests = gpu_count_log(log, "error 0x");
+        unsigned told = gpu_count_log(gpu, rows[i].told);
+        unsigned why = gpu_count_log(gpu, error);
+        unsigned guests = gpu_count_log(gpu, "error 0x");
 
         g_test_message("row %zu", i);
         s->refuse = rows[i].refuse;
         s->refuse_error = rows[i].error;
         g_assert_cmphex(rows[i].create(gpu), ==, UNSPEC);
         g_assert_cmpuint(gpu_failures(gpu, rows[i].counter), ==, before + 1);
-        g_assert_cmpuint(gpu_count_log(log, rows[i].told), ==, told + 1);
-        g_assert_cmpuint(gpu_count_log(log, error), ==, why + !!rows[i].error);
+        g_assert_cmpuint(gpu_count_log(gpu, rows[i].told), ==, told + 1);
+        g_assert_cmpuint(gpu_count_log(gpu, error), ==, why + !!rows[i].error);
         /* What follows from it is no fault of the guest's. */
         if (rows[i].refuse == SCRIPTED_REFUSE_CONTEXT) {
             g_assert_cmphex(gpu_take(gpu, put_submit(gpu, 9, 1)), ==,
@@ -576,7 +569,7 @@ static void test_failed(void)
         } else {
             use_id(gpu, 9);
         }
-        g_assert_cmpuint(gpu_count_log(log, "error 0x"), ==, guests);
+        g_assert_cmpuint(gpu_count_log(gpu, "error 0x"), ==, guests);
         s->refuse = 0;
         if (rows[i].refuse) {
             g_assert_cmphex(rows[i].create(gpu), ==, OK);
@@ -588,14 +581,13 @@ static void test_failed(void)
     g_assert_cmpuint(gpu_failures(gpu, "fence"), ==, 0);
     g_assert_cmpuint(gpu_failures(gpu, "after-failure"), >, 0);
     g_assert_cmpuint(gpu_refused(gpu, "unknown-resource"), ==, 0);
-    g_assert_cmpuint(gpu_count_log(log, "does not exist"), ==, 0);
-    g_assert_cmpuint(gpu_count_log(log, "limit on open files"), ==, 2);
+    g_assert_cmpuint(gpu_count_log(gpu, "does not exist"), ==, 0);
+    g_assert_cmpuint(gpu_count_log(gpu, "limit on open files"), ==, 2);
     /* What follows from its own is. */
     g_assert_cmphex(gpu_map(gpu, 9, 0, NULL), ==, BAD_ID);
     g_assert_cmphex(gpu_unmap(gpu, 9), ==, BAD_ID);
     g_assert_cmpuint(gpu_refused(gpu, "unknown-resource"), ==, 1);
     gpu_finish(gpu);
-    unlink(log);
 }
 
 static uint32_t create_context_of(GPU *gpu, uint32_t ctx_id, uint32_t capset)
@@ -654,51 +646,46 @@ static void test_failed_contexts(void)
 /* Venus has a process of its own, and its own remedy. */
 static void test_failed_venus(void)
 {
-    g_autofree char *log = gpu_new_log();
     GPU *gpu = gpu_start(&(GPUConfig) {
-        .hostmem = WINDOW, .props = ",venus=on", .log = log,
+        .hostmem = WINDOW, .props = ",venus=on", .logged = true,
     });
     struct scripted_shared *s = gpu_shared(gpu);
 
     s->refuse = SCRIPTED_REFUSE_CONTEXT;
     g_assert_cmphex(create_context_of(gpu, 1, VIRTIO_GPU_CAPSET_VENUS), ==,
                     UNSPEC);
-    g_assert_cmpuint(gpu_count_log(log, "virgl_render_server"), ==, 1);
+    g_assert_cmpuint(gpu_count_log(gpu, "virgl_render_server"), ==, 1);
     s->refuse = SCRIPTED_REFUSE_START;
     gpu_reset(gpu);
     g_assert_cmphex(display_info(gpu), ==, VIRTIO_GPU_RESP_OK_DISPLAY_INFO);
-    g_assert_cmpuint(gpu_count_log(log, "virgl_render_server"), ==, 2);
+    g_assert_cmpuint(gpu_count_log(gpu, "virgl_render_server"), ==, 2);
     gpu_stop(gpu);
-    unlink(log);
 }
 
 /* A display needs a buffer that can be shown. */
 static void test_failed_scanout(void)
 {
-    g_autofree char *log = gpu_new_log();
-    GPU *gpu = gpu_start_logged(log, "-d guest_errors");
+    GPU *gpu = gpu_start_logged("-d guest_errors");
 
     g_assert_cmphex(create_context(gpu, 1), ==, OK);
     g_assert_cmphex(gpu_create(gpu, 6, SHM(), 64 * 64 * 4), ==, OK);
     g_assert_cmphex(gpu_show_blob(gpu, 0, 6, GPU_PICTURE), ==, UNSPEC);
     g_assert_cmpuint(gpu_failures(gpu, "scanout"), ==, 1);
-    g_assert_cmpuint(gpu_count_log(log, "error 0x"), ==, 0);
-    g_assert_cmpuint(gpu_count_log(log, "resource 6 (context 1, 16384 bytes"),
+    g_assert_cmpuint(gpu_count_log(gpu, "error 0x"), ==, 0);
+    g_assert_cmpuint(gpu_count_log(gpu, "resource 6 (context 1, 16384 bytes"),
                      ==, 1);
     /* One that there is not */
     g_assert_cmphex(gpu_show_blob(gpu, 0, 7, GPU_PICTURE), ==, BAD_ID);
     g_assert_cmpuint(gpu_failures(gpu, "scanout"), ==, 1);
-    g_assert_cmpuint(gpu_count_log(log, "error 0x"), ==, 1);
+    g_assert_cmpuint(gpu_count_log(gpu, "error 0x"), ==, 1);
     gpu_unref(gpu, 6);
     gpu_finish(gpu);
-    unlink(log);
 }
 
 /* However often the guest has the host fail */
 static void test_failures_limited(void)
 {
-    g_autofree char *log = gpu_new_log();
-    GPU *gpu = gpu_start_logged(log, NULL);
+    GPU *gpu = gpu_start_logged(NULL);
     int64_t start_us = g_get_monotonic_time();
     uint32_t replies[200];
 
@@ -706,29 +693,26 @@ static void test_failures_limited(void)
     gpu_shared(gpu)->refuse = SCRIPTED_REFUSE_BLOB;
     gpu_batch(gpu, gpu_put_shared, 1, 200, replies);
     g_assert_cmpuint(gpu_failures(gpu, "blob"), ==, 200);
+    g_assert_cmpuint(gpu_count_log(gpu, "warning:"), <=, lines_max(start_us));
     gpu_finish(gpu);
-    g_assert_cmpuint(gpu_count_log(log, "warning:"), <=, lines_max(start_us));
-    unlink(log);
 }
 
 static void test_failures_traced(void)
 {
-    g_autofree char *log = gpu_new_log();
-    GPU *gpu = gpu_start_logged(log, "-trace virtio_gpu_virgl_*");
+    GPU *gpu = gpu_start_logged("-trace virtio_gpu_virgl_*");
 
     g_assert_cmphex(create_context(gpu, 1), ==, OK);
     gpu_shared(gpu)->refuse = SCRIPTED_REFUSE_BLOB;
     gpu_create(gpu, 5, BUFFER, GPU_PAGE);
     gpu_map(gpu, 5, 0, NULL);
-    gpu_finish(gpu);
-    if (!gpu_count_log(log, "virtio_gpu_virgl_")) {
+    if (!gpu_count_log(gpu, "virtio_gpu_virgl_")) {
         g_test_skip("this QEMU does not trace to its log");
     } else {
-        g_assert_cmpuint(gpu_count_log(log, "virtio_gpu_virgl_failure"), ==, 1);
-        g_assert_cmpuint(gpu_count_log(log, "virtio_gpu_virgl_after_failure"),
+        g_assert_cmpuint(gpu_count_log(gpu, "virtio_gpu_virgl_failure"), ==, 1);
+        g_assert_cmpuint(gpu_count_log(gpu, "virtio_gpu_virgl_after_failure"),
                          ==, 1);
     }
-    unlink(log);
+    gpu_finish(gpu);
 }
 
 /*
@@ -762,22 +746,20 @@ static void unplace_window(GPU *gpu)
 
 static void test_window_not_placed(void)
 {
-    g_autofree char *log = gpu_new_log();
-    GPU *gpu = gpu_start_logged(log, NULL);
+    GPU *gpu = gpu_start_logged(NULL);
     unsigned i;
 
     g_assert_cmphex(create_context(gpu, 1), ==, OK);
-    g_assert_cmpuint(gpu_count_log(log, "address space"), ==, 0);
+    g_assert_cmpuint(gpu_count_log(gpu, "address space"), ==, 0);
     unplace_window(gpu);
     for (i = 2; i < 5; i++) {
         g_assert_cmphex(create_context(gpu, i), ==, OK);
     }
-    g_assert_cmpuint(gpu_count_log(log, "address space"), ==, 1);
+    g_assert_cmpuint(gpu_count_log(gpu, "address space"), ==, 1);
     gpu_reset(gpu);
     gpu_map_new(gpu, 1, BUFFER, GPU_PAGE, 0);
-    g_assert_cmpuint(gpu_count_log(log, "address space"), ==, 2);
+    g_assert_cmpuint(gpu_count_log(gpu, "address space"), ==, 2);
     gpu_stop(gpu);
-    unlink(log);
 }
 
 int main(int argc, char **argv)

@@ -170,7 +170,7 @@ static void edu_copy(GPU *gpu, uint64_t from, uint64_t to)
 /* A device reads and writes what is gone: its DMA goes on as a vCPU would. */
 static void test_dma(void)
 {
-    GPU *gpu = gpu_start_logged(NULL, GPU_EDU);
+    GPU *gpu = gpu_start_logged(GPU_EDU);
     const uint64_t window = gpu_window(gpu);
     unsigned write;
 
@@ -196,8 +196,7 @@ static void test_dma(void)
 /* One line for each, with all that it takes to find whose it was */
 static void test_log(void)
 {
-    g_autofree char *path = gpu_new_log();
-    GPU *gpu = gpu_start_logged(path, NULL);
+    GPU *gpu = gpu_start_logged(NULL);
     uint32_t id;
 
     map_new(gpu, 7, BUFFER_BUT(.exporter = EXPORTER_I915), 32 * GPU_PAGE);
@@ -205,11 +204,11 @@ static void test_log(void)
     gpu_write(gpu, 32 * GPU_PAGE, 1);
     gpu_write(gpu, 33 * GPU_PAGE, 1);
     gpu_settle(gpu);
-    g_assert_cmpuint(gpu_count_log(path, "blob resource 7 (context 1, "
+    g_assert_cmpuint(gpu_count_log(gpu, "blob resource 7 (context 1, "
                                  "16384 bytes, offset 0x20000, backing dmabuf,"
                                  " exporter \"i915\"): " REVOKED),
                      ==, 1);
-    g_assert_cmpuint(gpu_count_log(path, REVOKED), ==, 1);
+    g_assert_cmpuint(gpu_count_log(gpu, REVOKED), ==, 1);
     gpu_unref(gpu, 7);
 
     /* A name that was read for the mapping is known. */
@@ -218,7 +217,7 @@ static void test_log(void)
     gpu_buffer_truncate(gpu, 8, 0);
     gpu_write(gpu, 0, 1);
     gpu_settle(gpu);
-    g_assert_cmpuint(gpu_count_log(path, "exporter \"udmabuf\"): " REVOKED),
+    g_assert_cmpuint(gpu_count_log(gpu, "exporter \"udmabuf\"): " REVOKED),
                      ==, 1);
     g_assert_cmpuint(gpu_shared(gpu)->names, ==, 2);
     gpu_unref(gpu, 8);
@@ -231,8 +230,7 @@ static void test_log(void)
         gpu_unref(gpu, id);
     }
     g_assert_cmpuint(gpu_stat(gpu, "lost"), ==, 102);
-    g_assert_cmpuint(gpu_count_log(path, REVOKED), <=, 40);
-    unlink(path);
+    g_assert_cmpuint(gpu_count_log(gpu, REVOKED), <=, 40);
     gpu_finish(gpu);
 }
 

@@ -191,8 +191,7 @@ static void test_unmap_refused(void)
         { BUFFER, MAPPABLE, 1, BAD },
         { BUFFER, MAPPABLE, WINDOW, BAD },
     };
-    g_autofree char *log = gpu_new_log();
-    GPU *gpu = gpu_start_logged(log, "-d guest_errors");
+    GPU *gpu = gpu_start_logged("-d guest_errors");
     size_t i;
 
     for (i = 0; i < G_N_ELEMENTS(refusals); i++) {
@@ -210,12 +209,11 @@ static void test_unmap_refused(void)
         g_assert_cmphex(gpu_unmap(gpu, 1), ==, BAD);
         g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
     }
-    gpu_finish(gpu);
     /* A refusal that has its line needs no other. */
-    g_assert_cmpuint(gpu_count_log(log, "ctrl 0x208"), ==, 0);
-    g_assert_cmpuint(gpu_count_log(log, "ctrl 0x209"), ==,
+    g_assert_cmpuint(gpu_count_log(gpu, "ctrl 0x208"), ==, 0);
+    g_assert_cmpuint(gpu_count_log(gpu, "ctrl 0x209"), ==,
                      3 * G_N_ELEMENTS(refusals));
-    unlink(log);
+    gpu_finish(gpu);
 }
 
 static uint32_t run_short(GPU *gpu, uint32_t type, size_t out_len,

@@ -197,17 +197,16 @@ static void test_log(void)
         "resource 5 (context 1, ", "i915", "exporter-incoherent",
         "map-policy=renderer",
     };
-    g_autofree char *log = gpu_new_log();
-    GPU *gpu = gpu_start_logged(log, NULL);
+    GPU *gpu = gpu_start_logged(NULL);
     size_t i;
 
     gpu_create(gpu, HOSTS_FAULT, DMABUF(.answer = ANSWER_INCOHERENT,
                                         .exporter = EXPORTER_I915), GPU_PAGE);
     refuse(gpu, HOSTS_FAULT, 101);
     for (i = 0; i < G_N_ELEMENTS(told); i++) {
-        g_assert_cmpuint(gpu_count_log(log, told[i]), >, 0);
+        g_assert_cmpuint(gpu_count_log(gpu, told[i]), >, 0);
     }
-    g_assert_cmpuint(gpu_count_log(log, "not mapped"), ==, 10);
+    g_assert_cmpuint(gpu_count_log(gpu, "not mapped"), ==, 10);
     g_assert_cmpuint(gpu_refused(gpu, "exporter-incoherent"), ==, 101);
 
     /* After a while there are lines again, and one on what was left out. */
@@ -216,21 +215,19 @@ static void test_log(void)
     /* What has no exporter has no name. */
     gpu_create(gpu, 6, SHM(.mmap = MMAP_ENODEV), GPU_PAGE);
     g_assert_cmphex(gpu_map(gpu, 6, 0, NULL), ==, UNSPEC);
-    g_assert_cmpuint(gpu_count_log(log, "91 further blob messages suppressed"),
+    g_assert_cmpuint(gpu_count_log(gpu, "91 further blob messages suppressed"),
                      ==, 1);
-    g_assert_cmpuint(gpu_count_log(log, "not mapped"), ==, 12);
-    g_assert_cmpuint(gpu_count_log(log, "backing shm, exporter \"-\""), ==, 1);
+    g_assert_cmpuint(gpu_count_log(gpu, "not mapped"), ==, 12);
+    g_assert_cmpuint(gpu_count_log(gpu, "backing shm, exporter \"-\""), ==, 1);
     gpu_unref(gpu, HOSTS_FAULT);
     gpu_unref(gpu, 6);
     gpu_stop(gpu);
-    unlink(log);
 }
 
 /* What its driver does wrong is for who debugs the guest. */
 static void check_guest_errors(const char *args, unsigned lines)
 {
-    g_autofree char *log = gpu_new_log();
-    GPU *gpu = gpu_start_logged(log, args);
+    GPU *gpu = gpu_start_logged(args);
 
     gpu_create(gpu, HOSTS_FAULT, DMABUF(.answer = ANSWER_INCOHERENT),
                GPU_PAGE);
@@ -238,14 +235,13 @@ static void check_guest_errors(const char *args, unsigned lines)
     refuse(gpu, HOSTS_FAULT, 1);
     g_assert_cmpuint(gpu_refused(gpu, "unknown-resource"), ==, 20);
     gpu_unref(gpu, HOSTS_FAULT);
-    gpu_finish(gpu);
-    g_assert_cmpuint(gpu_count_log(log, "not mapped (unknown-resource)"), ==,
+    g_assert_cmpuint(gpu_count_log(gpu, "not mapped (unknown-resource)"), ==,
                      lines);
-    g_assert_cmpuint(gpu_count_log(log, "warning: virtio-gpu: blob"), ==, 1);
-    g_assert_cmpuint(gpu_count_log(log, "not mapped (exporter-incoherent)"),
+    g_assert_cmpuint(gpu_count_log(gpu, "warning: virtio-gpu: blob"), ==, 1);
+    g_assert_cmpuint(gpu_count_log(gpu, "not mapped (exporter-incoherent)"),
                      ==, 1);
-    g_assert_cmpuint(gpu_count_log(log, "blob messages suppressed"), ==, 0);
-    unlink(log);
+    g_assert_cmpuint(gpu_count_log(gpu, "blob messages suppressed"), ==, 0);
+    gpu_finish(gpu);
 }
 
 static void test_guest_errors(void)
@@ -268,31 +264,28 @@ static void test_exporter_named(void)
         { DMABUF(I915, .answer = ANSWER_INCOHERENT), "exporter-incoherent" },
         { DMABUF(I915), "nobody-vouches" },
     };
-    g_autofree char *log = gpu_new_log();
-    GPU *gpu = gpu_start_logged(log, NULL);
+    GPU *gpu = gpu_start_logged(NULL);
     size_t i;
 
     for (i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autofree char *why = g_strdup_printf("not mapped (%s)",
                                                rows[i].reason);
-        unsigned before = gpu_count_log(log, why);
+        unsigned before = gpu_count_log(gpu, why);
 
         gpu_create(gpu, 1, rows[i].blob, GPU_PAGE);
         gpu_map(gpu, 1, 0, NULL);
         gpu_unref(gpu, 1);
-        g_assert_cmpuint(gpu_count_log(log, why), ==, before + 1);
-        g_assert_cmpuint(gpu_count_log(log, "exporter \"i915\""), ==, i + 1);
+        g_assert_cmpuint(gpu_count_log(gpu, why), ==, before + 1);
+        g_assert_cmpuint(gpu_count_log(gpu, "exporter \"i915\""), ==, i + 1);
     }
     gpu_finish(gpu);
-    unlink(log);
 }
 
 /* A guess is told, too, but not more often than that. */
 static void test_assumed(void)
 {
-    g_autofree char *log = gpu_new_log();
     GPU *gpu = gpu_start(&(GPUConfig) {
-        .hostmem = WINDOW, .policy = "renderer", .log = log,
+        .hostmem = WINDOW, .policy = "renderer", .logged = true,
     });
     unsigned i;
 
@@ -301,11 +294,10 @@ static void test_assumed(void)
         g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
         gpu_unmap(gpu, 1);
     }
-    g_assert_cmpuint(gpu_count_log(log, "its cache type is unknown"), ==, 10);
-    g_assert_cmpuint(gpu_count_log(log, "\"drm\""), ==, 10);
+    g_assert_cmpuint(gpu_count_log(gpu, "its cache type is unknown"), ==, 10);
+    g_assert_cmpuint(gpu_count_log(gpu, "\"drm\""), ==, 10);
     gpu_unref(gpu, 1);
     gpu_finish(gpu);
-    unlink(log);
 }
 
 static void test_trace(void)
@@ -323,8 +315,7 @@ static void test_trace(void)
         { "reason exporter-incoherent", 0 },
         { "reason unknown-resource", 0 },
     };
-    g_autofree char *log = gpu_new_log();
-    GPU *gpu = gpu_start_logged(log, "-trace virtio_gpu_blob_*");
+    GPU *gpu = gpu_start_logged("-trace virtio_gpu_blob_*");
     size_t i;
 
     gpu_map_new(gpu, 1, BUFFER_BUT(.exporter = EXPORTER_I915), GPU_PAGE, 0);
@@ -335,18 +326,17 @@ static void test_trace(void)
     gpu_map_new(gpu, 3, NO_FD(.word = WORD_WC), GPU_PAGE, GPU_PAGE);
     gpu_unref(gpu, 3);
     gpu_map(gpu, 4, GPU_PAGE, NULL);
-    gpu_stop(gpu);
-    if (!gpu_count_log(log, "virtio_gpu_blob_")) {
+    if (!gpu_count_log(gpu, "virtio_gpu_blob_")) {
         g_test_skip("this QEMU does not trace to its log");
     } else {
         for (i = 0; i < G_N_ELEMENTS(told); i++) {
-            unsigned n = gpu_count_log(log, told[i].text);
+            unsigned n = gpu_count_log(gpu, told[i].text);
 
             g_test_message("%s", told[i].text);
             g_assert_true(told[i].n ? n == told[i].n : n > 0);
         }
     }
-    unlink(log);
+    gpu_stop(gpu);
 }
 
 /*
@@ -509,8 +499,7 @@ static void test_room(void)
 /* Linux sends no RESOURCE_MAP_BLOB if its window is full. */
 static void test_window_full(void)
 {
-    g_autofree char *log = gpu_new_log();
-    GPU *gpu = gpu_start_logged(log, NULL);
+    GPU *gpu = gpu_start_logged(NULL);
     unsigned i;
 
     gpu_map_new(gpu, 1, BUFFER, WINDOW / 2, WINDOW / 4);
@@ -524,11 +513,10 @@ static void test_window_full(void)
         g_assert_cmphex(gpu_create(gpu, 3, BUFFER, WINDOW / 2), ==, OK);
         g_assert_cmphex(gpu_unref(gpu, 3), ==, OK);
         g_assert_cmpuint(gpu_failures(gpu, "window-full"), ==, i);
-        g_assert_cmpuint(gpu_count_log(log, "hostmem"), ==, MIN(i, 10));
+        g_assert_cmpuint(gpu_count_log(gpu, "hostmem"), ==, MIN(i, 10));
     }
     gpu_unref(gpu, 1);
     gpu_finish(gpu);
-    unlink(log);
 }
 
 int main(int argc, char **argv)

@@ -301,8 +301,7 @@ static void fail_to_unmap(GPU *gpu, uint32_t type, uint64_t failures)
 static void test_no_memory_to_unmap(void)
 {
     const uint32_t unmap = VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB;
-    g_autofree char *log = gpu_new_log();
-    GPU *gpu = gpu_start_logged(log, NULL);
+    GPU *gpu = gpu_start_logged(NULL);
 
     /* With the next map, of the same place */
     fail_to_unmap(gpu, unmap, 1);
@@ -333,12 +332,11 @@ static void test_no_memory_to_unmap(void)
     g_assert_cmpuint(gpu_stat(gpu, "unmap-failures"), ==, 4);
     gpu_unref(gpu, 1);
     gpu_unref(gpu, 2);
-    gpu_finish(gpu);
-    g_assert_cmpuint(gpu_count_log(log, "blob resource 1 (context 1, 16384 "
+    g_assert_cmpuint(gpu_count_log(gpu, "blob resource 1 (context 1, 16384 "
                                    "bytes, offset 0x0) could not be unmapped"),
                      >, 0);
-    g_assert_cmpuint(gpu_count_log(log, "vm.max_map_count"), >, 0);
-    unlink(log);
+    g_assert_cmpuint(gpu_count_log(gpu, "vm.max_map_count"), >, 0);
+    gpu_finish(gpu);
 }
 
 static void test_no_memory_to_reset(void)
