@@ -21,19 +21,43 @@ done
 build_tests tests/qtest/virtio-gpu-gl-random-test
 make_scratch
 emulator "$SCRATCH/ours"
-# In parts: each is checked to leave nothing behind, and is easy to shorten
+# soak [NAME=VALUE]...: one run of the test, with its messages in a log
+soak()
+{
+    with_qemu "$SCRATCH/ours" env "$@" "$(inside "$OURS")/tests/qtest/virtio-gpu-gl-random-test" \
+        --tap -p /x86_64/virtio-gpu-gl/random/soak >"$SCRATCH/log" 2>&1
+}
+
+# shorten INPUT: leave out what can be left out, in ever smaller pieces
+shorten()
+{
+    local input=$1 piece at less
+    for ((piece = ${#input} / 4 * 2; piece >= 2; piece = piece / 4 * 2)); do
+        for ((at = 0; at < ${#input}; )); do
+            less=${input:0:at}${input:at+piece}
+            if [ -n "$less" ] && ! soak SOAK_INPUT="$less"; then
+                input=$less
+            else
+                at=$((at + piece))
+            fi
+        done
+    done
+    soak SOAK_INPUT="$input" || grep -v '^# \(Start\|End\|starting\|random\)' "$SCRATCH/log" | tail -n 20
+    echo "SOAK_INPUT=$input"
+}
+
+# In parts: each is checked to leave nothing behind
 part=50000
 say "$commands commands, seed $seed"
 while [ "$commands" -gt 0 ]; do
     n=$((commands < part ? commands : part))
     start=$SECONDS
-    if SOAK_COMMANDS=$n SOAK_SEED=$seed with_qemu "$SCRATCH/ours" \
-        "$(inside "$OURS")/tests/qtest/virtio-gpu-gl-random-test" --tap -p /x86_64/virtio-gpu-gl/random/soak >"$SCRATCH/log" 2>&1; then
+    if soak SOAK_COMMANDS="$n" SOAK_SEED="$seed"; then
         PASSED=$((PASSED + 1))
         printf 'ok      %s commands, seed %s (%s s)\n' "$n" "$seed" $((SECONDS - start))
     else
         FAILED=$((FAILED + 1))
-        grep -v '^# \(Start\|End\|starting\|random\)' "$SCRATCH/log" | tail -n 80
+        shorten "$(sed -n 's/^# input //p' "$SCRATCH/log" | tail -n 1)"
         printf 'not ok  %s commands, seed %s\n' "$n" "$seed"
     fi
     commands=$((commands - n))

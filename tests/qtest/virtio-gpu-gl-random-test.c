@@ -9,8 +9,6 @@
 #include "virtio-gpu-gl-client-internal.h"
 #include "virtio-gpu-gl-fuzz.h"
 
-#include <sys/wait.h>
-
 /*
  * What a fuzzer drives in its own process, by the qtest protocol
  */
@@ -57,17 +55,18 @@ static GPU *start(GPUFuzzHost *host)
     return gpu;
 }
 
-static GByteArray *bytes_of(const char *line)
+/* In hexadecimal; what fails is the last that is told. */
+static void run_input(GPU *gpu, const GPUFuzzHost *host, const char *line)
 {
-    GByteArray *bytes = g_byte_array_new();
+    size_t n = strlen(line) / 2, i;
+    g_autofree uint8_t *data = g_malloc(n);
 
-    for (; *line; line += 2) {
-        uint8_t byte = g_ascii_xdigit_value(line[0]) << 4 |
-                       g_ascii_xdigit_value(line[1]);
-
-        g_byte_array_append(bytes, &byte, 1);
+    g_test_message("input %s", line);
+    for (i = 0; i < n; i++) {
+        data[i] = g_ascii_xdigit_value(line[2 * i]) << 4 |
+                  g_ascii_xdigit_value(line[2 * i + 1]);
     }
-    return bytes;
+    gpu_fuzz(gpu, host, data, n);
 }
 
 /* What a fuzzer found worth keeping */
@@ -83,18 +82,14 @@ static void test_corpus(void)
     lines = g_strsplit(text, "\n", 0);
     g_assert_cmpuint(g_strv_length(lines), >, 200);
     for (line = lines; *line; line++) {
-        g_autoptr(GByteArray) input = bytes_of(*line);
-
-        g_test_message("%s", *line);
-        gpu_fuzz(gpu, &host, input->data, input->len);
+        run_input(gpu, &host, *line);
     }
     gpu_finish(gpu);
 }
 
 /*
  * What a driver might do and now and then none would, made from a seed, while
- * buffers go at any time.  An input that fails is shortened as long as it
- * does.
+ * buffers go at any time.
  *
  * SOAK_COMMANDS and SOAK_SEED are numbers; SOAK_INPUT is an input that failed,
  * to try it again; SOAK_MODEL_IS_WRONG=1 makes the model forget about
@@ -107,9 +102,16 @@ static void test_corpus(void)
 enum { SETTLE = 1, CREATE_GOOD, MAP, UNMAP, CREATE, CONTEXT = 10, VANISH = 18,
        LOOK = 21, TORN = 23, RESET = 31 };
 
-static void add(GByteArray *input, uint8_t byte)
+#define ADD(...) add(input, (const uint8_t[]) { __VA_ARGS__ }, \
+                     sizeof((const uint8_t[]) { __VA_ARGS__ }))
+
+static void add(GString *input, const uint8_t *bytes, size_t n)
 {
-    g_byte_array_append(input, &byte, 1);
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        g_string_append_printf(input, "%02x", bytes[i]);
+    }
 }
 
 static uint8_t any(GRand *rand, unsigned n)
@@ -123,125 +125,50 @@ static uint8_t any_number(GRand *rand)
     return any(rand, 30) ? 9 + any(rand, 200) : any(rand, 9);
 }
 
-static void add_create(GByteArray *input, GRand *rand)
+static void add_create(GString *input, GRand *rand)
 {
-    unsigned n, i;
+    unsigned n;
     const GPUFuzzType *types = gpu_fuzz_types(&n);
     uint64_t id = scripted_blob_id(types[any(rand, n)].blob);
+    uint8_t which = 1 + any(rand, IDS - 1), size = any_number(rand);
 
     /* One that is not mappable, by the highest bit of the four bytes */
     id |= any(rand, 20) ? 0 : 1u << 31;
-    add(input, CREATE);
-    add(input, 1 + any(rand, IDS - 1));
-    add(input, any_number(rand));
-    for (i = 0; i < 4; i++) {
-        add(input, id >> (8 * i));
-    }
+    ADD(CREATE, which, size, id, id >> 8, id >> 16, id >> 24);
 }
 
-static void add_step(GByteArray *input, GRand *rand)
+static void add_step(GString *input, GRand *rand)
 {
-    unsigned what = any(rand, 100);
+    const uint8_t id = any(rand, 50) ? 1 + any(rand, IDS - 1) : 0;
+    const uint8_t number = any_number(rand);
+    const unsigned what = any(rand, 100);
     /* fenced, or in several pieces, as a byte behind it says */
-    uint8_t torn = any(rand, 6) ? 0 : any(rand, 2) ? 1 : 16;
+    const uint8_t torn = what >= 82 || any(rand, 6) ? 0 : any(rand, 2) ? 1 : 16;
 
-    if (what < 82 && torn) {
-        add(input, TORN);
-        add(input, torn);
+    if (torn) {
+        ADD(TORN, torn);
     }
     if (what < 12) {
-        add(input, CREATE_GOOD);
-        add(input, any(rand, 256));
+        ADD(CREATE_GOOD, any(rand, 256));
     } else if (what < 25) {
         add_create(input, rand);
     } else if (what < 55) {
-        add(input, MAP);
-        add(input, any(rand, 50) ? 1 + any(rand, IDS - 1) : 0);
-        add(input, any_number(rand));
+        ADD(MAP, id, number);
     } else if (what < 82) {
         /* 0x80: UNREF */
-        add(input, UNMAP);
-        add(input, any(rand, IDS) | (any(rand, 3) ? 0 : 0x80));
+        ADD(UNMAP, any(rand, 3) ? id : id | 0x80);
     } else if (what < 85) {
         /* MAP_BLOB that is short, or whose reply is */
-        add(input, TORN);
-        add(input, what < 84 ? 8 : 4);
-        add(input, MAP);
-        add(input, 1 + any(rand, IDS - 1));
-        add(input, any_number(rand));
-        add(input, 24 + any(rand, 8));
+        ADD(TORN, what < 84 ? 8 : 4, MAP, id, number, 24 + number % 8);
     } else if (what < 88) {
-        add(input, SETTLE);
-        add(input, VANISH);
-        add(input, any(rand, IDS));
-        add(input, any(rand, 4));
+        ADD(SETTLE, VANISH, id, any(rand, 4));
     } else if (what < 93) {
-        add(input, SETTLE);
-        add(input, LOOK);
-        add(input, any(rand, 64));
+        ADD(SETTLE, LOOK, any(rand, 64));
     } else {
-        add(input, SETTLE);
+        ADD(SETTLE);
     }
-    if (what < 82 && torn) {
-        add(input, any(rand, 256));
-    }
-}
-
-/* The input that is tried, in memory that processes share */
-static unsigned *progress;
-
-/* In a process of its own: QEMU may die, too */
-static bool run_apart(GByteArray *const *inputs, unsigned n, bool quiet)
-{
-    pid_t pid = fork();
-    int status;
-
-    g_assert_cmpint(pid, >=, 0);
-    if (!pid) {
-        GPUFuzzHost host;
-        unsigned i;
-        GPU *gpu;
-
-        if (quiet) {
-            int null = open("/dev/null", O_WRONLY);
-
-            dup2(null, STDOUT_FILENO);
-            dup2(null, STDERR_FILENO);
-        }
-        gpu = start(&host);
-        for (i = 0; i < n; i++) {
-            *progress = i;
-            gpu_fuzz(gpu, &host, inputs[i]->data, inputs[i]->len);
-        }
-        gpu_check_nothing_left(gpu);
-        gpu_stop(gpu);
-        fflush(NULL);
-        _exit(0);
-    }
-    g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
-    return WIFEXITED(status) && !WEXITSTATUS(status);
-}
-
-/* Leaves out what can be left out, in ever smaller pieces. */
-static void shorten(GByteArray *input)
-{
-    unsigned piece, at, tries = 0;
-
-    for (piece = MAX(input->len / 2, 1); piece; piece /= 2) {
-        for (at = 0; at < input->len && tries++ < 400;) {
-            unsigned len = MIN(piece, input->len - at);
-            GByteArray *less = g_byte_array_new();
-
-            g_byte_array_append(less, input->data, at);
-            g_byte_array_append(less, input->data + at + len,
-                                input->len - at - len);
-            if (less->len && !run_apart(&less, 1, true)) {
-                g_byte_array_remove_range(input, at, len);
-            } else {
-                at += len;
-            }
-            g_byte_array_unref(less);
-        }
+    if (torn) {
+        ADD(any(rand, 256));
     }
 }
 
@@ -255,43 +182,27 @@ static unsigned number(const char *name, unsigned otherwise)
 static void test_soak(void)
 {
     unsigned n = DIV_ROUND_UP(number("SOAK_COMMANDS", 20000), STEPS), i, j;
-    unsigned seed = number("SOAK_SEED", 1);
-    g_autoptr(GPtrArray) inputs = g_ptr_array_new();
-    GByteArray *input;
-    GRand *rand = g_rand_new_with_seed(seed);
+    GRand *rand = g_rand_new_with_seed(number("SOAK_SEED", 1));
+    const char *again = g_getenv("SOAK_INPUT");
+    GPUFuzzHost host;
+    GPU *gpu = start(&host);
 
-    progress = mmap(NULL, sizeof(*progress), PROT_READ | PROT_WRITE,
-                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (g_getenv("SOAK_INPUT")) {
-        input = bytes_of(g_getenv("SOAK_INPUT"));
-        g_assert_true(run_apart(&input, 1, false));
-        return;
+    if (again) {
+        run_input(gpu, &host, again);
+        n = 0;
     }
-
     for (i = 0; i < n; i++) {
-        input = g_byte_array_new();
-        add(input, CONTEXT);
-        add(input, 0);
-        add(input, 0);
+        GString *input = g_string_new(NULL);
+
+        ADD(CONTEXT, 0, 0);
         for (j = 0; j < STEPS; j++) {
             add_step(input, rand);
         }
-        g_ptr_array_add(inputs, input);
+        run_input(gpu, &host, input->str);
+        g_string_free(input, true);
     }
     g_rand_free(rand);
-    g_test_message("%u commands, seed %u", n * STEPS, seed);
-    if (run_apart((void *)inputs->pdata, n, false)) {
-        return;
-    }
-    input = inputs->pdata[*progress];
-    shorten(input);
-    fprintf(stderr, "SOAK_INPUT=");
-    for (j = 0; j < input->len; j++) {
-        fprintf(stderr, "%02x", input->data[j]);
-    }
-    fprintf(stderr, "\n");
-    run_apart(&input, 1, false);
-    g_test_fail();
+    gpu_finish(gpu);
 }
 
 /*
@@ -429,49 +340,52 @@ static void play(Play *p, unsigned seconds)
     }
 }
 
-/* Each of the threads got on all the time. */
-static void check_turns(Play *p)
+static GPU *start_busy(const char *args)
 {
-    struct scripted_shared *shared = gpu_shared(p->gpu);
+    GPU *gpu = gpu_start(&(GPUConfig) {
+        .hostmem = WINDOW, .users = VCPUS, .kernel = SCRIPTED_KERNEL_OLD,
+        .args = args, .log = "/dev/null",
+    });
 
-    g_test_message("%u commands, %u resets; turns: %u by vCPUs, %" PRIu64
-                   " by threads", p->commands, p->resets,
-                   gpu_users_turns(p->gpu), qatomic_read(&shared->use_turns));
-    g_assert_cmpuint(gpu_users_turns(p->gpu), >, 0);
-    g_assert_cmpuint(qatomic_read(&shared->use_turns), >, 0);
+    gpu_shared(gpu)->use_pages = PAGES;
+    gpu_watch(gpu, SCRIPTED_WATCH_USE, 0);
+    gpu_users_go(gpu, PAGES);
+    return gpu;
 }
 
-static void end_threads(GPU *gpu)
+/* Each of the threads got on all the time, and none met what it must not. */
+static void finish_busy(GPU *gpu)
 {
     struct scripted_shared *shared = gpu_shared(gpu);
 
+    g_test_message("turns: %u by vCPUs, %" PRIu64 " by threads; %" PRIu64
+                   " pages mapped", gpu_users_turns(gpu),
+                   qatomic_read(&shared->use_turns),
+                   qatomic_read(&shared->use_mapped));
+    g_assert_cmpuint(gpu_users_turns(gpu), >, 0);
+    g_assert_cmpuint(qatomic_read(&shared->use_turns), >, 0);
+    g_assert_cmpuint(qatomic_read(&shared->use_mapped), >, 0);
     gpu_users_go(gpu, 0);
     qatomic_set(&shared->use_pages, 0);
     while (qatomic_read(&shared->users)) {
         g_usleep(1000);
     }
+    g_assert_true(gpu_users_agree(gpu));
+    g_assert_cmpuint(shared->use_foreign, ==, 0);
+    g_assert_cmpuint(shared->use_landed, ==, 0);
+    gpu_reset(gpu);
+    gpu_finish(gpu);
 }
 
 static void test_all_at_once(void)
 {
     Play p = {
-        .gpu = gpu_start(&(GPUConfig) {
-            .hostmem = WINDOW,
-            .users = VCPUS,
-            .kernel = SCRIPTED_KERNEL_OLD,
-            .args = GPU_EDU,
-        }),
-        .rand = g_rand_new_with_seed(1),
+        .gpu = start_busy(GPU_EDU), .rand = g_rand_new_with_seed(1),
     };
 
-    gpu_shared(p.gpu)->use_pages = PAGES;
-    gpu_watch(p.gpu, SCRIPTED_WATCH_USE, 0);
-    gpu_users_go(p.gpu, PAGES);
     play(&p, g_test_slow() ? 120 : 5);
-    check_turns(&p);
-    end_threads(p.gpu);
-    gpu_reset(p.gpu);
-    gpu_finish(p.gpu);
+    g_test_message("%u commands, %u resets", p.commands, p.resets);
+    finish_busy(p.gpu);
     g_rand_free(p.rand);
 }
 
@@ -489,11 +403,7 @@ static void test_failing_maps(void)
 {
     const unsigned n = g_test_slow() ? 1000000 : 100000;
     g_autofree uint32_t *replies = g_new(uint32_t, n);
-    GPU *gpu = gpu_start(&(GPUConfig) {
-        .hostmem = WINDOW, .users = VCPUS, .kernel = SCRIPTED_KERNEL_OLD,
-        .log = "/dev/null",
-    });
-    struct scripted_shared *shared = gpu_shared(gpu);
+    GPU *gpu = start_busy(NULL);
     uint32_t page;
 
     for (page = 1; page < PAGES; page += 2) {
@@ -501,27 +411,12 @@ static void test_failing_maps(void)
     }
     g_assert_cmphex(gpu_create(gpu, GPU_USERS_PAGES, FAILING, GPU_PAGE), ==,
                     OK);
-    shared->use_pages = PAGES;
-    gpu_watch(gpu, SCRIPTED_WATCH_USE, 0);
-    gpu_users_go(gpu, PAGES);
     gpu_batch(gpu, put_failing_map, 0, n, replies);
     g_assert_cmpuint(gpu_count(replies, n, UNSPEC), ==, n);
-    g_test_message("turns: %u by vCPUs, %" PRIu64 " by threads; %" PRIu64
-                   " pages mapped", gpu_users_turns(gpu),
-                   qatomic_read(&shared->use_turns),
-                   qatomic_read(&shared->use_mapped));
-    g_assert_cmpuint(gpu_users_turns(gpu), >, 0);
-    g_assert_cmpuint(qatomic_read(&shared->use_turns), >, 0);
-    g_assert_cmpuint(qatomic_read(&shared->use_mapped), >, 0);
-    end_threads(gpu);
-    g_assert_true(gpu_users_agree(gpu));
-    g_assert_cmpuint(shared->use_foreign, ==, 0);
-    g_assert_cmpuint(shared->use_landed, ==, 0);
     for (page = 1; page < PAGES; page += 2) {
         g_assert_true(gpu_shows(gpu, page * GPU_PAGE, page + 1, 0));
     }
-    gpu_reset(gpu);
-    gpu_finish(gpu);
+    finish_busy(gpu);
 }
 
 /*
