@@ -162,11 +162,9 @@ struct scripted_fail {
  * Orders to the watcher, which is in QEMU; each is carried out once, at the
  * next command.  The last ones are for the time when a device is realized.
  */
-#define SCRIPTED_WATCH_ON       1  /* listen to the manager, as VFIO does */
-#define SCRIPTED_WATCH_OFF      3
 #define SCRIPTED_WATCH_PIN      6  /* like a driver that pins all memory */
 #define SCRIPTED_WATCH_UNPIN    7
-#define SCRIPTED_WATCH_ASK      8  /* ask the manager all that it can answer */
+#define SCRIPTED_WATCH_ASK      8  /* the manager all that it can answer */
 #define SCRIPTED_WATCH_HOLD     9  /* refer to the region at address */
 #define SCRIPTED_WATCH_RELEASE  10 /* at once, not with a command */
 #define SCRIPTED_WATCH_CONFIDENTIAL 13
@@ -259,10 +257,8 @@ struct scripted_shared {
 
     /* What the watcher was told, and sees */
     uint64_t address;       /* guest-physical, from the test */
-    uint64_t populates;
-    uint64_t discards;
     uint64_t granularity;
-    uint64_t populated;     /* bytes, by replaying */
+    uint64_t populated;     /* bytes, by replaying or listening */
     uint64_t discarded;
     uint64_t is_populated;  /* the page at address */
     uint64_t is_protected;  /* its region: as vhost-vdpa asks */

@@ -29,55 +29,18 @@ typedef void ReplayResult;
 #define REPLAYED
 #endif
 
-typedef struct Watcher {
-    RamDiscardListener rdl;
-    MemoryRegionSection section;
-    struct scripted_shared *shared;
-} Watcher;
-
 #define PAGE 4096
-
-static int notify_populate(RamDiscardListener *rdl, MemoryRegionSection *s)
-{
-    container_of(rdl, Watcher, rdl)->shared->populates++;
-    return 0;
-}
-
-static void notify_discard(RamDiscardListener *rdl, MemoryRegionSection *s)
-{
-    container_of(rdl, Watcher, rdl)->shared->discards++;
-}
 
 static MemoryRegion *region_at(uint64_t address)
 {
     return memory_region_find(get_system_memory(), address, 1).mr;
 }
 
-static Watcher *watcher_on(struct scripted_shared *shared)
-{
-    MemoryRegion *mr = region_at(shared->address);
-    Watcher *w = g_new0(Watcher, 1);
-
-    w->shared = shared;
-    w->section = (MemoryRegionSection) {
-        .mr = mr,
-        .size = int128_make64(memory_region_size(mr)),
-    };
-    ram_discard_listener_init(&w->rdl, notify_populate, notify_discard, true);
-    ram_discard_manager_register_listener(
-        memory_region_get_ram_discard_manager(mr), &w->rdl, &w->section);
-    return w;
-}
-
-static void watcher_off(Watcher *w)
-{
-    MemoryRegion *mr = w->section.mr;
-
-    ram_discard_manager_unregister_listener(
-        memory_region_get_ram_discard_manager(mr), &w->rdl);
-    memory_region_unref(mr);
-    g_free(w);
-}
+/* One that listens, as VFIO does, and one that asks */
+typedef struct Asker {
+    RamDiscardListener rdl;
+    struct scripted_shared *shared;
+} Asker;
 
 static int count_populated(MemoryRegionSection *s, void *opaque)
 {
@@ -85,6 +48,11 @@ static int count_populated(MemoryRegionSection *s, void *opaque)
 
     shared->populated += int128_get64(s->size);
     return 0;
+}
+
+static int on_populate(RamDiscardListener *rdl, MemoryRegionSection *s)
+{
+    return count_populated(s, container_of(rdl, Asker, rdl)->shared);
 }
 
 static ReplayResult count_discarded(MemoryRegionSection *s, void *opaque)
@@ -105,50 +73,19 @@ static void ask(struct scripted_shared *shared)
         .mr = mr,
         .size = int128_make64(memory_region_size(mr)),
     };
+    Asker asker = { .shared = shared };
 
     shared->populated = shared->discarded = 0;
+    ram_discard_listener_init(&asker.rdl, on_populate, NULL, true);
+    ram_discard_manager_register_listener(rdm, &asker.rdl, &all);
     shared->granularity = ram_discard_manager_get_min_granularity(rdm, mr);
     shared->is_populated = ram_discard_manager_is_populated(rdm, &found);
     shared->is_protected = memory_region_is_protected(mr);
     shared->is_ram_device = memory_region_is_ram_device(mr);
     ram_discard_manager_replay_populated(rdm, &all, count_populated, shared);
     ram_discard_manager_replay_discarded(rdm, &all, count_discarded, shared);
+    ram_discard_manager_unregister_listener(rdm, &asker.rdl);
     memory_region_unref(mr);
-}
-
-typedef struct Hold {
-    MemoryRegion *mr;
-    struct scripted_shared *shared;
-} Hold;
-
-static void wait_for_release(const struct scripted_shared *shared)
-{
-    while (qatomic_read(&shared->watch) != SCRIPTED_WATCH_RELEASE) {
-        g_usleep(500);
-    }
-}
-
-/*
- * By itself: as long as the region is held, commands may have to wait.
- * Without the BQL, as I/O in a thread of its own ends.
- */
-static void *release_when_told(void *opaque)
-{
-    g_autofree Hold *hold = opaque;
-
-    wait_for_release(hold->shared);
-    memory_region_unref(hold->mr);
-    hold->shared->watch = 0;
-    return NULL;
-}
-
-static void hold(struct scripted_shared *shared)
-{
-    Hold *hold = g_new(Hold, 1);
-
-    hold->mr = region_at(shared->address);
-    hold->shared = shared;
-    g_thread_unref(g_thread_new("hold", release_when_told, hold));
 }
 
 /* A guest that kicks the queue and resets the device at once */
@@ -175,33 +112,39 @@ static void reset_and_kick(CPUState *cpu, run_on_cpu_data data)
     virtio_queue_notify(vdev, 0);
 }
 
-typedef struct Reset {
-    run_on_cpu_func func;
+/* What a thread does when it is told to release */
+typedef struct Release {
     struct scripted_shared *shared;
-} Reset;
+    MemoryRegion *mr;       /* lets go of it, */
+    run_on_cpu_func reset;  /* or a vCPU does this */
+} Release;
 
-static void *reset_when_told(void *opaque)
+/* A region is let go of without the BQL, as I/O in a thread of its own ends. */
+static void *release_when_told(void *opaque)
 {
-    g_autofree Reset *reset = opaque;
+    g_autofree Release *r = opaque;
     Object *gpu;
 
-    wait_for_release(reset->shared);
-    bql_lock();
-    gpu = object_resolve_path_type("", TYPE_VIRTIO_GPU_GL, NULL);
-    run_on_cpu(first_cpu, reset->func, RUN_ON_CPU_HOST_PTR(gpu));
-    bql_unlock();
-    reset->shared->watch = 0;
+    while (qatomic_read(&r->shared->watch) != SCRIPTED_WATCH_RELEASE) {
+        g_usleep(500);
+    }
+    if (r->mr) {
+        memory_region_unref(r->mr);
+    } else {
+        bql_lock();
+        gpu = object_resolve_path_type("", TYPE_VIRTIO_GPU_GL, NULL);
+        run_on_cpu(first_cpu, r->reset, RUN_ON_CPU_HOST_PTR(gpu));
+        bql_unlock();
+    }
+    r->shared->watch = 0;
     return NULL;
 }
 
-static void reset_from_vcpu(struct scripted_shared *shared,
-                            run_on_cpu_func func)
+/* As long as it is not told, commands may have to wait. */
+static void prepare_release(Release r)
 {
-    Reset *reset = g_new(Reset, 1);
-
-    reset->func = func;
-    reset->shared = shared;
-    g_thread_unref(g_thread_new("reset", reset_when_told, reset));
+    g_thread_unref(g_thread_new("release", release_when_told,
+                                g_memdup2(&r, sizeof(r))));
 }
 
 /*
@@ -404,15 +347,8 @@ static void add_pat(const char *word)
 void scripted_watch(struct scripted_shared *shared)
 {
     static const char *const pats[] = { "off", "on", "auto", NULL };
-    static Watcher *watcher;
 
     switch (shared->watch) {
-    case SCRIPTED_WATCH_ON:
-        watcher = watcher_on(shared);
-        break;
-    case SCRIPTED_WATCH_OFF:
-        watcher_off(watcher);
-        break;
     case SCRIPTED_WATCH_PIN:
         shared->pin_refused = ram_block_discard_disable(true) != 0;
         break;
@@ -423,13 +359,13 @@ void scripted_watch(struct scripted_shared *shared)
         ask(shared);
         break;
     case SCRIPTED_WATCH_HOLD:
-        hold(shared);
+        prepare_release((Release) { shared, region_at(shared->address) });
         break;
     case SCRIPTED_WATCH_VCPU_RESET:
-        reset_from_vcpu(shared, kick_and_reset);
+        prepare_release((Release) { shared, .reset = kick_and_reset });
         break;
     case SCRIPTED_WATCH_VCPU_RENEW:
-        reset_from_vcpu(shared, reset_and_kick);
+        prepare_release((Release) { shared, .reset = reset_and_kick });
         break;
     case SCRIPTED_WATCH_USE:
         start_users(shared);
