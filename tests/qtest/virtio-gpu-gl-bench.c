@@ -115,7 +115,7 @@ static double now_us(void)
 static double main_loop_us(GPU *gpu)
 {
     g_autofree char *path = g_strdup_printf("/proc/%d/task/%d/schedstat",
-                                            gpu_pid(gpu), gpu_pid(gpu));
+                                            gpu->pid, gpu->pid);
     g_autofree char *text = NULL;
 
     if (!g_file_get_contents(path, &text, NULL, NULL)) {
@@ -133,7 +133,7 @@ static double used_us(GPU *gpu)
     if (by_guest()) {
         return main_loop_us(gpu);
     }
-    if (clock_getcpuclockid(gpu_pid(gpu), &clock) ||
+    if (clock_getcpuclockid(gpu->pid, &clock) ||
         clock_gettime(clock, &ts)) {
         g_error("QEMU's clock cannot be read");
     }
@@ -245,7 +245,7 @@ static void run_new(GPU *gpu, unsigned repetitions, const Case *c, Series *map,
     unsigned i;
 
     create(gpu, c);
-    gpu_shared(gpu)->mute_query = c->mute;
+    gpu->shared->mute_query = c->mute;
     run_batch(gpu, put_map, FIRST);
     run_batch(gpu, gpu_put_unmap, FIRST);
     for (i = 0; i < repetitions; i++) {
@@ -253,7 +253,7 @@ static void run_new(GPU *gpu, unsigned repetitions, const Case *c, Series *map,
         add(map, run_batch(gpu, put_map, FIRST));
         add(unmap, run_batch(gpu, gpu_put_unmap, FIRST));
     }
-    gpu_shared(gpu)->mute_query = 0;
+    gpu->shared->mute_query = 0;
     run_batch(gpu, gpu_put_unref, FIRST);
 }
 
@@ -496,7 +496,7 @@ int main(int argc, char **argv)
         .by_guest = by_guest(),
     });
     /* QEMU 11 has the renderer map all buffers into its window. */
-    gpu_shared(gpu)->map_fixed = SCRIPTED_FIXED_GOOD;
+    gpu->shared->map_fixed = SCRIPTED_FIXED_GOOD;
     make_live(gpu, argv[1], live);
     run_empty(gpu, argv[1], live, repetitions);
     for (i = 4; i < argc; i++) {

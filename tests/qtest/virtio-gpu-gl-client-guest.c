@@ -266,12 +266,12 @@ void gpu_users_go(GPU *gpu, unsigned pages)
 {
     UserOrders *o = user_orders(gpu);
 
-    g_assert_cmphex(gpu_window(gpu), <, UINT32_MAX);
+    g_assert_cmphex(gpu->window, <, UINT32_MAX);
     /* One that is not through uses the number to the end. */
     if (pages) {
         qatomic_set(&o->pages, pages);
     }
-    qatomic_set(&o->window, pages ? gpu_window(gpu) : 0);
+    qatomic_set(&o->window, pages ? gpu->window : 0);
 }
 
 uint32_t gpu_users_turns(GPU *gpu)

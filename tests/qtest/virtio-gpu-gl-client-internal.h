@@ -16,47 +16,8 @@
 #define SLOT_BASE (18 * GPU_MIB)
 #define LONG_CMD (24 * GPU_MIB)
 
-#define SLOTS_MAX 256
 /* Where the device is on the bus */
 #define DEVFN (0x10 << 3)
-
-typedef struct GPUBar {
-    uint64_t addr;
-    uint64_t size;
-} GPUBar;
-
-struct GPU {
-    QTestState *qts; /* NULL if a guest does all of it */
-    GPid pid;
-    int ram_fd;
-    int shared_fd;
-    int bios_fd; /* -1 if no vCPU runs */
-    int log_fd;  /* -1 if QEMU's messages are not logged */
-    uint8_t *ram;
-    struct scripted_shared *shared;
-
-    bool low; /* all of the device is below 4 GiB */
-    GPUBar bars[6];
-    uint64_t common;
-    uint64_t notify;
-    uint32_t notify_multiplier;
-    unsigned window_bar;
-    unsigned config_cap; /* VIRTIO_PCI_CAP_PCI_CFG */
-    uint64_t config;
-    uint64_t window;
-    uint64_t window_length;
-
-    uint64_t features;   /* as in GPUConfig */
-    unsigned queue_size; /* the same */
-    unsigned size; /* of the control queue */
-    uint16_t cursor_idx;
-    uint16_t avail_idx;
-    uint16_t used_idx;
-    bool busy[SLOTS_MAX];
-    bool done[SLOTS_MAX];
-    uint32_t reply_len[SLOTS_MAX];
-    unsigned next_slot;
-};
 
 /* A file without a name, mapped, and a name that QEMU can open it by */
 void *gpu_new_file(const char *name, size_t size, int *fd);

@@ -109,33 +109,6 @@ void gpu_unpin(GPU *gpu)
 }
 
 /*
- * DMA of another device: QEMU's edu, at an address of its own
- */
-
-#define EDU_SLOT 0x1f
-#define EDU_BAR 0xe0000000ull
-
-static void edu_config(GPU *gpu, uint8_t reg, uint32_t value)
-{
-    qtest_outl(gpu->qts, 0xcf8, 1u << 31 | EDU_SLOT << 11 | reg);
-    qtest_outl(gpu->qts, 0xcfc, value);
-}
-
-void gpu_edu_copy(GPU *gpu, uint64_t from, uint64_t to)
-{
-    /* A reset of the machine takes its place away. */
-    edu_config(gpu, 0x10, EDU_BAR);
-    edu_config(gpu, 0x04, 0x6);
-    if (qtest_readq(gpu->qts, EDU_BAR + 0x98) & 1) {
-        return;
-    }
-    qtest_writeq(gpu->qts, EDU_BAR + 0x80, from);
-    qtest_writeq(gpu->qts, EDU_BAR + 0x88, to);
-    qtest_writeq(gpu->qts, EDU_BAR + 0x90, 64);
-    qtest_writeq(gpu->qts, EDU_BAR + 0x98, from == GPU_EDU_BUFFER ? 3 : 1);
-}
-
-/*
  * What QEMU has
  */
 

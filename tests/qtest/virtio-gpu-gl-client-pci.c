@@ -97,16 +97,21 @@ void gpu_toggle_master(GPU *gpu)
 }
 
 /* A 64-bit register, half by half: memory is decoded all the time. */
-void gpu_move_window(GPU *gpu)
+void gpu_place_window(GPU *gpu, uint64_t addr)
 {
     unsigned reg = PCI_BASE_ADDRESS_0 + gpu->window_bar * 4;
+
+    config_writel(gpu, reg, addr);
+    config_writel(gpu, reg + 4, addr >> 32);
+}
+
+void gpu_move_window(GPU *gpu)
+{
     GPUBar *bar = &gpu->bars[gpu->window_bar];
 
-    gpu->window -= bar->addr;
     bar->addr += 4 * bar->size;
-    gpu->window += bar->addr;
-    config_writel(gpu, reg, bar->addr);
-    config_writel(gpu, reg + 4, bar->addr >> 32);
+    gpu->window += 4 * bar->size;
+    gpu_place_window(gpu, bar->addr);
 }
 
 static void read_capability(GPU *gpu, unsigned cap)

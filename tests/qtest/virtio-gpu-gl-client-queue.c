@@ -49,7 +49,7 @@ static unsigned setup_queue(GPU *gpu, unsigned index, uint64_t base,
     gpu_writew(gpu, gpu->common + VIRTIO_PCI_COMMON_Q_SELECT, index);
     if (!size) {
         size = gpu_readw(gpu, gpu->common + VIRTIO_PCI_COMMON_Q_SIZE);
-        size = MIN(size, SLOTS_MAX);
+        size = MIN(size, GPU_SLOTS_MAX);
     }
     memset(gpu_ram(gpu, base), 0, RING_SIZE);
     gpu_writew(gpu, gpu->common + VIRTIO_PCI_COMMON_Q_SIZE, size);
@@ -160,7 +160,7 @@ static uint64_t slot_addr(unsigned slot)
 
 static unsigned take_slot(GPU *gpu)
 {
-    unsigned n = MIN(gpu->size, SLOTS_MAX), i;
+    unsigned n = MIN(gpu->size, GPU_SLOTS_MAX), i;
 
     for (i = 0; i < n; i++) {
         unsigned slot = gpu->next_slot++ % n;

@@ -55,31 +55,6 @@ char *gpu_bios(GPU *gpu, const void *program, size_t size)
  * Life
  */
 
-QTestState *gpu_qts(GPU *gpu)
-{
-    return gpu->qts;
-}
-
-GPid gpu_pid(GPU *gpu)
-{
-    return gpu->pid;
-}
-
-struct scripted_shared *gpu_shared(GPU *gpu)
-{
-    return gpu->shared;
-}
-
-uint64_t gpu_window(GPU *gpu)
-{
-    return gpu->window;
-}
-
-uint64_t gpu_window_length(GPU *gpu)
-{
-    return gpu->window_length;
-}
-
 uint32_t gpu_config(GPU *gpu, unsigned offset)
 {
     return gpu_readl(gpu, gpu->config + offset);

@@ -123,7 +123,45 @@ typedef struct GPUConfig {
     bool by_guest;
 } GPUConfig;
 
-typedef struct GPU GPU;
+#define GPU_SLOTS_MAX 256
+
+typedef struct GPUBar {
+    uint64_t addr;
+    uint64_t size;
+} GPUBar;
+
+typedef struct GPU {
+    QTestState *qts;        /* NULL if a guest does all of it */
+    GPid pid;
+    struct scripted_shared *shared;
+    uint64_t window;        /* in guest-physical memory, 0 if there is none */
+    uint64_t window_length;
+
+    /* The client's own */
+    int ram_fd;
+    int shared_fd;
+    int bios_fd;            /* -1 if no vCPU runs */
+    int log_fd;             /* -1 if QEMU's messages are not logged */
+    uint8_t *ram;
+    bool low;               /* all of the device is below 4 GiB */
+    GPUBar bars[6];
+    uint64_t common;
+    uint64_t notify;
+    uint32_t notify_multiplier;
+    unsigned window_bar;
+    unsigned config_cap;    /* VIRTIO_PCI_CAP_PCI_CFG */
+    uint64_t config;
+    uint64_t features;      /* as in GPUConfig */
+    unsigned queue_size;    /* the same */
+    unsigned size;          /* of the control queue */
+    uint16_t cursor_idx;
+    uint16_t avail_idx;
+    uint16_t used_idx;
+    bool busy[GPU_SLOTS_MAX];
+    bool done[GPU_SLOTS_MAX];
+    uint32_t reply_len[GPU_SLOTS_MAX];
+    unsigned next_slot;
+} GPU;
 
 /**
  * GPUCmd - a command as it goes into the queue
@@ -150,13 +188,6 @@ int gpu_try(const GPUConfig *config, char **text);
 /* Ends QEMU; the exit code must be 0 */
 void gpu_stop(GPU *gpu);
 
-QTestState *gpu_qts(GPU *gpu);
-/* QEMU's process */
-GPid gpu_pid(GPU *gpu);
-struct scripted_shared *gpu_shared(GPU *gpu);
-/* The window in guest-physical memory, 0 if there is none, and its length */
-uint64_t gpu_window(GPU *gpu);
-uint64_t gpu_window_length(GPU *gpu);
 /* Four bytes of the device's configuration, all ones where it ends */
 uint32_t gpu_config(GPU *gpu, unsigned offset);
 void gpu_config_write(GPU *gpu, unsigned offset, uint32_t value);
@@ -265,7 +296,8 @@ bool gpu_users_agree(GPU *gpu);
 void gpu_toggle_memory(GPU *gpu);
 /* The same for what the device does by itself */
 void gpu_toggle_master(GPU *gpu);
-/* Moves the window in the guest's memory */
+/* Where the guest finds the window; 0: nowhere */
+void gpu_place_window(GPU *gpu, uint64_t addr);
 void gpu_move_window(GPU *gpu);
 
 uint64_t gpu_read(GPU *gpu, uint64_t offset);
@@ -289,12 +321,6 @@ bool gpu_try_to_pin(GPU *gpu);
 /* The same, once all that was mapped is gone */
 void gpu_pin(GPU *gpu);
 void gpu_unpin(GPU *gpu);
-
-/* With "-device edu,addr=0x1f,dma_mask=0xffffffffffffffff": its DMA */
-#define GPU_EDU "-device edu,addr=0x1f,dma_mask=0xffffffffffffffff"
-#define GPU_EDU_BUFFER 0x40000
-/* Begins to copy 64 bytes, unless it is busy; takes a tenth of a second */
-void gpu_edu_copy(GPU *gpu, uint64_t from, uint64_t to);
 
 /* Lines of /proc/PID/maps with @text */
 unsigned gpu_count_maps(GPU *gpu, const char *text);

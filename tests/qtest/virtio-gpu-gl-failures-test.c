@@ -9,7 +9,6 @@
 
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
-#include "standard-headers/linux/pci_regs.h"
 #include "qobject/qdict.h"
 #include "virtio-gpu-gl-client.h"
 
@@ -83,7 +82,7 @@ static uint32_t display_info(GPU *gpu)
 static void step(GPU *gpu, int64_t ns)
 {
     for (; ns > 0; ns -= STEP_NS) {
-        qtest_clock_step(gpu_qts(gpu), MIN(ns, STEP_NS));
+        qtest_clock_step(gpu->qts, MIN(ns, STEP_NS));
     }
 }
 
@@ -134,7 +133,7 @@ static void check_refused_fences(GPU *gpu, bool of_context)
 static void test_refused_fence(void)
 {
     GPU *gpu = gpu_start_plain();
-    struct scripted_shared *s = gpu_shared(gpu);
+    struct scripted_shared *s = gpu->shared;
     uint64_t polls;
 
     g_assert_cmphex(create_context(gpu, 1), ==, OK);
@@ -177,7 +176,7 @@ static void test_no_context(void)
 static void test_dead_context(void)
 {
     GPU *gpu = gpu_start_logged(NULL);
-    struct scripted_shared *s = gpu_shared(gpu);
+    struct scripted_shared *s = gpu->shared;
     unsigned dead[3], other, none, i;
 
     g_assert_cmphex(create_context(gpu, 2), ==, OK);
@@ -227,7 +226,7 @@ static void test_dead_context(void)
 static void test_fence_without_memory(void)
 {
     GPU *gpu = gpu_start(&(GPUConfig) { });
-    struct scripted_shared *s = gpu_shared(gpu);
+    struct scripted_shared *s = gpu->shared;
     unsigned slot;
 
     g_assert_cmphex(create_context(gpu, 1), ==, OK);
@@ -259,7 +258,7 @@ static void test_memory_error(void)
         gpu_create(gpu, 1, BUFFER, GPU_PAGE);
         g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==,
                         VIRTIO_GPU_RESP_OK_MAP_INFO);
-        gpu_shared(gpu)->memory_error = 1;
+        gpu->shared->memory_error = 1;
         gpu_put_fenced(gpu, VIRTIO_GPU_CMD_RESOURCE_UNREF, 1, 7);
         gpu_kick(gpu);
         gpu_finish(gpu);
@@ -277,7 +276,7 @@ static void test_memory_error(void)
 static void test_slow_fence(void)
 {
     GPU *gpu = gpu_start_plain();
-    struct scripted_shared *s = gpu_shared(gpu);
+    struct scripted_shared *s = gpu->shared;
     unsigned slots[32], i;
 
     g_assert_cmphex(create_context(gpu, 1), ==, OK);
@@ -309,7 +308,7 @@ static void test_destroyed_context(void)
     GPU *gpu = gpu_start(&(GPUConfig) {
         .hostmem = WINDOW, .props = ",stats=on",
     });
-    struct scripted_shared *s = gpu_shared(gpu);
+    struct scripted_shared *s = gpu->shared;
     unsigned slot, other, none;
 
     g_assert_cmphex(create_context(gpu, 1), ==, OK);
@@ -380,7 +379,7 @@ static void check_answers(GPU *gpu)
 static void test_no_start(void)
 {
     GPU *gpu = gpu_start_logged("-d guest_errors");
-    struct scripted_shared *s = gpu_shared(gpu);
+    struct scripted_shared *s = gpu->shared;
     int64_t start_us = g_get_monotonic_time();
     uint64_t inits = s->inits;
     unsigned i;
@@ -439,7 +438,7 @@ static void test_unmap_after_short_reply(void)
     GPU *gpu = gpu_start_plain();
 
     g_assert_cmphex(create_context(gpu, 1), ==, OK);
-    gpu_shared(gpu)->refuse = SCRIPTED_REFUSE_BLOB;
+    gpu->shared->refuse = SCRIPTED_REFUSE_BLOB;
     g_assert_cmphex(gpu_create(gpu, 1, BUFFER, GPU_PAGE), ==, UNSPEC);
     g_assert_cmphex(map_without_reply(gpu, 1), ==, BAD);
     g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
@@ -469,7 +468,7 @@ static void test_unmap_while_leaving(void)
 static void test_remembered(void)
 {
     GPU *gpu = gpu_start_plain();
-    struct scripted_shared *s = gpu_shared(gpu);
+    struct scripted_shared *s = gpu->shared;
     uint32_t replies[257];
     unsigned i;
 
@@ -543,7 +542,7 @@ static void test_failed(void)
           "resource 9" },
     };
     GPU *gpu = gpu_start_logged("-d guest_errors");
-    struct scripted_shared *s = gpu_shared(gpu);
+    struct scripted_shared *s = gpu->shared;
     size_t i;
 
     g_assert_cmphex(create_context(gpu, 1), ==, OK);
@@ -613,7 +612,7 @@ static void test_failed_contexts(void)
     };
     Command blob = make(VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, 0, 7);
     GPU *gpu = gpu_start_plain();
-    struct scripted_shared *s = gpu_shared(gpu);
+    struct scripted_shared *s = gpu->shared;
     size_t i;
 
     g_assert_cmphex(create_context(gpu, 1), ==, OK);
@@ -649,7 +648,7 @@ static void test_failed_venus(void)
     GPU *gpu = gpu_start(&(GPUConfig) {
         .hostmem = WINDOW, .props = ",venus=on", .logged = true,
     });
-    struct scripted_shared *s = gpu_shared(gpu);
+    struct scripted_shared *s = gpu->shared;
 
     s->refuse = SCRIPTED_REFUSE_CONTEXT;
     g_assert_cmphex(create_context_of(gpu, 1, VIRTIO_GPU_CAPSET_VENUS), ==,
@@ -690,7 +689,7 @@ static void test_failures_limited(void)
     uint32_t replies[200];
 
     g_assert_cmphex(create_context(gpu, 1), ==, OK);
-    gpu_shared(gpu)->refuse = SCRIPTED_REFUSE_BLOB;
+    gpu->shared->refuse = SCRIPTED_REFUSE_BLOB;
     gpu_batch(gpu, gpu_put_shared, 1, 200, replies);
     g_assert_cmpuint(gpu_failures(gpu, "blob"), ==, 200);
     g_assert_cmpuint(gpu_count_log(gpu, "warning:"), <=, lines_max(start_us));
@@ -702,7 +701,7 @@ static void test_failures_traced(void)
     GPU *gpu = gpu_start_logged("-trace virtio_gpu_virgl_*");
 
     g_assert_cmphex(create_context(gpu, 1), ==, OK);
-    gpu_shared(gpu)->refuse = SCRIPTED_REFUSE_BLOB;
+    gpu->shared->refuse = SCRIPTED_REFUSE_BLOB;
     gpu_create(gpu, 5, BUFFER, GPU_PAGE);
     gpu_map(gpu, 5, 0, NULL);
     if (!gpu_count_log(gpu, "virtio_gpu_virgl_")) {
@@ -719,31 +718,6 @@ static void test_failures_traced(void)
  * What the operator has set, and the guest cannot use
  */
 
-/* As where it has found no address for it: its register is 0. */
-static void unplace_window(GPU *gpu)
-{
-    unsigned bar;
-
-    for (bar = 0; bar < 6; bar++) {
-        unsigned reg = PCI_BASE_ADDRESS_0 + bar * 4;
-        const uint32_t devfn = 0x80000000u | 0x10 << 11;
-
-        qtest_outl(gpu_qts(gpu), 0xcf8, devfn | reg);
-        if ((qtest_inl(gpu_qts(gpu), 0xcfc) & ~15u) !=
-            (uint32_t)gpu_window(gpu)) {
-            continue;
-        }
-        qtest_outl(gpu_qts(gpu), 0xcf8, devfn | (reg + 4));
-        if (qtest_inl(gpu_qts(gpu), 0xcfc) == gpu_window(gpu) >> 32) {
-            qtest_outl(gpu_qts(gpu), 0xcfc, 0);
-            qtest_outl(gpu_qts(gpu), 0xcf8, devfn | reg);
-            qtest_outl(gpu_qts(gpu), 0xcfc, 0);
-            return;
-        }
-    }
-    g_assert_not_reached();
-}
-
 static void test_window_not_placed(void)
 {
     GPU *gpu = gpu_start_logged(NULL);
@@ -751,7 +725,7 @@ static void test_window_not_placed(void)
 
     g_assert_cmphex(create_context(gpu, 1), ==, OK);
     g_assert_cmpuint(gpu_count_log(gpu, "address space"), ==, 0);
-    unplace_window(gpu);
+    gpu_place_window(gpu, 0);
     for (i = 2; i < 5; i++) {
         g_assert_cmphex(create_context(gpu, i), ==, OK);
     }

@@ -132,7 +132,7 @@ static void test_readers(void)
     unsigned i;
 
     for (i = 0; i < 20; i++) {
-        QDict *reply = qtest_qmp(gpu_qts(gpu), "{ 'execute': 'device_add',"
+        QDict *reply = qtest_qmp(gpu->qts, "{ 'execute': 'device_add',"
                                  " 'arguments': { 'driver': 'none' } }");
 
         g_assert_true(qdict_haskey(reply, "error"));
@@ -147,7 +147,7 @@ static void test_system_reset(void)
     unsigned i;
 
     for (i = 0; i < 20; i++) {
-        qtest_system_reset(gpu_qts(gpu));
+        qtest_system_reset(gpu->qts);
         see_resets(gpu, i % 3);
     }
     gpu_stop(gpu);
@@ -161,7 +161,7 @@ static void test_quit(void)
         GPU *gpu = start_resetting();
 
         if (i % 2) {
-            qtest_qmp_assert_success(gpu_qts(gpu), "{ 'execute': 'quit' }");
+            qtest_qmp_assert_success(gpu->qts, "{ 'execute': 'quit' }");
         }
         gpu_stop(gpu);
     }
@@ -250,7 +250,7 @@ static bool shows_buffer(GPU *gpu, int head)
     int fd = g_file_open_tmp("scanout.XXXXXX", &file, NULL);
 
     g_assert_cmpint(fd, >=, 0);
-    reply = qtest_qmp(gpu_qts(gpu), "{'execute': 'screendump', 'arguments': "
+    reply = qtest_qmp(gpu->qts, "{'execute': 'screendump', 'arguments': "
                       "{'filename': %s, 'device': 'gpu', 'head': %d}}",
                       file, head);
     close(fd);

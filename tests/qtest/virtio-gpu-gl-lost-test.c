@@ -93,7 +93,7 @@ static void test_no_memory(void)
         gpu_buffer_truncate(gpu, 1, GPU_PAGE);
         gpu_fail(gpu, SCRIPTED_MAP_OTHER, 0, 1);
         g_assert_cmphex(gpu_read(gpu, 2 * GPU_PAGE), ==, 0);
-        g_assert_cmpuint(gpu_shared(gpu)->fail.count, ==, 0);
+        g_assert_cmpuint(gpu->shared->fail.count, ==, 0);
         g_assert_true(is_lost(gpu, 1, gpu_kinds[i].path));
         gpu_unref(gpu, 1);
     }
@@ -133,66 +133,6 @@ static void test_counted(void)
     gpu_finish(gpu);
 }
 
-/* What the monitor reads, and so what a dump does, goes on too. */
-static void test_monitor(void)
-{
-    GPU *gpu = gpu_start_plain();
-    g_autofree char *path = NULL, *text = NULL;
-    int fd = g_file_open_tmp("virtio-gpu-gl-XXXXXX.mem", &path, NULL);
-    gsize length;
-
-    close(fd);
-    map_new(gpu, 1, LOOSE_SHM, 0);
-    gpu_buffer_truncate(gpu, 1, GPU_PAGE);
-    qtest_qmp_assert_success(gpu_qts(gpu), "{ 'execute': 'pmemsave',"
-                             " 'arguments': { 'val': %" PRIu64 ","
-                             " 'size': %" PRIu64 ", 'filename': %s } }",
-                             gpu_window(gpu), (uint64_t)(PAGES * GPU_PAGE),
-                             path);
-    g_assert_true(g_file_get_contents(path, &text, &length, NULL));
-    g_assert_cmpuint(length, ==, PAGES * GPU_PAGE);
-    g_assert_true(is_lost(gpu, 1, "window"));
-    unlink(path);
-    gpu_unref(gpu, 1);
-    gpu_finish(gpu);
-}
-
-/*
- * DMA of another device: QEMU's edu, at an address of its own
- */
-
-static void edu_copy(GPU *gpu, uint64_t from, uint64_t to)
-{
-    gpu_edu_copy(gpu, from, to);
-    qtest_clock_step(gpu_qts(gpu), 1000 * 1000 * 1000);
-}
-
-/* A device reads and writes what is gone: its DMA goes on as a vCPU would. */
-static void test_dma(void)
-{
-    GPU *gpu = gpu_start_logged(GPU_EDU);
-    const uint64_t window = gpu_window(gpu);
-    unsigned write;
-
-    for (write = 0; write < 2; write++) {
-        g_test_message("the device %s", write ? "writes" : "reads");
-        map_new(gpu, 1, BUFFER, 0);
-        gpu_write(gpu, GPU_PAGE, 0x1234);
-        edu_copy(gpu, window + GPU_PAGE, GPU_EDU_BUFFER);
-        edu_copy(gpu, GPU_EDU_BUFFER, window + 2 * GPU_PAGE);
-        g_assert_cmphex(gpu_read(gpu, 2 * GPU_PAGE), ==, 0x1234);
-
-        gpu_buffer_truncate(gpu, 1, 0);
-        edu_copy(gpu, write ? GPU_EDU_BUFFER : window + GPU_PAGE,
-                 write ? window + GPU_PAGE : GPU_EDU_BUFFER);
-        g_assert_true(is_lost(gpu, 1, "window"));
-        edu_copy(gpu, GPU_EDU_BUFFER, window + 2 * GPU_PAGE);
-        g_assert_cmphex(gpu_read(gpu, 2 * GPU_PAGE), ==, write ? 0x1234 : 0);
-        gpu_unref(gpu, 1);
-    }
-    gpu_finish(gpu);
-}
-
 /* One line for each, with all that it takes to find whose it was */
 static void test_log(void)
 {
@@ -219,7 +159,7 @@ static void test_log(void)
     gpu_settle(gpu);
     g_assert_cmpuint(gpu_count_log(gpu, "exporter \"udmabuf\"): " REVOKED),
                      ==, 1);
-    g_assert_cmpuint(gpu_shared(gpu)->names, ==, 2);
+    g_assert_cmpuint(gpu->shared->names, ==, 2);
     gpu_unref(gpu, 8);
 
     /* ... but not more of them than the log takes */
@@ -241,8 +181,6 @@ int main(int argc, char **argv)
         { "no-memory", test_no_memory },
         { "ends", test_ends },
         { "counted", test_counted },
-        { "monitor", test_monitor },
-        { "dma", test_dma },
         { "log", test_log },
     };
 

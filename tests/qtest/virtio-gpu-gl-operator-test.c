@@ -61,7 +61,7 @@ static void test_settings(void)
 static void test_policy_is_fixed(void)
 {
     GPU *gpu = gpu_start_plain();
-    QDict *reply = qtest_qmp(gpu_qts(gpu), "{ 'execute': 'qom-set',"
+    QDict *reply = qtest_qmp(gpu->qts, "{ 'execute': 'qom-set',"
                              " 'arguments': { 'path': '/machine/peripheral/"
                              "gpu', 'property': 'map-policy',"
                              " 'value': 'renderer' } }");

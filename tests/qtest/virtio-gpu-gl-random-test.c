@@ -15,7 +15,7 @@
 
 static void reset_machine(GPU *gpu)
 {
-    qtest_system_reset(gpu_qts(gpu));
+    qtest_system_reset(gpu->qts);
 }
 
 /* What comes after a command waits for the main loop, which carries it out. */
@@ -28,7 +28,7 @@ static void run(GPU *gpu)
 static void settle(GPU *gpu)
 {
     gpu_settle(gpu);
-    if (gpu_shared(gpu)->maps != gpu_shared(gpu)->unmaps) {
+    if (gpu->shared->maps != gpu->shared->unmaps) {
         g_usleep(5000);
     }
 }
@@ -45,7 +45,7 @@ static GPU *start(GPUFuzzHost *host)
     });
 
     *host = (GPUFuzzHost) {
-        .pid = gpu_pid(gpu),
+        .pid = gpu->pid,
         .reset_machine = reset_machine,
         .map_bars = gpu_pci_open,
         .run = run,
@@ -277,7 +277,7 @@ static void lose(Play *p, unsigned page)
 
 static void reset_something(Play *p)
 {
-    unsigned how = gpu_window(p->gpu) > HIGHEST ? 1 : 4;
+    unsigned how = p->gpu->window > HIGHEST ? 1 : 4;
 
     switch (g_rand_int_range(p->rand, 0, how)) {
     case 0:
@@ -313,14 +313,40 @@ static void change(Play *p)
     p->commands++;
 }
 
+/* DMA of another device, QEMU's edu; it takes a tenth of a second. */
+#define EDU_SLOT 0x1f
+#define EDU "-device edu,addr=0x1f,dma_mask=0xffffffffffffffff"
+#define EDU_BAR 0xe0000000ull
+#define EDU_BUFFER 0x40000
+
+static void edu_config(QTestState *qts, uint8_t reg, uint32_t value)
+{
+    qtest_outl(qts, 0xcf8, 1u << 31 | EDU_SLOT << 11 | reg);
+    qtest_outl(qts, 0xcfc, value);
+}
+
+static void edu_copy(QTestState *qts, uint64_t from, uint64_t to)
+{
+    /* A reset of the machine takes its place away. */
+    edu_config(qts, 0x10, EDU_BAR);
+    edu_config(qts, 0x04, 0x6);
+    if (qtest_readq(qts, EDU_BAR + 0x98) & 1) {
+        return;
+    }
+    qtest_writeq(qts, EDU_BAR + 0x80, from);
+    qtest_writeq(qts, EDU_BAR + 0x88, to);
+    qtest_writeq(qts, EDU_BAR + 0x90, 64);
+    qtest_writeq(qts, EDU_BAR + 0x98, from == EDU_BUFFER ? 3 : 1);
+}
+
 static void check(Play *p)
 {
-    struct scripted_shared *shared = gpu_shared(p->gpu);
-    const uint64_t page = gpu_window(p->gpu) + 7 * GPU_PAGE + 512;
+    struct scripted_shared *shared = p->gpu->shared;
+    const uint64_t page = p->gpu->window + 7 * GPU_PAGE + 512;
 
     qobject_unref(gpu_property(p->gpu, "blob-maps"));
-    gpu_edu_copy(p->gpu, p->commands & 1 ? GPU_EDU_BUFFER : page,
-                 p->commands & 1 ? page : GPU_EDU_BUFFER);
+    edu_copy(p->gpu->qts, p->commands & 1 ? EDU_BUFFER : page,
+             p->commands & 1 ? page : EDU_BUFFER);
     g_assert_true(gpu_users_agree(p->gpu));
     g_assert_cmpuint(qatomic_read(&shared->use_foreign), ==, 0);
 }
@@ -347,7 +373,7 @@ static GPU *start_busy(const char *args)
         .args = args, .log = "/dev/null",
     });
 
-    gpu_shared(gpu)->use_pages = PAGES;
+    gpu->shared->use_pages = PAGES;
     gpu_watch(gpu, SCRIPTED_WATCH_USE, 0);
     gpu_users_go(gpu, PAGES);
     return gpu;
@@ -356,7 +382,7 @@ static GPU *start_busy(const char *args)
 /* Each of the threads got on all the time, and none met what it must not. */
 static void finish_busy(GPU *gpu)
 {
-    struct scripted_shared *shared = gpu_shared(gpu);
+    struct scripted_shared *shared = gpu->shared;
 
     g_test_message("turns: %u by vCPUs, %" PRIu64 " by threads; %" PRIu64
                    " pages mapped", gpu_users_turns(gpu),
@@ -380,7 +406,7 @@ static void finish_busy(GPU *gpu)
 static void test_all_at_once(void)
 {
     Play p = {
-        .gpu = start_busy(GPU_EDU), .rand = g_rand_new_with_seed(1),
+        .gpu = start_busy(EDU), .rand = g_rand_new_with_seed(1),
     };
 
     play(&p, g_test_slow() ? 120 : 5);

@@ -26,7 +26,7 @@
 static void check_many(GPU *gpu, GPUBatch put)
 {
     g_autofree uint32_t *replies = g_new(uint32_t, MANY);
-    struct scripted_shared *s = gpu_shared(gpu);
+    struct scripted_shared *s = gpu->shared;
     unsigned i;
 
     gpu_batch(gpu, put, 1, MANY, replies);
@@ -51,7 +51,7 @@ static void test_many(void)
     GPU *gpu = gpu_start_plain();
 
     check_many(gpu, gpu_put_pointer);
-    gpu_shared(gpu)->map_fixed = SCRIPTED_FIXED_GOOD;
+    gpu->shared->map_fixed = SCRIPTED_FIXED_GOOD;
     check_many(gpu, gpu_put_drivers);
     gpu_finish(gpu);
 }
@@ -65,7 +65,7 @@ static void check_kind(GPU *gpu, unsigned memory, uint32_t fixed,
     unsigned i;
 
     g_test_message("memory %u, map_fixed %u", memory, fixed);
-    gpu_shared(gpu)->map_fixed = fixed;
+    gpu->shared->map_fixed = fixed;
     gpu_map_new(gpu, 1, POINTER_BUT(.memory = memory), PAGES * GPU_PAGE,
                 GPU_PAGE);
     gpu_check_path(gpu, path);
@@ -139,7 +139,7 @@ static void test_no_memory(void)
         bool drivers = rows[i].blob.memory == MEMORY_DRIVER;
 
         g_test_message("%zu", i);
-        gpu_shared(gpu)->map_fixed = drivers ? SCRIPTED_FIXED_GOOD
+        gpu->shared->map_fixed = drivers ? SCRIPTED_FIXED_GOOD
                                              : SCRIPTED_FIXED_NONE;
         /* The spare mappings are used, and are to be made again. */
         gpu_map_new(gpu, 1, rows[i].blob, GPU_PAGE, 0);
@@ -168,7 +168,7 @@ static void test_fixed_lost(void)
     GPU *gpu = gpu_start_plain();
     size_t i;
 
-    gpu_shared(gpu)->map_fixed = SCRIPTED_FIXED_GOOD;
+    gpu->shared->map_fixed = SCRIPTED_FIXED_GOOD;
     for (i = 0; i < G_N_ELEMENTS(ids); i++) {
         gpu_create(gpu, 1, ids[i], GPU_PAGE);
         gpu_create(gpu, 2, ids[i], GPU_PAGE);
@@ -261,7 +261,7 @@ static void test_odd_size(void)
  */
 static void check_held(GPU *gpu, bool unref)
 {
-    struct scripted_shared *s = gpu_shared(gpu);
+    struct scripted_shared *s = gpu->shared;
     unsigned slot;
 
     gpu_map_new(gpu, 1, DRIVERS, GPU_PAGE, GPU_PAGE);
@@ -337,7 +337,7 @@ static void test_held_reset(void)
     GPU *gpu = gpu_start_plain();
     unsigned i, slot;
 
-    s = gpu_shared(gpu);
+    s = gpu->shared;
     for (i = 0; i < 2; i++) {
         gpu_create(gpu, 1, DRIVERS, GPU_PAGE);
         gpu_create(gpu, 2, DRIVERS, GPU_PAGE);
@@ -403,7 +403,7 @@ static void test_backing_in_region(void)
         g_assert_cmphex(gpu_create(gpu, 1, DRIVERS, GPU_PAGE), ==, OK);
         g_assert_cmphex(gpu_create(gpu, 2, DRIVERS, GPU_PAGE), ==, OK);
         g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
-        g_assert_cmphex(gpu_attach_backing(gpu, 1 + i / 2, gpu_window(gpu),
+        g_assert_cmphex(gpu_attach_backing(gpu, 1 + i / 2, gpu->window,
                                            1), ==, OK);
         if (i % 2) {
             gpu_put_simple(gpu, VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB, 1);
@@ -412,7 +412,7 @@ static void test_backing_in_region(void)
         }
         gpu_reset(gpu);
         gpu_map_new(gpu, 1, DRIVERS, GPU_PAGE, 0);
-        g_assert_cmphex(gpu_attach_backing(gpu, 1, gpu_window(gpu), 1), ==, OK);
+        g_assert_cmphex(gpu_attach_backing(gpu, 1, gpu->window, 1), ==, OK);
         g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
     }
     gpu_finish(gpu);
@@ -424,7 +424,7 @@ static void test_backing_in_region(void)
 
 static void check_nothing_there(GPU *gpu, uint64_t offset, uint64_t length)
 {
-    struct scripted_shared *s = gpu_shared(gpu);
+    struct scripted_shared *s = gpu->shared;
 
     gpu_watch(gpu, SCRIPTED_WATCH_ASK, offset);
     g_assert_false(s->is_populated);
@@ -499,7 +499,7 @@ static void test_pinned(void)
     GPU *gpu = gpu_start_plain();
     size_t i;
 
-    gpu_shared(gpu)->map_fixed = SCRIPTED_FIXED_GOOD;
+    gpu->shared->map_fixed = SCRIPTED_FIXED_GOOD;
     gpu_pin(gpu);
     for (i = 0; i < GPU_KINDS; i++) {
         g_test_message("%s", gpu_kinds[i].name);
@@ -509,7 +509,7 @@ static void test_pinned(void)
         gpu_write(gpu, 8, 77);
         g_assert_cmphex(gpu_buffer_read(gpu, 1, 8), ==, 77);
         check_nothing_there(gpu, 0, 2 * GPU_PAGE);
-        g_assert_true(gpu_shared(gpu)->is_ram_device);
+        g_assert_true(gpu->shared->is_ram_device);
         gpu_unref(gpu, 1);
     }
     gpu_create(gpu, 1, BUFFER_BUT(.mmap = MMAP_EINVAL), GPU_PAGE);
@@ -521,7 +521,7 @@ static void test_pinned(void)
     map_two(gpu, 1, SHM(), 0);
     gpu_check_path(gpu, "window");
     check_nothing_there(gpu, 0, WINDOW);
-    g_assert_false(gpu_shared(gpu)->is_ram_device);
+    g_assert_false(gpu->shared->is_ram_device);
     gpu_unref(gpu, 1);
     gpu_finish(gpu);
 }
@@ -544,7 +544,7 @@ static void test_dump(void)
     }
     before = gpu_memory(gpu);
     uri = g_strdup_printf("file:%s", file);
-    qtest_qmp_assert_success(gpu_qts(gpu), "{ 'execute': 'dump-guest-memory',"
+    qtest_qmp_assert_success(gpu->qts, "{ 'execute': 'dump-guest-memory',"
                              " 'arguments': { 'paging': false,"
                              " 'protocol': %s } }", uri);
     g_assert_true(g_file_get_contents(file, &text, &len, NULL));
@@ -591,7 +591,7 @@ static void balloon_start(Balloon *b)
         .args = "-device virtio-balloon-pci,addr=11.0,disable-legacy=on,"
                 "free-page-reporting=on",
     });
-    b->qts = gpu_qts(b->gpu);
+    b->qts = b->gpu->qts;
     alloc_init(&b->memory, 0, GPU_SCRATCH + 8 * GPU_MIB, GPU_SCRATCH_END,
                GPU_PAGE);
     b->bus = qpci_new_pc(b->qts, &b->memory);
@@ -627,12 +627,12 @@ static unsigned hand_over(Balloon *b, unsigned queue, uint64_t addr,
                           uint32_t len, bool write)
 {
     QVirtQueue *vq = b->queues[queue];
-    uint64_t before = gpu_shared(b->gpu)->dontneeds;
+    uint64_t before = b->gpu->shared->dontneeds;
     uint32_t head = qvirtqueue_add(b->qts, vq, addr, len, write, false);
 
     qvirtqueue_kick(b->qts, &b->dev->vdev, vq, head);
     qvirtio_wait_used_elem(b->qts, &b->dev->vdev, vq, head, NULL, TIMEOUT_US);
-    return gpu_shared(b->gpu)->dontneeds - before;
+    return b->gpu->shared->dontneeds - before;
 }
 
 static unsigned hand_over_page(Balloon *b, unsigned queue, uint64_t addr)
@@ -676,7 +676,7 @@ static void test_balloon(void)
     g_assert_cmpuint(hand_over(&b, REPORT, page, GPU_PAGE, true), ==, 1);
     g_assert_cmphex(*ram, ==, 0);
     for (i = 0; i < 3; i++) {
-        const uint64_t addr = gpu_window(b.gpu) + i * GPU_PAGE;
+        const uint64_t addr = b.gpu->window + i * GPU_PAGE;
 
         g_assert_cmpuint(hand_over_page(&b, INFLATE, addr), ==, 0);
         g_assert_cmpuint(hand_over_page(&b, DEFLATE, addr), ==, 0);

@@ -30,7 +30,7 @@ static void check_alive(GPU *gpu, uint32_t id)
 static void stop(GPU *gpu)
 {
     check_alive(gpu, 0x7000);
-    g_assert_cmpuint(gpu_shared(gpu)->faults, ==, 0);
+    g_assert_cmpuint(gpu->shared->faults, ==, 0);
     gpu_stop(gpu);
 }
 
@@ -316,7 +316,7 @@ static void test_reset_frees(void)
 static void test_vcpu_reset(void)
 {
     GPU *gpu = gpu_start(&(GPUConfig) { .hostmem = WINDOW, .vcpu = true });
-    QTestState *qts = gpu_qts(gpu);
+    QTestState *qts = gpu->qts;
     uint32_t turns;
     unsigned i;
 
@@ -474,17 +474,17 @@ static void test_reset_in_flight(void)
     unsigned i;
 
     for (i = 0; i < 8; i++) {
-        gpu_shared(gpu)->hold_fences = 1;
+        gpu->shared->hold_fences = 1;
         gpu_put(gpu, &(GPUCmd) {
             .out = &cmd, .out_len = sizeof(cmd), .in_len = sizeof(cmd),
             .more = NO_RAM, .more_len = 2048,
         });
         gpu_kick(gpu);
         gpu_settle(gpu);
-        g_assert_cmpuint(gpu_shared(gpu)->fences, ==, i + 1);
+        g_assert_cmpuint(gpu->shared->fences, ==, i + 1);
         gpu_reset(gpu);
     }
-    gpu_shared(gpu)->hold_fences = 0;
+    gpu->shared->hold_fences = 0;
     stop(gpu);
 }
 

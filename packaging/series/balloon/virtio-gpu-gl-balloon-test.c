@@ -17,16 +17,16 @@
 static unsigned inflate(GPU *gpu, QVirtioPCIDevice *dev, QVirtQueue *vq,
                         uint64_t addr)
 {
-    QTestState *qts = gpu_qts(gpu);
+    QTestState *qts = gpu->qts;
     uint32_t *pfn = gpu_ram(gpu, GPU_SCRATCH);
-    uint64_t before = gpu_shared(gpu)->dontneeds;
+    uint64_t before = gpu->shared->dontneeds;
     uint32_t head;
 
     *pfn = addr >> VIRTIO_BALLOON_PFN_SHIFT;
     head = qvirtqueue_add(qts, vq, GPU_SCRATCH, sizeof(*pfn), false, false);
     qvirtqueue_kick(qts, &dev->vdev, vq, head);
     qvirtio_wait_used_elem(qts, &dev->vdev, vq, head, NULL, TIMEOUT_US);
-    return gpu_shared(gpu)->dontneeds - before;
+    return gpu->shared->dontneeds - before;
 }
 
 /* A blob is a buffer of the renderer: QEMU does not discard its pages. */
@@ -36,7 +36,7 @@ static void test_inflate(void)
         .hostmem = WINDOW,
         .args = "-device virtio-balloon-pci,addr=11.0,disable-legacy=on",
     });
-    QTestState *qts = gpu_qts(gpu);
+    QTestState *qts = gpu->qts;
     QGuestAllocator memory;
     QPCIBus *bus;
     QVirtioPCIDevice *dev;
@@ -57,7 +57,7 @@ static void test_inflate(void)
     g_assert_cmphex(gpu_create(gpu, 1, BUFFER, GPU_PAGE), ==, OK);
     g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
     g_assert_cmpuint(inflate(gpu, dev, vq, GPU_SCRATCH + GPU_PAGE), ==, 1);
-    g_assert_cmpuint(inflate(gpu, dev, vq, gpu_window(gpu)), ==, 0);
+    g_assert_cmpuint(inflate(gpu, dev, vq, gpu->window), ==, 0);
 
     qvirtqueue_cleanup(dev->vdev.bus, vq, &memory);
     qos_object_destroy((QOSGraphObject *)dev);

@@ -22,7 +22,7 @@ static void test_unterminated(void)
     g_assert_cmphex(gpu_run(gpu, &cmd, sizeof(cmd), &reply, sizeof(reply)),
                     ==, OK);
     /* The scripted renderer counts names that do not end. */
-    g_assert_cmpuint(gpu_shared(gpu)->faults, ==, 0);
+    g_assert_cmpuint(gpu->shared->faults, ==, 0);
     gpu_stop(gpu);
 }
 

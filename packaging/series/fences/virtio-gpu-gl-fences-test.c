@@ -22,11 +22,11 @@ static void test_refused(void)
     GPU *gpu = gpu_start_plain();
 
     g_assert_cmphex(gpu_create(gpu, 1, BUFFER, GPU_PAGE), ==, OK);
-    gpu_shared(gpu)->refuse = SCRIPTED_REFUSE_FENCE;
+    gpu->shared->refuse = SCRIPTED_REFUSE_FENCE;
     g_assert_cmphex(gpu_take(gpu, gpu_put_fenced(
                         gpu, VIRTIO_GPU_CMD_RESOURCE_UNREF, 1, 5)),
                     >=, VIRTIO_GPU_RESP_ERR_UNSPEC);
-    gpu_shared(gpu)->refuse = 0;
+    gpu->shared->refuse = 0;
     g_assert_cmphex(gpu_run(gpu, &cmd, sizeof(cmd), &reply, sizeof(reply)),
                     >=, VIRTIO_GPU_RESP_ERR_UNSPEC);
     gpu_stop(gpu);

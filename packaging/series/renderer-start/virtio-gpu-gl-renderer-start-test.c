@@ -21,7 +21,7 @@ static void test_start(void)
 {
     GPU *gpu = gpu_start_plain();
 
-    gpu_shared(gpu)->refuse = SCRIPTED_REFUSE_START;
+    gpu->shared->refuse = SCRIPTED_REFUSE_START;
     g_assert_cmphex(ask(gpu, VIRTIO_GPU_CMD_GET_DISPLAY_INFO), ==,
                     VIRTIO_GPU_RESP_OK_DISPLAY_INFO);
     g_assert_cmphex(gpu_create(gpu, 1, BUFFER, GPU_PAGE), ==, UNSPEC);
@@ -30,7 +30,7 @@ static void test_start(void)
                     ==, UNSPEC);
     gpu_reset(gpu);
     g_assert_cmphex(gpu_create(gpu, 1, BUFFER, GPU_PAGE), ==, UNSPEC);
-    gpu_shared(gpu)->refuse = 0;
+    gpu->shared->refuse = 0;
     gpu_reset(gpu);
     g_assert_cmphex(gpu_create(gpu, 1, BUFFER, GPU_PAGE), ==, OK);
     gpu_stop(gpu);

@@ -11,7 +11,7 @@
 static void test_vcpu(void)
 {
     GPU *gpu = gpu_start(&(GPUConfig) { .hostmem = WINDOW, .vcpu = true });
-    QTestState *qts = gpu_qts(gpu);
+    QTestState *qts = gpu->qts;
     unsigned i;
 
     gpu_vcpu_reset(gpu, GPU_FOR_EVER);

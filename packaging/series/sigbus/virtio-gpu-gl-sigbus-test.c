@@ -13,7 +13,7 @@ static void test_gone(void)
     GPU *gpu = gpu_start_plain();
 
     gpu_watch(gpu, SCRIPTED_WATCH_GONE, 0);
-    g_assert_cmpuint(gpu_shared(gpu)->populated, ==, 2);
+    g_assert_cmpuint(gpu->shared->populated, ==, 2);
     gpu_stop(gpu);
 }
 

@@ -23,7 +23,7 @@ static void test_map_and_unmap(void)
     g_assert_cmphex(gpu_unmap(gpu, 7), ==, OK);
     g_assert_cmphex(gpu_read(gpu, offset), !=, scripted_stamp(7, 0));
     g_assert_cmphex(gpu_unref(gpu, 7), ==, OK);
-    g_assert_cmpuint(gpu_shared(gpu)->faults, ==, 0);
+    g_assert_cmpuint(gpu->shared->faults, ==, 0);
     gpu_stop(gpu);
 }
 

@@ -27,7 +27,7 @@ static void put_and_kick(GPU *gpu, uint32_t flags)
 static void test_reset(void)
 {
     GPU *gpu = gpu_start_plain();
-    struct scripted_shared *shared = gpu_shared(gpu);
+    struct scripted_shared *shared = gpu->shared;
     uint64_t polls;
 
     shared->hold_fences = 1;
@@ -41,7 +41,7 @@ static void test_reset(void)
         g_usleep(1000);
     }
     /* Commands are processed with the BQL, as this is. */
-    qtest_qmp_assert_success(gpu_qts(gpu), "{ 'execute': 'query-status' }");
+    qtest_qmp_assert_success(gpu->qts, "{ 'execute': 'query-status' }");
     polls = qatomic_read(&shared->polls);
     gpu_settle(gpu);
     gpu_settle(gpu);
