@@ -18,7 +18,6 @@
 #include "standard-headers/linux/virtio_pci.h"
 #include "system/system.h"
 #include "ui/console.h"
-#include "ui/qemu-pixman.h"
 #include "fuzz.h"
 #include "tests/qtest/renderer/scripted-internal.h"
 #include "tests/qtest/virtio-gpu-gl-client-internal.h"
@@ -170,52 +169,6 @@ REAL(void, g_usleep(gulong us))
 void __wrap_g_usleep(gulong us)
 {
     __real_g_usleep(MIN(us, PATIENCE_US));
-}
-
-/*
- * What says that nothing is shown is drawn with each reset, letter by letter,
- * in memory that others could share.
- */
-
-typeof(qemu_pixman_image_new_shareable)
-    __wrap_qemu_pixman_image_new_shareable;
-
-bool __wrap_qemu_pixman_image_new_shareable(pixman_image_t **image,
-                                            qemu_pixman_shareable *handle,
-                                            const char *name,
-                                            pixman_format_code_t format,
-                                            int width, int height, int stride,
-                                            Error **errp)
-{
-    *handle = SHAREABLE_NONE;
-    *image = pixman_image_create_bits(format, width, height, NULL, stride);
-    g_assert_nonnull(*image);
-    return true;
-}
-
-WRAP(pixman_image_t *, qemu_pixman_glyph_from_vgafont(int height,
-                                                      const uint8_t *font,
-                                                      unsigned int ch))
-
-pixman_image_t *
-__wrap_qemu_pixman_glyph_from_vgafont(int height, const uint8_t *font,
-                                      unsigned int ch)
-{
-    return NULL;
-}
-
-WRAP(void, qemu_pixman_glyph_render(pixman_image_t *glyph,
-                                    pixman_image_t *surface,
-                                    pixman_color_t *fgcol,
-                                    pixman_color_t *bgcol,
-                                    int x, int y, int cw, int ch))
-
-void __wrap_qemu_pixman_glyph_render(pixman_image_t *glyph,
-                                     pixman_image_t *surface,
-                                     pixman_color_t *fgcol,
-                                     pixman_color_t *bgcol,
-                                     int x, int y, int cw, int ch)
-{
 }
 
 /*
