@@ -8,8 +8,6 @@
 #   --jobs=N         processes at once; default: one a processor
 #   --replay=FILE    only this input, of the one target that is named
 #   --save           minimise what is worth keeping into the tree's corpus
-#   --build          only build them
-#   --ready          are they built?  No output
 #
 # clang's libFuzzer, with address and undefined behaviour sanitizers.  What
 # make check replays of them, without clang, is the corpus.
@@ -17,7 +15,7 @@ export BLOB_VARIANT=fuzz
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 help_if_asked "$@"
-targets=() seconds=60 jobs=$JOBS replay='' save=0 only_build=0 ready=0
+targets=() seconds=60 jobs=$JOBS replay='' save=0
 for arg in "$@"; do
     case $arg in
     --target=device | --target=vma) targets+=("${arg#*=}") ;;
@@ -26,8 +24,6 @@ for arg in "$@"; do
     --jobs=*) jobs=${arg#*=} ;;
     --replay=*) replay=$(realpath -- "${arg#*=}") ;;
     --save) save=1 ;;
-    --build) only_build=1 ;;
-    --ready) ready=1 ;;
     *) die "no such option: $arg" "try --help" ;;
     esac
 done
@@ -151,18 +147,9 @@ save()
     say "$target: $(find "$dir/min" -type f | wc -l) inputs in $(corpus_of "$target")"
 }
 
-if [ "$ready" = 1 ]; then
-    for target in "${targets[@]}"; do
-        [ -x "$OURS/$(program "$target")" ] || exit 1
-    done
-    exit 0
-fi
-programs=()
 for target in "${targets[@]}"; do
-    programs+=("$(program "$target")")
+    run "$TOP/scripts/build.sh" "$(program "$target")" >&2
 done
-run "$TOP/scripts/build.sh" "${programs[@]}" >&2
-[ "$only_build" = 0 ] || exit 0
 if [ -n "$replay" ]; then
     FUZZ_VERBOSE=1 fuzzer "${targets[0]}" "$replay" || FAILED=1
     PASSED=$((1 - FAILED))

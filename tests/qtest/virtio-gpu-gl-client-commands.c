@@ -293,3 +293,12 @@ void gpu_batch(GPU *gpu, GPUBatch put, uint32_t first, unsigned n,
         }
     }
 }
+
+void gpu_batch_all(GPU *gpu, GPUBatch put, uint32_t first, unsigned n,
+                   uint32_t answer)
+{
+    g_autofree uint32_t *replies = g_new(uint32_t, n);
+
+    gpu_batch(gpu, put, first, n, replies);
+    g_assert_cmpuint(gpu_count(replies, n, answer), ==, n);
+}

@@ -70,56 +70,35 @@ typedef struct GPUKind {
 #define GPU_KINDS 4
 extern const GPUKind gpu_kinds[GPU_KINDS];
 
-/**
- * GPUConfig - how to start QEMU
- * @device: the device's name, NULL for virtio-gpu-gl-pci
- * @policy: map-policy, NULL for not to set it
- * @hostmem: bytes, 0 for no window
- * @machine: NULL for pc; on another the device cannot be used
- * @props: more properties, such as ",venus=on", or NULL
- * @args: more arguments, or NULL
- * @log: a file that QEMU's messages are appended to, or NULL
- * @logged: they can be counted, by gpu_count_log()
- * @fail: system calls that fail from the start
- * @kvm: what the accelerator pretends to be, SCRIPTED_KVM_*
- * @cpu: what the host pretends to be, SCRIPTED_CPU_*
- * @page_size: the host's page, a multiple of the real one's; 0 for that
- * @drm: what the host tells of its GPUs, SCRIPTED_DRM_*
- * @drm_folder: with SCRIPTED_DRM_FOLDER, in place of /sys/class/drm
- * @watch: SCRIPTED_WATCH_* while the device is realized
- * @kernel: what the host's kernel pretends to be, SCRIPTED_KERNEL_*
- * @features: accepted beside those that all tests accept
- * @queue_size: of the control queue, 0 for what is offered; 1024 at most
- * @vcpu: a vCPU runs, and does what gpu_vcpu_reset() says; time does not
- *        stand still then
- * @reader: a vCPU runs, and reads another device's registers all the time; the
- *          same
- * @users: so many vCPUs run, and do what gpu_users_go() says; the same
- * @by_guest: QEMU may be any; a guest does what the qtest protocol would, and
- *            the rest of it cannot be used: no monitor, no window
- */
+/* How to start QEMU; what is 0 or NULL is as usual */
 typedef struct GPUConfig {
-    const char *device;
-    const char *policy;
-    uint64_t hostmem;
-    const char *machine;
-    const char *props;
-    const char *args;
-    const char *log;
-    bool logged;
-    struct scripted_fail fail;
-    uint32_t kvm;
-    uint32_t cpu;
-    uint32_t page_size;
-    uint32_t drm;
-    const char *drm_folder;
-    uint32_t watch;
-    uint32_t kernel;
-    uint64_t features;
-    unsigned queue_size;
-    bool vcpu;
-    bool reader;
-    unsigned users;
+    const char *device;     /* NULL: virtio-gpu-gl-pci */
+    const char *policy;     /* map-policy */
+    uint64_t hostmem;       /* bytes; 0: no window */
+    const char *machine;    /* NULL: pc; on another the device is not used */
+    const char *props;      /* more properties, such as ",venus=on" */
+    const char *args;       /* more arguments */
+    const char *log;        /* a file that QEMU's messages are appended to */
+    bool logged;            /* they can be counted, by gpu_count_log() */
+    struct scripted_fail fail; /* system calls that fail from the start */
+    uint32_t kvm;           /* the accelerator pretends to be SCRIPTED_KVM_* */
+    uint32_t cpu;           /* the host pretends to be SCRIPTED_CPU_* */
+    uint32_t page_size;     /* the host's, a multiple of the real one's */
+    uint32_t drm;           /* what it tells of its GPUs, SCRIPTED_DRM_* */
+    const char *drm_folder; /* with SCRIPTED_DRM_FOLDER, for /sys/class/drm */
+    uint32_t watch;         /* SCRIPTED_WATCH_* while the device is realized */
+    uint32_t kernel;        /* SCRIPTED_KERNEL_* */
+    uint64_t features;      /* accepted beside those that all tests accept */
+    unsigned queue_size;    /* of the control queue; 1024 at most */
+
+    /* vCPUs run, and time does not stand still. */
+    bool vcpu;              /* one does what gpu_vcpu_reset() says; */
+    bool reader;            /* reads another device's registers all the time; */
+    unsigned users;         /* so many do what gpu_users_go() says */
+    /*
+     * QEMU may be any; a guest does what the qtest protocol would, and the rest
+     * of it cannot be used: no monitor, no window.
+     */
     bool by_guest;
 } GPUConfig;
 
@@ -163,22 +142,14 @@ typedef struct GPU {
     unsigned next_slot;
 } GPU;
 
-/**
- * GPUCmd - a command as it goes into the queue
- * @out: what the device reads
- * @out_len: its length, any
- * @in_len: space for the reply, any
- * @pieces: descriptors that @out is spread over, 0 for one
- * @more: guest-physical address of what follows @out
- * @more_len: its length, 0 for nothing
- */
+/* A command as it goes into the queue */
 typedef struct GPUCmd {
-    const void *out;
-    size_t out_len;
-    size_t in_len;
-    unsigned pieces;
-    uint64_t more;
-    uint32_t more_len;
+    const void *out;        /* what the device reads */
+    size_t out_len;         /* any */
+    size_t in_len;          /* space for the reply, any */
+    unsigned pieces;        /* descriptors that @out is spread over, 0: one */
+    uint64_t more;          /* guest-physical address of what follows @out */
+    uint32_t more_len;      /* 0: nothing */
 } GPUCmd;
 
 /* Starts QEMU with the scripted renderer; the device is ready to use */
@@ -355,6 +326,9 @@ typedef unsigned (*GPUBatch)(GPU *gpu, uint32_t id);
 /* A command for each id from @first on, GPU_BATCH a kick */
 void gpu_batch(GPU *gpu, GPUBatch put, uint32_t first, unsigned n,
                uint32_t *replies);
+/* The same; each is answered by this */
+void gpu_batch_all(GPU *gpu, GPUBatch put, uint32_t first, unsigned n,
+                   uint32_t answer);
 /* Replies of a type */
 unsigned gpu_count(const uint32_t *replies, unsigned n, uint32_t type);
 /* Blobs of a page: BUFFER, all of one, POINTER, or DRIVERS */

@@ -12,27 +12,17 @@
 
 #include "virtio-gpu-gl-client.h"
 
-/**
- * GPUFuzzHost - where the device is
- * @pid: QEMU's process
- * @reset_machine: resets all of it; the BARs are gone then
- * @map_bars: maps them where they were
- * @reset_by_vcpu: resets the device from a vCPU's thread; NULL if none runs
- * @use: another device comes to use guest memory, or leaves, as @how says; 0:
- *       all leave.  NULL if there is none.
- * @run: lets it carry out what was put into its queue
- * @settle: lets fences, timers, bottom halves and RCU run
- * @live: how many blobs are mapped, by blob-map-stats
- */
+/* Where the device is */
 typedef struct GPUFuzzHost {
-    int pid;
-    void (*reset_machine)(GPU *gpu);
-    void (*map_bars)(GPU *gpu);
-    void (*reset_by_vcpu)(GPU *gpu);
+    int pid;                            /* QEMU's process */
+    void (*reset_machine)(GPU *gpu);    /* the BARs are gone then */
+    void (*map_bars)(GPU *gpu);         /* where they were */
+    void (*reset_by_vcpu)(GPU *gpu);    /* NULL if none runs */
+    /* Another device comes to use guest memory, or all leave (0); or NULL */
     void (*use)(GPU *gpu, uint8_t how);
-    void (*run)(GPU *gpu);
-    void (*settle)(GPU *gpu);
-    uint64_t (*live)(GPU *gpu);
+    void (*run)(GPU *gpu);              /* what was put into the queue */
+    void (*settle)(GPU *gpu);           /* fences, timers, bottom halves, RCU */
+    uint64_t (*live)(GPU *gpu);         /* blobs that are mapped */
 } GPUFuzzHost;
 
 /* A blob that the model of the device knows */

@@ -25,13 +25,11 @@
 /* Nothing stays with the renderer. */
 static void check_many(GPU *gpu, GPUBatch put)
 {
-    g_autofree uint32_t *replies = g_new(uint32_t, MANY);
     struct scripted_shared *s = gpu->shared;
     unsigned i;
 
-    gpu_batch(gpu, put, 1, MANY, replies);
-    gpu_batch(gpu, gpu_put_map_next, 1, MANY, replies);
-    g_assert_cmpuint(gpu_count(replies, MANY, GRANTED), ==, MANY);
+    gpu_batch_all(gpu, put, 1, MANY, OK);
+    gpu_batch_all(gpu, gpu_put_map_next, 1, MANY, GRANTED);
     gpu_check_path(gpu, "window");
     g_assert_cmpuint(s->maps, ==, s->unmaps);
     g_assert_cmpuint(gpu_count_maps(gpu, SCRIPTED_BUFFER_NAME), ==, MANY);
@@ -40,10 +38,9 @@ static void check_many(GPU *gpu, GPUBatch put)
         gpu_write(gpu, i * GPU_PAGE + 8, i);
         g_assert_cmphex(gpu_buffer_read(gpu, i, 8), ==, i);
     }
-    gpu_batch(gpu, gpu_put_unmap, 1, MANY, replies);
-    g_assert_cmpuint(gpu_count(replies, MANY, OK), ==, MANY);
+    gpu_batch_all(gpu, gpu_put_unmap, 1, MANY, OK);
     g_assert_cmpuint(gpu_count_maps(gpu, SCRIPTED_BUFFER_NAME), ==, 0);
-    gpu_batch(gpu, gpu_put_unref, 1, MANY, replies);
+    gpu_batch_all(gpu, gpu_put_unref, 1, MANY, OK);
 }
 
 static void test_many(void)
@@ -193,14 +190,12 @@ static void test_fixed_lost(void)
 
 static void test_limit(void)
 {
-    uint32_t replies[REGIONS_MAX + 2], id, i;
+    uint32_t id, i;
     GPU *gpu = gpu_start_plain();
 
-    gpu_batch(gpu, gpu_put_drivers, 1, G_N_ELEMENTS(replies), replies);
-    gpu_batch(gpu, gpu_put_map_next, 1, G_N_ELEMENTS(replies), replies);
-    g_assert_cmpuint(gpu_count(replies, REGIONS_MAX, GRANTED), ==, REGIONS_MAX);
-    g_assert_cmphex(replies[REGIONS_MAX], ==, NO_MEMORY);
-    g_assert_cmphex(replies[REGIONS_MAX + 1], ==, NO_MEMORY);
+    gpu_batch_all(gpu, gpu_put_drivers, 1, REGIONS_MAX + 2, OK);
+    gpu_batch_all(gpu, gpu_put_map_next, 1, REGIONS_MAX, GRANTED);
+    gpu_batch_all(gpu, gpu_put_map_next, REGIONS_MAX + 1, 2, NO_MEMORY);
     g_assert_cmpuint(gpu_refused(gpu, "region-limit"), ==, 2);
     g_assert_cmpuint(gpu_stat(gpu, "refused-for-room"), ==, 2);
     /* Nothing is left of a second mapping, either. */
@@ -229,8 +224,7 @@ static void test_limit(void)
     }
     gpu_unref(gpu, 2000);
 
-    gpu_batch(gpu, gpu_put_unmap, 100, 8, replies);
-    g_assert_cmpuint(gpu_count(replies, 8, OK), ==, 8);
+    gpu_batch_all(gpu, gpu_put_unmap, 100, 8, OK);
     /* Each takes RCU's time; all together go with a reset. */
     gpu_reset(gpu);
     gpu_map_new(gpu, 1, DRIVERS, GPU_PAGE, GPU_PAGE);

@@ -42,16 +42,13 @@ static void test_holes(void)
 
 static void test_many(void)
 {
-    g_autofree uint32_t *replies = g_new(uint32_t, MANY);
     GPU *gpu = gpu_start(&(GPUConfig) { .hostmem = 256 * GPU_MIB });
     uint64_t before;
     unsigned i;
 
-    gpu_batch(gpu, gpu_put_shared, 1, MANY, replies);
-    g_assert_cmpuint(gpu_count(replies, MANY, OK), ==, MANY);
+    gpu_batch_all(gpu, gpu_put_shared, 1, MANY, OK);
     before = gpu_status_kib(gpu, "RssAnon:");
-    gpu_batch(gpu, gpu_put_map_next, 1, MANY, replies);
-    g_assert_cmpuint(gpu_count(replies, MANY, GRANTED), ==, MANY);
+    gpu_batch_all(gpu, gpu_put_map_next, 1, MANY, GRANTED);
     g_test_message("%" PRIu64 " bytes of memory a blob",
                    (gpu_status_kib(gpu, "RssAnon:") - before) * 1024 / MANY);
     if (GPU_MEMORY_TELLS) {
@@ -60,14 +57,13 @@ static void test_many(void)
     }
     g_assert_cmpuint(gpu_stat(gpu, "live"), ==, MANY);
     g_assert_cmpuint(gpu_stat(gpu, "high-water"), ==, MANY);
-    gpu_batch(gpu, gpu_put_unmap, 1, MANY / 2, replies);
-    g_assert_cmpuint(gpu_count(replies, MANY / 2, OK), ==, MANY / 2);
+    gpu_batch_all(gpu, gpu_put_unmap, 1, MANY / 2, OK);
 
     /* The rest goes with a reset, and so does its memory. */
     gpu_reset(gpu);
     before = gpu_status_kib(gpu, "RssAnon:");
     for (i = 0; i < 3; i++) {
-        gpu_batch(gpu, gpu_put_shared, 1, MANY, replies);
+        gpu_batch_all(gpu, gpu_put_shared, 1, MANY, OK);
         gpu_reset(gpu);
     }
     if (GPU_MEMORY_TELLS) {
@@ -100,7 +96,7 @@ static void check_map_count(uint64_t hostmem)
     g_autofree uint32_t *replies = g_new(uint32_t, n);
     GPU *gpu = gpu_start(&(GPUConfig) { .hostmem = hostmem });
 
-    gpu_batch(gpu, gpu_put_shared, 1, n, replies);
+    gpu_batch_all(gpu, gpu_put_shared, 1, n, OK);
     gpu_batch(gpu, gpu_put_map_apart, 1, n, replies);
     granted = gpu_count(replies, n, GRANTED);
     refused = gpu_count(replies, n, NO_MEMORY);
@@ -128,8 +124,7 @@ static void check_map_count(uint64_t hostmem)
     g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
     g_assert_cmpuint(gpu_count_maps(gpu, ""), <, limit - 1024);
 
-    gpu_batch(gpu, gpu_put_unref, 1, n, replies);
-    g_assert_cmpuint(gpu_count(replies, n, OK), ==, n);
+    gpu_batch_all(gpu, gpu_put_unref, 1, n, OK);
     g_assert_cmpuint(gpu_stat(gpu, "live"), ==, 0);
     gpu_reset(gpu);
     gpu_finish(gpu);
@@ -415,11 +410,8 @@ static unsigned put_buffer(GPU *gpu, uint32_t id)
 
 static void map_all(GPU *gpu)
 {
-    g_autofree uint32_t *replies = g_new(uint32_t, BLOBS);
-
-    gpu_batch(gpu, put_buffer, 1, BLOBS, replies);
-    gpu_batch(gpu, gpu_put_map_apart, 1, BLOBS, replies);
-    g_assert_cmpuint(gpu_count(replies, BLOBS, GRANTED), ==, BLOBS);
+    gpu_batch_all(gpu, put_buffer, 1, BLOBS, OK);
+    gpu_batch_all(gpu, gpu_put_map_apart, 1, BLOBS, GRANTED);
 }
 
 /* Each shows its own first page, and what the guest wrote there. */
@@ -437,14 +429,6 @@ static void check_all(GPU *gpu, uint64_t round)
         gpu_write(gpu, at + 8, id + round);
         g_assert_cmphex(gpu_buffer_read(gpu, id, 8), ==, id + round);
     }
-}
-
-static void unref_all(GPU *gpu)
-{
-    g_autofree uint32_t *replies = g_new(uint32_t, BLOBS);
-
-    gpu_batch(gpu, gpu_put_unref, 1, BLOBS, replies);
-    g_assert_cmpuint(gpu_count(replies, BLOBS, OK), ==, BLOBS);
 }
 
 static GPU *start_with_slots(uint32_t cpu)
@@ -518,7 +502,7 @@ static void test_dirty_log(void)
     g_usleep(1500 * 1000);
     check_all(gpu, 0);
     g_assert_cmpuint(gpu->shared->slots, ==, slots);
-    unref_all(gpu);
+    gpu_batch_all(gpu, gpu_put_unref, 1, BLOBS, OK);
     gpu_finish(gpu);
 }
 
@@ -554,7 +538,7 @@ static void test_no_slots(void)
         g_assert_cmpuint(s->moves, ==, moves);
         check_all(gpu, 0);
         gpu_unref(gpu, BLOBS + 1);
-        unref_all(gpu);
+        gpu_batch_all(gpu, gpu_put_unref, 1, BLOBS, OK);
         gpu_finish(gpu);
     }
 }

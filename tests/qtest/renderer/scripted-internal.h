@@ -57,8 +57,7 @@ int scripted_host_open(const char *path);
 /* Of virglrenderer 1.3 */
 int virgl_renderer_resource_map_fixed(uint32_t id, void *at);
 
-/* The C library's, for what is checked where the compiler can see its size */
+/* The C library's, for open() that is checked when it is compiled */
 int __open_2(const char *path, int flags);
-long __read_chk(int fd, void *buf, size_t len, size_t size);
 
 #endif /* SCRIPTED_INTERNAL_H */

@@ -32,7 +32,7 @@ enum {
 };
 enum { RETRY_EINTR = 1, RETRY_EAGAIN, RETRY_ALWAYS /* EAGAIN */ };
 enum {
-    EXPORTER_MISSING,       /* no such file */
+    EXPORTER_MISSING,       /* it cannot be read */
     EXPORTER_NO_LINE,
     EXPORTER_UDMABUF,
     EXPORTER_SYSTEM,

@@ -48,8 +48,6 @@ struct open_fd {
 };
 
 static struct open_fd fds[SCRIPTED_FDS];
-/* The fd that a file of /proc/self/fdinfo tells of, or 0 */
-static int tells_of[SCRIPTED_FDS];
 
 static struct open_fd *find_fd(int fd)
 {
@@ -287,64 +285,45 @@ int scripted_text_open(const char *text)
     return fd;
 }
 
+/* Reads the real file, too: the kernel's share of the cost */
+static int open_name(int fd, const struct open_fd *f)
+{
+    static int texts[16];
+    const char *text = name_texts[f->blob.exporter];
+    int *copy = &texts[f->blob.exporter];
+    char real[512];
+
+    scripted_shared()->names++;
+    (void)!syscall(SYS_read, fd, real, sizeof(real));
+    syscall(SYS_close, fd);
+    if (!text) {
+        /* It can be opened, and not be read. */
+        return syscall(SYS_openat, AT_FDCWD, "/", O_RDONLY | O_CLOEXEC);
+    }
+    if (!*copy) {
+        *copy = scripted_text_open(text);
+    }
+    syscall(SYS_lseek, *copy, 0, SEEK_SET);
+    return syscall(SYS_fcntl, *copy, F_DUPFD_CLOEXEC, 0);
+}
+
 static int do_open(const char *path, int flags, mode_t mode)
 {
     static const char fdinfo[] = "/proc/self/fdinfo/";
-    int of, fd = scripted_host_open(path);
+    const struct open_fd *f;
+    int fd = scripted_host_open(path);
 
     if (fd >= 0 || errno) {
         return fd;
     }
-    of = strncmp(path, fdinfo, sizeof(fdinfo) - 1)
-         ? 0 : atoi(path + sizeof(fdinfo) - 1);
-    if (find_fd(of) && scripted_is_to_fail(SCRIPTED_FDINFO)) {
+    f = strncmp(path, fdinfo, sizeof(fdinfo) - 1)
+        ? NULL : find_fd(atoi(path + sizeof(fdinfo) - 1));
+    if (f && scripted_is_to_fail(SCRIPTED_FDINFO)) {
         errno = errno == ENFILE ? ENFILE : EMFILE;
         return -1;
     }
     fd = syscall(SYS_openat, AT_FDCWD, path, flags, mode);
-    if (fd >= 0 && fd < SCRIPTED_FDS) {
-        tells_of[fd] = of;
-    }
-    return fd;
-}
-
-/* Reads the real file too: the kernel's share of the cost */
-static ssize_t do_read(int fd, void *buf, size_t len)
-{
-    ssize_t ret = syscall(SYS_read, fd, buf, len);
-    const struct open_fd *f = fd >= 0 && fd < SCRIPTED_FDS && tells_of[fd]
-                              ? find_fd(tells_of[fd]) : NULL;
-    const char *text = f ? name_texts[f->blob.exporter] : NULL;
-
-    if (!f) {
-        return ret;
-    }
-    scripted_shared()->names++;
-    if (!text) {
-        errno = ENOENT;
-        return -1;
-    }
-    ret = strlen(text);
-    ret = ret < len ? ret : len;
-    memcpy(buf, text, ret);
-    return ret;
-}
-
-EXPORT ssize_t read(int fd, void *buf, size_t len)
-{
-    return do_read(fd, buf, len);
-}
-
-/* What _FORTIFY_SOURCE makes of read() where sanitizers blind the compiler */
-EXPORT ssize_t scripted_read_chk(int fd, void *buf, size_t len, size_t size)
-    __asm__("__read_chk");
-
-ssize_t scripted_read_chk(int fd, void *buf, size_t len, size_t size)
-{
-    if (len > size) {
-        abort();
-    }
-    return do_read(fd, buf, len);
+    return f && fd >= 0 ? open_name(fd, f) : fd;
 }
 
 EXPORT int open(const char *path, int flags, ...)
@@ -544,9 +523,6 @@ EXPORT int close(int fd)
     if (f) {
         f->open = false;
         scripted_shared()->closes++;
-    }
-    if (fd >= 0 && fd < SCRIPTED_FDS) {
-        tells_of[fd] = 0;
     }
     return syscall(SYS_close, fd);
 }
