@@ -4,17 +4,17 @@
 
 Statements are removed, conditions negated, operators and constants replaced by
 their neighbours.  The unit tests that have the file are tried first, then the
-device's tests with a module that has the change: those alone that run the line,
-as gcov has it, and those first that notice most of this file's changes in the
-least time.  The order is a random one, as many of each file as of another.
-What came of a change is kept, so that the next run goes on from there.
+device's tests with a module that has the change, and of these first those that
+notice most of this file's changes in the least time.  The order of changes is a
+random one, as many of each file as of another.  What came of a change is kept,
+so that the next run goes on from there.
 
 A test that fails must pass without the change; if it took long to fail, it must
-fail twice, as the machine may have been busy.
+fail twice, as the machine may have been busy.  What the options mean is said by
+run-mutants.sh in tests/qtest, which passes them on.
 """
 
 import argparse
-import bisect
 import collections
 import concurrent.futures
 import hashlib
@@ -23,7 +23,6 @@ import os
 import random
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -33,12 +32,6 @@ import time
 UNITS = 'tests/unit/'
 QTESTS = 'tests/qtest/'
 MODULE = 'hw-display-virtio-gpu-gl.so'
-# What changes to a file are likely to break
-LIKELY = {'host': 'decision', 'report': 'operator', 'region': 'region',
-          'lost': 'lost', 'device': 'operator', 'renderer': 'region',
-          'exporter': 'decision', 'vma': 'window', 'window': 'window region',
-          'buffer': 'decision', 'failure': 'failures map', 'fence': 'failures',
-          'resource': 'lifetime region', 'blob': 'map lifetime region'}
 # Seconds: for a test as it is, and with a change at least; and what may have
 # been a command that was not answered in time
 LIMIT, LIMIT_LEAST, LONG = 600, 20, 9
@@ -213,8 +206,6 @@ class Build:
         targets = [unit.name for unit in self.units]
         self.commands = {t: self.ninja_commands(t)
                          for t in targets + ([] if args.units else [MODULE])}
-        # by case, what it runs of each file; and by file, all lines of code
-        self.runs, self.code = {}, {}
         self.objects = {}
 
     def ninja_commands(self, target):
@@ -290,86 +281,18 @@ class Build:
         words[words.index('-o') + 1] = out
         return self.run(words)
 
-    def module(self, folder, sources, counting=()):
-        """A folder of modules, one of which has these; None: it is invalid"""
-        objects = {}
-        for source, text in sources.items():
-            words, object_, link = self.recipe(MODULE, source)
-            at = os.path.join(folder, os.path.basename(source))
-            os.makedirs(at, exist_ok=True)
-            objects[object_] = self.compile([*words, *counting], text, at)
-            if not objects[object_]:
-                return None
+    def module(self, folder, source, text):
+        """A folder of modules, one of which has this; None: it is invalid"""
+        words, replaced, link = self.recipe(MODULE, source)
+        object_ = self.compile(words, text, folder)
+        if not object_ or self.is_same(words, source, object_):
+            return None
         for name in self.modules:
             if name != MODULE:
                 os.symlink(os.path.join(self.folder, name),
                            os.path.join(folder, name))
         out = os.path.join(folder, MODULE)
-        return folder if self.link([*link, *counting], objects, out) else None
-
-    def find_runs(self, sources, path, jobs):
-        """Which case runs which lines; kept for programs that stay as they are."""
-        texts = {}
-        for source in sources:
-            with open(source, encoding='utf-8') as file:
-                texts[source] = file.read()
-        stamp = hashlib.sha256(''.join(texts.values()).encode()).hexdigest()
-        if os.path.exists(path):
-            with open(path, encoding='utf-8') as file:
-                known = json.load(file)
-            if known['stamp'] == stamp:
-                self.runs, self.code = known['runs'], known['code']
-        todo = []
-        for case in self.cases:
-            run = self.runs.get(case.name)
-            if run and run['program'] == os.stat(case.words[0]).st_mtime:
-                case.took = run['took']
-            else:
-                todo.append(case)
-        if not todo:
-            return
-        print('%d cases are run to see which lines they run' % len(todo))
-        with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
-            self.module(folder, texts, ('-O0', '--coverage'))
-            with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-                list(pool.map(lambda c: self.count(c, folder), todo))
-        with open(path, 'w', encoding='utf-8') as file:
-            json.dump({'stamp': stamp, 'runs': self.runs, 'code': self.code},
-                      file)
-
-    def count(self, case, folder):
-        """Runs it with a module that counts."""
-        counts = tempfile.mkdtemp(dir=folder)
-        failed, took = fails(case.words, LIMIT,
-                             dict(self.environment(folder), GCOV_PREFIX=counts))
-        lines_of = {}
-        for root, _, files in os.walk(counts):
-            for data in (f for f in files if f.endswith('.gcda')):
-                shutil.copy('%s/%s' % (root[len(counts):],
-                                       data.replace('.gcda', '.gcno')), root)
-                out = json.loads(subprocess.run(
-                    ['gcov', '-t', '-j', data], cwd=root, check=True,
-                    capture_output=True, text=True).stdout)
-                lines = next(f for f in out['files'] if f['file'].endswith(
-                    data.replace('.gcda', '.c')))['lines']
-                name = os.path.basename(root)
-                self.code[name] = sorted({l['line_number'] for l in lines})
-                lines_of[name] = [l['line_number'] for l in lines if l['count']]
-        shutil.rmtree(counts)
-        self.runs.pop(case.name, None)
-        # of one that was killed, or has no QEMU of its own, nothing is known
-        if lines_of and not failed:
-            case.took = took
-            self.runs[case.name] = {'program': os.stat(case.words[0]).st_mtime,
-                                    'took': took, 'lines': lines_of}
-
-    def comes_by(self, case, change):
-        """Does it run the code at this line, or the last before it?"""
-        code = self.code.get(change.file, [])
-        at = bisect.bisect_right(code, change.line)
-        run = self.runs.get(case.name)
-        return not run or not at or code[at - 1] in run['lines'].get(change.file,
-                                                                     [])
+        return folder if self.link(link, {replaced: object_}, out) else None
 
     def verdict(self, change, kills, most):
         """killed (and by what), survived, or invalid: not compiled, or the same"""
@@ -387,21 +310,15 @@ class Build:
                     return 'killed', unit.name
             if not self.cases:
                 return 'survived', None
-            words = self.recipe(MODULE, change.source)[0]
-            modules = self.module(folder, {change.source: change.text})
-            at = os.path.join(folder, change.file)
-            if not modules or self.is_same(words, change.source, self.compile(
-                    words, change.text, at)):
+            modules = self.module(folder, change.source, change.text)
+            if not modules:
                 return 'invalid', None
             began = time.monotonic()
-            likely = LIKELY.get(re.split(r'[-.]', change.file)[-2], '').split()
             for case in sorted(self.cases, reverse=True, key=lambda c: (
-                    kills[change.file, c.name] + 0.01 +
-                    0.3 * (c.name.split('/')[3] in likely)) / (c.took or 1)):
+                    kills[change.file, c.name] + 0.01) / (c.took or 1)):
                 if most and time.monotonic() - began > most:
                     break
-                if self.comes_by(case, change) and \
-                        case.notices(case.words, self.environment(modules)):
+                if case.notices(case.words, self.environment(modules)):
                     return 'killed', case.name
         return 'survived', None
 
@@ -477,30 +394,15 @@ class Run:
 def main():
     """Tries mutants until the time is over; 1 if one is not explained."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--build', required=True, help='ninja\'s folder')
-    parser.add_argument('--emulator', required=True,
-                        help='QEMU and its first options, for a shell')
-    parser.add_argument('--memory', required=True,
-                        help='the file that keeps what was found')
-    parser.add_argument('--explained', required=True, help='survivors that '
-                        'are no fault of the tests, "file | line | change: why"')
-    parser.add_argument('--scratch', required=True, help='a folder')
-    parser.add_argument('--seconds', type=int, default=900,
-                        help='begin no more after this time (default 900)')
-    parser.add_argument('--seed', type=int, default=0, help='another order')
-    parser.add_argument('--file', action='append', default=[],
-                        help='only files with this in their name')
-    parser.add_argument('--change', action='append', default=[],
-                        help='only what --list shows with this in it')
-    parser.add_argument('--each', type=int, default=0, help='a change has '
-                        'survived after so many seconds of qtests')
-    parser.add_argument('--again', action='store_true',
-                        help='try again what survived before')
-    parser.add_argument('--jobs', type=int, default=os.cpu_count())
-    parser.add_argument('--units', action='store_true',
-                        help='only by the unit tests')
-    parser.add_argument('--list', action='store_true',
-                        help='only say what would be changed')
+    for name in 'build', 'emulator', 'memory', 'explained', 'scratch':
+        parser.add_argument('--' + name, required=True)
+    for name, default in (('seconds', 900), ('seed', 0), ('each', 0),
+                          ('jobs', os.cpu_count())):
+        parser.add_argument('--' + name, type=int, default=default)
+    for name in 'file', 'change':
+        parser.add_argument('--' + name, action='append', default=[])
+    for name in 'again', 'units', 'list':
+        parser.add_argument('--' + name, action='store_true')
     parser.add_argument('sources', nargs='+')
     args = parser.parse_args()
     sys.stdout.reconfigure(line_buffering=True)
@@ -514,10 +416,7 @@ def main():
             print('%d: %s' % (change.line, change.what))
         return 0
     print('%d changes; at most %d s' % (len(changes), args.seconds))
-    build = Build(args)
-    if not args.units:
-        build.find_runs(args.sources, args.memory + '.runs', args.jobs)
-    run = Run(build, args)
+    run = Run(Build(args), args)
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
         list(pool.map(run.judge, changes))
     return run.report()
