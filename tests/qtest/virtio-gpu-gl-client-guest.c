@@ -15,14 +15,6 @@
 
 #define ORDERS 0x1000
 
-static char *run_program(GPU *gpu, const uint8_t *code, size_t size,
-                         const char *args)
-{
-    g_autofree char *path = gpu_bios(gpu, code, size);
-
-    return g_strdup_printf("%s -bios %s", args, path);
-}
-
 /*
  * A guest that does one access after another, for a QEMU without the qtest
  * protocol.  It does not pause in between, since that takes QEMU's big lock.
@@ -106,12 +98,6 @@ static const uint8_t access_program[] = {
     0xff, 0xff, 0x00, 0x00, 0x00, 0x9a, 0xcf, 0x00,
     0xff, 0xff, 0x00, 0x00, 0x00, 0x92, 0xcf, 0x00,
 };
-
-char *gpu_io_arguments(GPU *gpu)
-{
-    return run_program(gpu, access_program, sizeof(access_program),
-                       "-accel tcg");
-}
 
 static uint32_t order(GPU *gpu, Access what, uint64_t address, uint32_t value)
 {
@@ -254,14 +240,6 @@ static UserOrders *user_orders(GPU *gpu)
     return gpu_ram(gpu, ORDERS);
 }
 
-char *gpu_users_arguments(GPU *gpu, unsigned n)
-{
-    g_autofree char *args = g_strdup_printf("-accel tcg,thread=multi -smp %u",
-                                            n);
-
-    return run_program(gpu, user_program, sizeof(user_program), args);
-}
-
 void gpu_users_go(GPU *gpu, unsigned pages)
 {
     UserOrders *o = user_orders(gpu);
@@ -350,18 +328,6 @@ static ResetOrders *reset_orders(GPU *gpu)
     return gpu_ram(gpu, ORDERS);
 }
 
-char *gpu_vcpu_arguments(GPU *gpu)
-{
-    return run_program(gpu, reset_program, sizeof(reset_program),
-                       "-accel tcg,thread=multi");
-}
-
-char *gpu_reader_arguments(GPU *gpu)
-{
-    return run_program(gpu, reader_program, sizeof(reader_program),
-                       "-accel tcg,thread=multi");
-}
-
 void gpu_vcpu_open(GPU *gpu)
 {
     const uint32_t cap = 0x80000000u | DEVFN << 8 | gpu->config_cap;
@@ -388,4 +354,47 @@ void gpu_vcpu_reset(GPU *gpu, uint32_t n)
 
     qatomic_set(&o->wanted, n == GPU_FOR_EVER ? gpu_vcpu_turns(gpu) - 1
                                               : o->wanted + n);
+}
+
+/*
+ * How to start them
+ */
+
+/* Where a processor begins, and where it finds the program: ljmp $0xf000,$0 */
+#define BIOS_SIZE (64 * 1024)
+#define RESET_VECTOR (BIOS_SIZE - 16)
+
+static char *run_program(GPU *gpu, const uint8_t *code, size_t size,
+                         const char *accel)
+{
+    static const uint8_t jump[] = { 0xea, 0x00, 0x00, 0x00, 0xf0 };
+    uint8_t *bios = gpu_new_file("qtest-bios", BIOS_SIZE, &gpu->bios_fd);
+    g_autofree char *path = gpu_path_of(gpu->bios_fd);
+
+    memcpy(bios, code, size);
+    memcpy(bios + RESET_VECTOR, jump, sizeof(jump));
+    munmap(bios, BIOS_SIZE);
+    return g_strdup_printf("-accel %s -bios %s", accel, path);
+}
+
+char *gpu_guest_arguments(GPU *gpu, const GPUConfig *config)
+{
+    if (config->users) {
+        g_autofree char *accel = g_strdup_printf("tcg,thread=multi -smp %u",
+                                                 config->users);
+
+        return run_program(gpu, user_program, sizeof(user_program), accel);
+    }
+    if (config->by_guest) {
+        return run_program(gpu, access_program, sizeof(access_program), "tcg");
+    }
+    if (config->reader) {
+        return run_program(gpu, reader_program, sizeof(reader_program),
+                           "tcg,thread=multi");
+    }
+    if (config->vcpu) {
+        return run_program(gpu, reset_program, sizeof(reset_program),
+                           "tcg,thread=multi");
+    }
+    return g_strdup("");
 }

@@ -22,18 +22,14 @@
 /* A file without a name, mapped, and a name that QEMU can open it by */
 void *gpu_new_file(const char *name, size_t size, int *fd);
 char *gpu_path_of(int fd);
-/* A program in place of the firmware, which all vCPUs begin at; its file */
-char *gpu_bios(GPU *gpu, const void *program, size_t size);
 
 /* Maps the BARs and finds what is in them: as firmware and a bus driver do */
 void gpu_pci_open(GPU *gpu);
 /* Resets the device and sets it up, with empty queues */
 void gpu_device_open(GPU *gpu);
-/* How to start QEMU with a vCPU that reads another device */
-char *gpu_reader_arguments(GPU *gpu);
-/* How to start QEMU with a vCPU that resets this one */
-char *gpu_vcpu_arguments(GPU *gpu);
-/* Tells it where the device is; it waits for gpu_vcpu_reset() */
+/* How to start QEMU with the guest that runs, if one does */
+char *gpu_guest_arguments(GPU *gpu, const GPUConfig *config);
+/* Tells a vCPU where the device is; it waits for gpu_vcpu_reset() */
 void gpu_vcpu_open(GPU *gpu);
 /* Accesses to the machine, by qtest or by a guest */
 void gpu_outl(GPU *gpu, uint16_t port, uint32_t value);
@@ -43,11 +39,7 @@ void gpu_writew(GPU *gpu, uint64_t address, uint16_t value);
 void gpu_writel(GPU *gpu, uint64_t address, uint32_t value);
 uint16_t gpu_readw(GPU *gpu, uint64_t address);
 uint32_t gpu_readl(GPU *gpu, uint64_t address);
-/* How to start QEMU with the guest that does them */
-char *gpu_io_arguments(GPU *gpu);
 /* Has it ended by itself? */
 bool gpu_has_ended(GPU *gpu);
-/* How to start QEMU with vCPUs that use the window when they are told */
-char *gpu_users_arguments(GPU *gpu, unsigned n);
 
 #endif /* VIRTIO_GPU_GL_CLIENT_INTERNAL_H */

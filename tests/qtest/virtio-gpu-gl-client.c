@@ -36,21 +36,6 @@ char *gpu_path_of(int fd)
     return g_strdup_printf("/proc/%d/fd/%d", getpid(), fd);
 }
 
-/* Where a processor begins, and where it finds the program: ljmp $0xf000,$0 */
-#define BIOS_SIZE (64 * 1024)
-#define RESET_VECTOR (BIOS_SIZE - 16)
-
-char *gpu_bios(GPU *gpu, const void *program, size_t size)
-{
-    static const uint8_t jump[] = { 0xea, 0x00, 0x00, 0x00, 0xf0 };
-    uint8_t *bios = gpu_new_file("qtest-bios", BIOS_SIZE, &gpu->bios_fd);
-
-    memcpy(bios, program, size);
-    memcpy(bios + RESET_VECTOR, jump, sizeof(jump));
-    munmap(bios, BIOS_SIZE);
-    return gpu_path_of(gpu->bios_fd);
-}
-
 /*
  * Life
  */
@@ -129,36 +114,23 @@ static void clear_environment(void)
     g_unsetenv(SCRIPTED_ENV);
 }
 
-/* The guest, if there is one */
-static char *guest_arguments(GPU *gpu, const GPUConfig *config)
-{
-    if (config->users) {
-        return gpu_users_arguments(gpu, config->users);
-    }
-    if (config->by_guest) {
-        return gpu_io_arguments(gpu);
-    }
-    if (config->reader) {
-        return gpu_reader_arguments(gpu);
-    }
-    return config->vcpu ? gpu_vcpu_arguments(gpu) : NULL;
-}
-
-/* What QEMU is started with, but for what the qtest protocol needs */
+/* What QEMU is started with by a shell, but for what the protocol needs */
 static char *arguments(GPU *gpu, const GPUConfig *config)
 {
     g_autofree char *ram = gpu_path_of(gpu->ram_fd);
+    g_autofree char *log = config->logged ? gpu_path_of(gpu->log_fd)
+                                          : g_strdup(config->log);
     g_autofree char *device = device_line(config);
-    g_autofree char *vcpu = guest_arguments(gpu, config);
+    g_autofree char *guest = gpu_guest_arguments(gpu, config);
 
     return g_strdup_printf("-machine %s,memory-backend=ram -nodefaults "
                            "-m %" PRIu64 " -object memory-backend-file,id=ram,"
                            "size=%" PRIu64 ",share=on,mem-path=%s "
-                           "-display sdl,gl=on -device %s %s %s",
+                           "-display sdl,gl=on -device %s %s %s %s%s",
                            config->machine ? config->machine : "pc",
                            (uint64_t)(RAM_SIZE / GPU_MIB), (uint64_t)RAM_SIZE,
                            ram, device, config->args ? config->args : "",
-                           vcpu ? vcpu : "");
+                           guest, log ? "2>>" : "", log ? log : "");
 }
 
 static GPU *new_gpu(const GPUConfig *config)
@@ -201,39 +173,11 @@ static void delete_gpu(GPU *gpu)
     g_free(gpu);
 }
 
-/* QEMU's messages go to a file while it is started. */
-static QTestState *init_logged(const char *args, const char *log)
-{
-    int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    int saved = dup(STDERR_FILENO);
-    QTestState *qts;
-
-    g_assert_cmpint(fd, >=, 0);
-    dup2(fd, STDERR_FILENO);
-    qts = qtest_init(args);
-    dup2(saved, STDERR_FILENO);
-    close(saved);
-    close(fd);
-    return qts;
-}
-
-static void start_by_qtest(GPU *gpu, const GPUConfig *config,
-                           const char *args)
-{
-    g_autofree char *log = config->logged ? gpu_path_of(gpu->log_fd)
-                                          : g_strdup(config->log);
-
-    gpu->qts = log ? init_logged(args, log) : qtest_init(args);
-    gpu->pid = qtest_pid(gpu->qts);
-}
-
-static void start_by_itself(GPU *gpu, const GPUConfig *config,
-                            const char *args)
+static void start_by_itself(GPU *gpu, const char *args)
 {
     g_autofree char *command = g_strdup_printf(
-        "exec setpriv --pdeathsig KILL -- %s %s >>%s 2>&1",
-        g_getenv("QTEST_QEMU_BINARY"), args,
-        config->log ? config->log : "/dev/null");
+        "exec setpriv --pdeathsig KILL -- %s %s >/dev/null",
+        g_getenv("QTEST_QEMU_BINARY"), args);
     const char *argv[] = { "sh", "-c", command, NULL };
 
     g_assert_true(g_spawn_async(NULL, (char **)argv, NULL,
@@ -255,9 +199,10 @@ GPU *gpu_start(const GPUConfig *config)
 
     set_environment(gpu);
     if (config->by_guest) {
-        start_by_itself(gpu, config, args);
+        start_by_itself(gpu, args);
     } else {
-        start_by_qtest(gpu, config, args);
+        gpu->qts = qtest_init(args);
+        gpu->pid = qtest_pid(gpu->qts);
     }
     clear_environment();
     gpu_pci_open(gpu);

@@ -347,25 +347,21 @@ static void test_no_memory_to_unmap(void)
 /* Mappings with @name, and how many of them a core of QEMU leaves out */
 static unsigned count_undumped(GPU *gpu, const char *name, unsigned *total)
 {
-    g_autofree char *path = g_strdup_printf("/proc/%d/smaps",
-                                            qtest_pid(gpu->qts));
+    g_autofree char *path = g_strdup_printf("/proc/%d/smaps", gpu->pid);
     g_autofree char *text = NULL;
-    g_auto(GStrv) lines = NULL;
+    g_auto(GStrv) parts = NULL;
     unsigned i, found = 0;
-    bool wanted = false;
 
     g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
-    lines = g_strsplit(text, "\n", -1);
+    /* The flags are what a mapping's part ends with. */
+    parts = g_strsplit(text, "VmFlags:", -1);
     *total = 0;
-    for (i = 0; lines[i]; i++) {
-        if (strchr(lines[i], '-') && strstr(lines[i], " rw-s ")) {
-            wanted = strstr(lines[i], name);
-            *total += wanted;
-        } else if (strchr(lines[i], '-') && !strchr(lines[i], ':')) {
-            wanted = false;
-        } else if (g_str_has_prefix(lines[i], "VmFlags:")) {
-            found += wanted && strstr(lines[i], " dd");
-            wanted = false;
+    for (i = 0; parts[i + 1]; i++) {
+        if (strstr(parts[i], " rw-s ") && strstr(parts[i], name)) {
+            const char *end = strchr(parts[i + 1], '\n');
+
+            *total += 1;
+            found += !!g_strstr_len(parts[i + 1], end - parts[i + 1], " dd");
         }
     }
     return found;

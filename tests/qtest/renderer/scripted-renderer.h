@@ -202,7 +202,6 @@ struct scripted_fail {
 #define SCRIPTED_REFUSE_RESOURCE 8 /* that is not a blob */
 #define SCRIPTED_REFUSE_BLOB    16
 #define SCRIPTED_REFUSE_START   32
-#define SCRIPTED_REFUSE__ALL    63
 
 #define SCRIPTED_FDS 65536
 
@@ -229,8 +228,6 @@ struct scripted_shared {
     uint32_t fewer_capsets; /* 1: without VIRGL2; 2: nor VIRGL */
 
     /* What happened */
-    uint64_t creates;
-    uint64_t unrefs;
     uint64_t live;
     uint64_t exports;
     uint64_t dups;          /* of exported fds */

@@ -77,7 +77,6 @@ static struct resource *add(uint32_t id)
     res->next = buckets[id % BUCKETS];
     buckets[id % BUCKETS] = res;
     scripted_shared()->fd[id % SCRIPTED_FDS] = -1;
-    scripted_shared()->creates++;
     scripted_shared()->live++;
     return res;
 }
@@ -224,7 +223,6 @@ void virgl_renderer_resource_unref(uint32_t id)
     if ((*link)->map) {
         fault("unref while mapped", id);
     }
-    scripted_shared()->unrefs++;
     drop(link);
 }
 
