@@ -404,44 +404,39 @@ static const struct {
     { VIRTIO_GPU_BLOB_NO_MEMORY_SLOT, "no-memory-slot" },
 };
 
+static const char *policy_name(VirtIOGPUMapPolicy policy)
+{
+    return virtio_gpu_blob_policies.array[policy];
+}
+
+#define CHECK_NAMES(names, name_of) do {                            \
+    size_t i;                                                       \
+                                                                    \
+    for (i = 0; i < G_N_ELEMENTS(names); i++) {                     \
+        g_assert_cmpstr(name_of(i), ==, names[i]);                  \
+    }                                                               \
+} while (0)
+
 static void test_names(void)
 {
-    size_t i;
-
     QEMU_BUILD_BUG_ON(G_N_ELEMENTS(policies) != VIRTIO_GPU_MAP_POLICY__MAX);
     QEMU_BUILD_BUG_ON(G_N_ELEMENTS(backings) !=
                       VIRTIO_GPU_BLOB_BACKING__MAX);
     QEMU_BUILD_BUG_ON(G_N_ELEMENTS(answers) != VIRTIO_GPU_EXPORTER__MAX);
     QEMU_BUILD_BUG_ON(G_N_ELEMENTS(vouchers) !=
                       VIRTIO_GPU_BLOB_VOUCHER__MAX);
-
-    g_assert_cmpint(virtio_gpu_blob_policies.size, ==,
-                    G_N_ELEMENTS(policies));
-    for (i = 0; i < G_N_ELEMENTS(policies); i++) {
-        g_assert_cmpstr(virtio_gpu_blob_policies.array[i], ==, policies[i]);
-    }
-    for (i = 0; i < G_N_ELEMENTS(backings); i++) {
-        g_assert_cmpstr(virtio_gpu_blob_backing_name(i), ==, backings[i]);
-    }
-    for (i = 0; i < G_N_ELEMENTS(answers); i++) {
-        g_assert_cmpstr(virtio_gpu_blob_answer_name(i), ==, answers[i]);
-    }
-    for (i = 0; i < G_N_ELEMENTS(vouchers); i++) {
-        g_assert_cmpstr(virtio_gpu_blob_voucher_name(i), ==, vouchers[i]);
-    }
-}
-
-/* These numbers are on the wire. */
-static void test_types(void)
-{
-    size_t i;
-
+    /* These numbers are on the wire. */
     QEMU_BUILD_BUG_ON(VIRTIO_GPU_MAP_CACHE_CACHED != 1 ||
                       VIRTIO_GPU_MAP_CACHE_UNCACHED != 2 ||
                       VIRTIO_GPU_MAP_CACHE_WC != 3);
-    for (i = 0; i < G_N_ELEMENTS(types); i++) {
-        g_assert_cmpstr(virtio_gpu_blob_type_name(i), ==, types[i]);
-    }
+
+    g_assert_cmpint(virtio_gpu_blob_policies.size, ==,
+                    G_N_ELEMENTS(policies));
+    CHECK_NAMES(policies, policy_name);
+    CHECK_NAMES(backings, virtio_gpu_blob_backing_name);
+    CHECK_NAMES(answers, virtio_gpu_blob_answer_name);
+    CHECK_NAMES(vouchers, virtio_gpu_blob_voucher_name);
+    CHECK_NAMES(types, virtio_gpu_blob_type_name);
 }
 
 static void test_reason_names(void)
@@ -491,7 +486,6 @@ int main(int argc, char **argv)
     g_test_add_func("/virtio-gpu-blob/request/edges", test_request);
     g_test_add_func("/virtio-gpu-blob/errors", test_errors);
     g_test_add_func("/virtio-gpu-blob/names", test_names);
-    g_test_add_func("/virtio-gpu-blob/types", test_types);
     g_test_add_func("/virtio-gpu-blob/reason-names", test_reason_names);
     g_test_add_func("/virtio-gpu-blob/explain", test_explain);
 
