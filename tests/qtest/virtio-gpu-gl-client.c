@@ -264,17 +264,43 @@ void gpu_finish(GPU *gpu)
     gpu_stop(gpu);
 }
 
-int gpu_run_tests(int argc, char **argv, const char *group,
-                  const GPUTest *tests, size_t n)
+static void (*end_of_test)(GPU *gpu);
+
+static void run_test(gconstpointer data)
+{
+    const GPUTest *test = data;
+    GPUConfig config = test->config;
+    GPU *gpu;
+
+    if (test->alone) {
+        test->alone();
+        return;
+    }
+    config.hostmem = config.hostmem ?: WINDOW;
+    gpu = gpu_start(&config);
+    test->func(gpu);
+    end_of_test(gpu);
+}
+
+int gpu_run_tests_ending(int argc, char **argv, const char *group,
+                         const GPUTest *tests, size_t n,
+                         void (*end)(GPU *gpu))
 {
     size_t i;
 
     g_test_init(&argc, &argv, NULL);
+    end_of_test = end;
     for (i = 0; i < n; i++) {
         g_autofree char *path = g_strdup_printf("/virtio-gpu-gl/%s/%s", group,
                                                 tests[i].name);
 
-        qtest_add_func(path, tests[i].func);
+        qtest_add_data_func(path, &tests[i], run_test);
     }
     return g_test_run();
+}
+
+int gpu_run_tests(int argc, char **argv, const char *group,
+                  const GPUTest *tests, size_t n)
+{
+    return gpu_run_tests_ending(argc, argv, group, tests, n, gpu_finish);
 }

@@ -343,9 +343,12 @@ unsigned gpu_put_unref(GPU *gpu, uint32_t id);
 /* System calls of @kinds fail for want of memory, after @skip, @count times */
 void gpu_fail(GPU *gpu, uint32_t kinds, uint32_t skip, uint32_t count);
 
+/* A test has a QEMU that is started for it, or starts its own. */
 typedef struct GPUTest {
     const char *name;
-    void (*func)(void);
+    void (*func)(GPU *gpu);
+    GPUConfig config;           /* has a window of WINDOW if hostmem is 0 */
+    void (*alone)(void);
 } GPUTest;
 
 /* A device with a window, and all else as it comes */
@@ -357,5 +360,9 @@ void gpu_finish(GPU *gpu);
 /* What main() does: each test as /virtio-gpu-gl/GROUP/NAME */
 int gpu_run_tests(int argc, char **argv, const char *group,
                   const GPUTest *tests, size_t n);
+/* The same, with what follows each test in place of gpu_finish() */
+int gpu_run_tests_ending(int argc, char **argv, const char *group,
+                         const GPUTest *tests, size_t n,
+                         void (*end)(GPU *gpu));
 
 #endif /* VIRTIO_GPU_GL_CLIENT_H */

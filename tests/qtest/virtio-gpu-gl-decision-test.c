@@ -237,7 +237,7 @@ static void test_backing(void)
  */
 
 /* Nothing is read that cannot change the answer; all of these are granted. */
-static void test_effort(void)
+static void test_effort(GPU *gpu)
 {
     static const struct {
         ScriptedBlob blob;
@@ -254,7 +254,6 @@ static void test_effort(void)
         { OPAQUE(SAYS(WC), .exporter = EXPORTER_UDMABUF), 0, 0 },
         { POINTER, 0, 0 },
     };
-    GPU *gpu = gpu_start_plain();
     const struct scripted_shared *s = gpu->shared;
     size_t i;
 
@@ -267,14 +266,13 @@ static void test_effort(void)
         g_assert_cmpuint(s->names - names, ==, rows[i].names);
         gpu_unref(gpu, 1);
     }
-    gpu_finish(gpu);
 }
 
 /*
  * A dma-buf's exporter is known for good, if it is the same dma-buf; its answer
  * may change until the blob is mapped, and is asked for each time.
  */
-static void test_name_once(void)
+static void test_name_once(GPU *gpu)
 {
     static const struct {
         ScriptedBlob blob;
@@ -284,7 +282,6 @@ static void test_name_once(void)
         { NAMED(UDMABUF, SAYS(WC), .new_export = true), 3 },
         { NAMED(MISSING, SAYS(WC)), 3 },
     };
-    GPU *gpu = gpu_start_plain();
     const struct scripted_shared *s = gpu->shared;
     size_t i, j;
 
@@ -302,13 +299,11 @@ static void test_name_once(void)
         g_assert_cmpuint(s->queries + s->exports, ==, (i + 1) * 6);
         gpu_unref(gpu, 1);
     }
-    gpu_finish(gpu);
 }
 
 /* Where the name does not matter, the mapping does not depend on it. */
-static void test_no_name_for_trace(void)
+static void test_no_name_for_trace(GPU *gpu)
 {
-    GPU *gpu = gpu_start_logged("-trace virtio_gpu_blob_decision");
     QObject *maps;
     QDict *map;
 
@@ -321,17 +316,15 @@ static void test_no_name_for_trace(void)
     gpu_fail(gpu, SCRIPTED_FDINFO, 0, 1);
     g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
     gpu_unref(gpu, 1);
-    gpu_finish(gpu);
 }
 
 /* OpenGL's word is the same for a guest that has read no capset. */
-static void test_word(void)
+static void test_word(GPU *gpu)
 {
     const struct virtio_gpu_ctx_create context = {
         .hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_CTX_CREATE),
         .hdr.ctx_id = cpu_to_le32(1),
     };
-    GPU *gpu = gpu_start_plain();
     struct scripted_shared *s = gpu->shared;
     unsigned i;
 
@@ -350,7 +343,6 @@ static void test_word(void)
     s->fewer_capsets = 2;
     g_assert_cmphex(gpu_send(gpu, &context, sizeof(context)), ==, OK);
     g_assert_cmpuint(s->fills, ==, 2);
-    gpu_finish(gpu);
 }
 
 static void test_confidential(void)
@@ -379,9 +371,8 @@ static void test_confidential(void)
  */
 
 /* It keeps its length for as long as a guest can see it, and after. */
-static void test_sealed(void)
+static void test_sealed(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
     int fd;
 
     gpu_create(gpu, 1, SHM(), SIZE);
@@ -397,14 +388,13 @@ static void test_sealed(void)
     g_assert_cmpint(fcntl(fd, F_GET_SEALS), ==, F_SEAL_SHRINK);
     close(fd);
     gpu_unref(gpu, 1);
-    gpu_finish(gpu);
 }
 
 /*
  * A buffer that is refused stays as it is; one that gets shorter before it is
  * sealed is not mapped; one that cannot be sealed any more is mapped.
  */
-static void test_not_sealed(void)
+static void test_not_sealed(GPU *gpu)
 {
     static const struct {
         ScriptedBlob blob;
@@ -415,7 +405,6 @@ static void test_not_sealed(void)
         { SHM(), SCRIPTED_SHRINK, UNSPEC, F_SEAL_SHRINK },
         { SHM(.sealed = true), 0, GRANTED, F_SEAL_SEAL },
     };
-    GPU *gpu = gpu_start_plain();
     size_t i;
 
     for (i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -430,13 +419,11 @@ static void test_not_sealed(void)
         gpu_unref(gpu, 1);
     }
     g_assert_cmpuint(gpu_refused(gpu, SHORT), ==, 2);
-    gpu_finish(gpu);
 }
 
 /* The fd is a copy of the renderer's, which has the same offset. */
-static void test_offset(void)
+static void test_offset(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
     unsigned i;
 
     for (i = 0; i < 2; i++) {
@@ -449,7 +436,6 @@ static void test_offset(void)
         g_assert_true(g_str_has_prefix(info, "pos:\t0\n"));
         gpu_unref(gpu, 1);
     }
-    gpu_finish(gpu);
 }
 
 /*
@@ -488,7 +474,7 @@ static uint32_t map_with_fds(GPU *gpu, uint32_t id, unsigned left)
 }
 
 /* What cannot be found out is refused, and not taken for something else. */
-static void test_no_fds(void)
+static void test_no_fds(GPU *gpu)
 {
     static const struct {
         ScriptedBlob blob;
@@ -504,7 +490,6 @@ static void test_no_fds(void)
         /* no file for the name */
         { NAMED(UDMABUF, SAYS(WC)), 1, GRANTED },
     };
-    GPU *gpu = gpu_start_plain();
     unsigned before = gpu_count_fds(gpu, "eventfd");
     uint64_t names;
     size_t i;
@@ -541,21 +526,17 @@ static void test_no_fds(void)
     g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, NO_MEMORY);
     g_assert_cmpuint(gpu_refused(gpu, "no-file-descriptor"), ==, i + 2);
     gpu_unref(gpu, 1);
-    gpu_finish(gpu);
 }
 
 /* If fds are short, an export that failed is tried again. */
-static void test_fd_at_second_try(void)
+static void test_fd_at_second_try(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
-
     gpu_create(gpu, 1, BUFFER, GPU_PAGE);
     gpu_fail(gpu, SCRIPTED_EXPORT, 0, 1);
     g_assert_cmphex(map_with_fds(gpu, 1, 30), ==, GRANTED);
     g_assert_cmpuint(gpu->shared->exports, ==, 1);
     g_assert_cmpuint(gpu->shared->maps, ==, 0);
     gpu_unref(gpu, 1);
-    gpu_finish(gpu);
 }
 
 /* Where an fd is kept, nothing is mapped without one. */
@@ -935,25 +916,26 @@ static void test_page_size(void)
 int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
-        { "exporter", test_exporter },
-        { "exporter-name", test_name },
-        { "backing", test_backing },
+        { "exporter", .alone = test_exporter },
+        { "exporter-name", .alone = test_name },
+        { "backing", .alone = test_backing },
         { "effort", test_effort },
         { "name-once", test_name_once },
-        { "no-name-for-trace", test_no_name_for_trace },
+        { "no-name-for-trace", test_no_name_for_trace,
+          { .logged = true, .args = "-trace virtio_gpu_blob_decision" } },
         { "word", test_word },
-        { "confidential", test_confidential },
+        { "confidential", .alone = test_confidential },
         { "sealed", test_sealed },
         { "not-sealed", test_not_sealed },
         { "offset", test_offset },
         { "no-fds", test_no_fds },
         { "fd-at-second-try", test_fd_at_second_try },
-        { "no-fd-to-keep", test_no_fd_to_keep },
-        { "hosts", test_hosts },
-        { "policies", test_policies },
-        { "no-window", test_no_window },
-        { "vram", test_vram },
-        { "page-size", test_page_size },
+        { "no-fd-to-keep", .alone = test_no_fd_to_keep },
+        { "hosts", .alone = test_hosts },
+        { "policies", .alone = test_policies },
+        { "no-window", .alone = test_no_window },
+        { "vram", .alone = test_vram },
+        { "page-size", .alone = test_page_size },
     };
 
     return gpu_run_tests(argc, argv, "decision", tests, G_N_ELEMENTS(tests));

@@ -130,9 +130,8 @@ static void check_refused_fences(GPU *gpu, bool of_context)
 }
 
 /* The error at once, and nothing is polled for any more */
-static void test_refused_fence(void)
+static void test_refused_fence(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
     struct scripted_shared *s = gpu->shared;
     uint64_t polls;
 
@@ -147,13 +146,11 @@ static void test_refused_fence(void)
     g_assert_cmpuint(s->polls, ==, polls);
     s->refuse = 0;
     gpu_reset(gpu);
-    gpu_finish(gpu);
 }
 
 /* A context that does not exist, as any user of the guest can name one */
-static void test_no_context(void)
+static void test_no_context(GPU *gpu)
 {
-    GPU *gpu = gpu_start_logged("-d guest_errors");
     unsigned slots[GPU_BATCH], done, i;
 
     for (done = 0; done < 1100; done += GPU_BATCH) {
@@ -169,13 +166,11 @@ static void test_no_context(void)
     g_assert_cmpuint(gpu_failures(gpu, "fence"), ==, 0);
     g_assert_cmpuint(gpu_count_log(gpu, "warning:"), ==, 0);
     g_assert_cmpuint(gpu_count_log(gpu, "error 0x1204"), ==, done);
-    gpu_finish(gpu);
 }
 
 /* What ran a context has died: what waits for it is answered within 3 s. */
-static void test_dead_context(void)
+static void test_dead_context(GPU *gpu)
 {
-    GPU *gpu = gpu_start_logged(NULL);
     struct scripted_shared *s = gpu->shared;
     unsigned dead[3], other, none, i;
 
@@ -219,7 +214,6 @@ static void test_dead_context(void)
     g_assert_cmpuint(s->resets, ==, 1);
     g_assert_cmpuint(gpu_count_log(gpu, "context 1"), ==, 1);
     g_assert_cmpuint(gpu_count_log(gpu, "context 2"), ==, 0);
-    gpu_finish(gpu);
 }
 
 /* A ring is not given up because the renderer lacks memory for a moment. */
@@ -273,9 +267,8 @@ static void test_memory_error(void)
  * A context's fences that take long are asked for again, a ring a time and a
  * second; those that are young, or no context's, are not.
  */
-static void test_slow_fence(void)
+static void test_slow_fence(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
     struct scripted_shared *s = gpu->shared;
     unsigned slots[32], i;
 
@@ -299,7 +292,6 @@ static void test_slow_fence(void)
         g_assert_cmphex(gpu_answer(gpu, slots[i]), ==, OK);
     }
     g_assert_cmpuint(gpu_failures(gpu, "fence"), ==, 0);
-    gpu_finish(gpu);
 }
 
 /* The renderer says nothing more of the fences of a context that is gone. */
@@ -330,19 +322,17 @@ static void test_destroyed_context(void)
 }
 
 /* Of an id, the renderer keeps 32 bits. */
-static void test_long_fence_id(void)
+static void test_long_fence_id(GPU *gpu)
 {
     static const uint64_t ids[] = {
         1, UINT32_MAX, 1ull << 32, (1ull << 32) + 5, UINT64_MAX,
     };
-    GPU *gpu = gpu_start_plain();
     size_t i;
 
     for (i = 0; i < G_N_ELEMENTS(ids); i++) {
         g_assert_cmphex(gpu_take(gpu, put_ring(gpu,
             VIRTIO_GPU_CMD_RESOURCE_FLUSH, 0, ids[i], false)), ==, OK);
     }
-    gpu_finish(gpu);
 }
 
 /*
@@ -433,24 +423,19 @@ static uint32_t map_without_reply(GPU *gpu, uint32_t id)
 }
 
 /* A map is refused for its reply, and the resource was never created. */
-static void test_unmap_after_short_reply(void)
+static void test_unmap_after_short_reply(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
-
     g_assert_cmphex(create_context(gpu, 1), ==, OK);
     gpu->shared->refuse = SCRIPTED_REFUSE_BLOB;
     g_assert_cmphex(gpu_create(gpu, 1, BUFFER, GPU_PAGE), ==, UNSPEC);
     g_assert_cmphex(map_without_reply(gpu, 1), ==, BAD);
     g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
     g_assert_cmphex(gpu_unmap(gpu, 1), ==, BAD_ID);
-    gpu_finish(gpu);
 }
 
 /* The same, of a buffer whose region I/O in flight still refers to */
-static void test_unmap_while_leaving(void)
+static void test_unmap_while_leaving(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
-
     gpu_map_new(gpu, 1, DRIVERS, GPU_PAGE, 0);
     gpu_watch(gpu, SCRIPTED_WATCH_HOLD, 0);
     g_assert_cmphex(map_without_reply(gpu, 1), ==, BAD);
@@ -461,13 +446,11 @@ static void test_unmap_while_leaving(void)
     g_assert_cmphex(gpu_unmap(gpu, 1), ==, BAD);
     gpu_release(gpu);
     gpu_unref(gpu, 1);
-    gpu_finish(gpu);
 }
 
 /* As many as are remembered; those that are forgotten are the guest's. */
-static void test_remembered(void)
+static void test_remembered(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
     struct scripted_shared *s = gpu->shared;
     unsigned i;
 
@@ -485,7 +468,6 @@ static void test_remembered(void)
     g_assert_cmphex(gpu_map(gpu, 2, 0, NULL), ==, BAD_ID);
     g_assert_cmpuint(gpu_refused(gpu, "unknown-resource"), ==, 2);
     s->refuse = 0;
-    gpu_finish(gpu);
 }
 
 static uint32_t create_blob(GPU *gpu)
@@ -514,7 +496,7 @@ static uint32_t create_context_9(GPU *gpu)
 }
 
 /* As many rows as the log has lines for in five seconds */
-static void test_failed(void)
+static void test_failed(GPU *gpu)
 {
 #define BLOB_9 "blob", "resource 9 (context 1, 8192 bytes"
     static const struct {
@@ -539,7 +521,6 @@ static void test_failed(void)
         { SCRIPTED_REFUSE_RESOURCE, ENOMEM, create_3d, "resource",
           "resource 9" },
     };
-    GPU *gpu = gpu_start_logged("-d guest_errors");
     struct scripted_shared *s = gpu->shared;
     size_t i;
 
@@ -584,7 +565,6 @@ static void test_failed(void)
     g_assert_cmphex(gpu_map(gpu, 9, 0, NULL), ==, BAD_ID);
     g_assert_cmphex(gpu_unmap(gpu, 9), ==, BAD_ID);
     g_assert_cmpuint(gpu_refused(gpu, "unknown-resource"), ==, 1);
-    gpu_finish(gpu);
 }
 
 static uint32_t create_context_of(GPU *gpu, uint32_t ctx_id, uint32_t capset)
@@ -599,7 +579,7 @@ static uint32_t create_context_of(GPU *gpu, uint32_t ctx_id, uint32_t capset)
  * Contexts that the renderer refuses: what is the host's failure, and what the
  * guest's error; a blob in one that failed follows from that.
  */
-static void test_failed_contexts(void)
+static void test_failed_contexts(GPU *gpu)
 {
     static const struct {
         uint32_t ctx_id, capset;
@@ -609,7 +589,6 @@ static void test_failed_contexts(void)
         { 2, VIRTIO_GPU_CAPSET_VENUS, false },
     };
     Command blob = make(VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, 0, 7);
-    GPU *gpu = gpu_start_plain();
     struct scripted_shared *s = gpu->shared;
     size_t i;
 
@@ -637,7 +616,6 @@ static void test_failed_contexts(void)
     g_assert_cmphex(gpu_map(gpu, 6, 0, NULL), ==, BAD_ID);
     g_assert_cmpuint(gpu_refused(gpu, "unknown-resource"), ==, 1);
     g_assert_cmpuint(gpu_failures(gpu, "blob"), ==, 1);
-    gpu_finish(gpu);
 }
 
 /* Venus has a process of its own, and its own remedy. */
@@ -660,10 +638,8 @@ static void test_failed_venus(void)
 }
 
 /* A display needs a buffer that can be shown. */
-static void test_failed_scanout(void)
+static void test_failed_scanout(GPU *gpu)
 {
-    GPU *gpu = gpu_start_logged("-d guest_errors");
-
     g_assert_cmphex(create_context(gpu, 1), ==, OK);
     g_assert_cmphex(gpu_create(gpu, 6, SHM(), 64 * 64 * 4), ==, OK);
     g_assert_cmphex(gpu_show_blob(gpu, 0, 6, GPU_PICTURE), ==, UNSPEC);
@@ -676,13 +652,11 @@ static void test_failed_scanout(void)
     g_assert_cmpuint(gpu_failures(gpu, "scanout"), ==, 1);
     g_assert_cmpuint(gpu_count_log(gpu, "error 0x"), ==, 1);
     gpu_unref(gpu, 6);
-    gpu_finish(gpu);
 }
 
 /* However often the guest has the host fail */
-static void test_failures_limited(void)
+static void test_failures_limited(GPU *gpu)
 {
-    GPU *gpu = gpu_start_logged(NULL);
     int64_t start_us = g_get_monotonic_time();
 
     g_assert_cmphex(create_context(gpu, 1), ==, OK);
@@ -690,13 +664,10 @@ static void test_failures_limited(void)
     gpu_batch_all(gpu, gpu_put_shared, 1, 200, UNSPEC);
     g_assert_cmpuint(gpu_failures(gpu, "blob"), ==, 200);
     g_assert_cmpuint(gpu_count_log(gpu, "warning:"), <=, lines_max(start_us));
-    gpu_finish(gpu);
 }
 
-static void test_failures_traced(void)
+static void test_failures_traced(GPU *gpu)
 {
-    GPU *gpu = gpu_start_logged("-trace virtio_gpu_virgl_*");
-
     g_assert_cmphex(create_context(gpu, 1), ==, OK);
     gpu->shared->refuse = SCRIPTED_REFUSE_BLOB;
     gpu_create(gpu, 5, BUFFER, GPU_PAGE);
@@ -708,7 +679,6 @@ static void test_failures_traced(void)
         g_assert_cmpuint(gpu_count_log(gpu, "virtio_gpu_virgl_after_failure"),
                          ==, 1);
     }
-    gpu_finish(gpu);
 }
 
 /*
@@ -737,24 +707,28 @@ int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
         { "refused-fence", test_refused_fence },
-        { "no-context", test_no_context },
-        { "dead-context", test_dead_context },
-        { "fence-without-memory", test_fence_without_memory },
-        { "memory-error", test_memory_error },
+        { "no-context", test_no_context,
+          { .logged = true, .args = "-d guest_errors" } },
+        { "dead-context", test_dead_context, { .logged = true } },
+        { "fence-without-memory", .alone = test_fence_without_memory },
+        { "memory-error", .alone = test_memory_error },
         { "unmap-after-short-reply", test_unmap_after_short_reply },
         { "unmap-while-leaving", test_unmap_while_leaving },
         { "slow-fence", test_slow_fence },
-        { "destroyed-context", test_destroyed_context },
+        { "destroyed-context", .alone = test_destroyed_context },
         { "long-fence-id", test_long_fence_id },
-        { "no-start", test_no_start },
-        { "failed", test_failed },
+        { "no-start", .alone = test_no_start },
+        { "failed", test_failed,
+          { .logged = true, .args = "-d guest_errors" } },
         { "failed-contexts", test_failed_contexts },
-        { "failed-venus", test_failed_venus },
-        { "failed-scanout", test_failed_scanout },
+        { "failed-venus", .alone = test_failed_venus },
+        { "failed-scanout", test_failed_scanout,
+          { .logged = true, .args = "-d guest_errors" } },
         { "remembered", test_remembered },
-        { "failures-limited", test_failures_limited },
-        { "failures-traced", test_failures_traced },
-        { "window-not-placed", test_window_not_placed },
+        { "failures-limited", test_failures_limited, { .logged = true } },
+        { "failures-traced", test_failures_traced,
+          { .logged = true, .args = "-trace virtio_gpu_virgl_*" } },
+        { "window-not-placed", .alone = test_window_not_placed },
     };
 
     return gpu_run_tests(argc, argv, "failures", tests, G_N_ELEMENTS(tests));

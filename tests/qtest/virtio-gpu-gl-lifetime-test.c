@@ -38,11 +38,10 @@ static void check_empty(GPU *gpu)
     }
 }
 
-static void test_reset(void)
+static void test_reset(GPU *gpu)
 {
     const unsigned n = g_test_slow() ? 1000 : 400;
     uint64_t rss = 0;
-    GPU *gpu = gpu_start_plain();
     unsigned fds = 0, maps = 0, i;
 
     for (i = 0; i < n; i++) {
@@ -67,7 +66,6 @@ static void test_reset(void)
     check_empty(gpu);
     /* The renderer is reset with the next command. */
     g_assert_cmphex(gpu_unref(gpu, 1), ==, BAD_ID);
-    gpu_finish(gpu);
 }
 
 /* Exit with live blobs of each kind */
@@ -187,9 +185,8 @@ static void test_blobs(void)
 }
 
 /* The guest's last kick has commands that run after the reset, or never. */
-static void test_last_kick(void)
+static void test_last_kick(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
     unsigned i;
 
     for (i = 0; i < 5; i++) {
@@ -206,16 +203,14 @@ static void test_last_kick(void)
         g_assert_cmphex(gpu_unref(gpu, 1), ==, BAD_ID);
         g_assert_cmphex(gpu_unref(gpu, 2), ==, BAD_ID);
     }
-    gpu_finish(gpu);
 }
 
 /*
  * A guest that is quicker than the main loop: the queue is set up and kicked
  * before that has run.  What comes from before the reset goes first.
  */
-static void test_first_kick(void)
+static void test_first_kick(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
     unsigned i, create, map;
 
     for (i = 0; i < 5; i++) {
@@ -233,7 +228,6 @@ static void test_first_kick(void)
         g_assert_true(gpu_shows(gpu, 2 * GPU_PAGE, 1, 0));
         gpu_reset(gpu);
     }
-    gpu_finish(gpu);
 }
 
 /*
@@ -297,14 +291,14 @@ int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
         { "reset", test_reset },
-        { "exit", test_exit },
-        { "vcpu-readers", test_readers },
-        { "vcpu-system-reset", test_system_reset },
-        { "vcpu-quit", test_quit },
-        { "vcpu-blobs", test_blobs },
+        { "exit", .alone = test_exit },
+        { "vcpu-readers", .alone = test_readers },
+        { "vcpu-system-reset", .alone = test_system_reset },
+        { "vcpu-quit", .alone = test_quit },
+        { "vcpu-blobs", .alone = test_blobs },
         { "last-kick", test_last_kick },
         { "first-kick", test_first_kick },
-        { "displays", test_displays },
+        { "displays", .alone = test_displays },
     };
 
     return gpu_run_tests(argc, argv, "lifetime", tests, G_N_ELEMENTS(tests));

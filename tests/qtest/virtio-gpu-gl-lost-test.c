@@ -58,9 +58,8 @@ static void check_lost(GPU *gpu, const GPUKind *kind, uint64_t at)
     g_assert_true(gpu_shows(gpu, at + PAGES * GPU_PAGE, 2, 0));
 }
 
-static void test_access(void)
+static void test_access(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
     size_t i;
 
     for (i = 0; i < GPU_KINDS; i++) {
@@ -78,13 +77,11 @@ static void test_access(void)
         gpu_unref(gpu, 2);
         gpu_unref(gpu, 3);
     }
-    gpu_finish(gpu);
 }
 
 /* Spare mappings are used for the hole that shows in its place. */
-static void test_no_memory(void)
+static void test_no_memory(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
     size_t i;
 
     for (i = 0; i < GPU_KINDS; i++) {
@@ -97,13 +94,11 @@ static void test_no_memory(void)
         g_assert_true(is_lost(gpu, 1, gpu_kinds[i].path));
         gpu_unref(gpu, 1);
     }
-    gpu_finish(gpu);
 }
 
 /* With its resource, or with a reset, it goes as any other. */
-static void test_ends(void)
+static void test_ends(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
     size_t i;
 
     for (i = 0; i < GPU_KINDS; i++) {
@@ -116,27 +111,22 @@ static void test_ends(void)
         check_lost(gpu, &gpu_kinds[i], 0);
         gpu_system_reset(gpu);
     }
-    gpu_finish(gpu);
 }
 
 /* One that goes with the command that follows is counted, too. */
-static void test_counted(void)
+static void test_counted(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
-
     map_new(gpu, 1, BUFFER, 0);
     gpu_buffer_truncate(gpu, 1, 0);
     gpu_write(gpu, 0, 1);
     g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
     g_assert_cmpuint(gpu_stat(gpu, "lost"), ==, 1);
     gpu_unref(gpu, 1);
-    gpu_finish(gpu);
 }
 
 /* One line for each, with all that it takes to find whose it was */
-static void test_log(void)
+static void test_log(GPU *gpu)
 {
-    GPU *gpu = gpu_start_logged(NULL);
     uint32_t id;
 
     map_new(gpu, 7, BUFFER_BUT(.exporter = EXPORTER_I915), 32 * GPU_PAGE);
@@ -171,7 +161,6 @@ static void test_log(void)
     }
     g_assert_cmpuint(gpu_stat(gpu, "lost"), ==, 102);
     g_assert_cmpuint(gpu_count_log(gpu, REVOKED), <=, 40);
-    gpu_finish(gpu);
 }
 
 int main(int argc, char **argv)
@@ -181,7 +170,7 @@ int main(int argc, char **argv)
         { "no-memory", test_no_memory },
         { "ends", test_ends },
         { "counted", test_counted },
-        { "log", test_log },
+        { "log", test_log, { .logged = true } },
     };
 
     return gpu_run_tests(argc, argv, "lost", tests, G_N_ELEMENTS(tests));

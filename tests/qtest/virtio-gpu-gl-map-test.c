@@ -35,9 +35,8 @@ static const struct {
     { UINT64_MAX, GPU_PAGE, OUTSIDE },
 };
 
-static void test_edges(void)
+static void test_edges(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
     uint32_t id;
 
     for (id = 1; id <= G_N_ELEMENTS(edges); id++) {
@@ -64,13 +63,11 @@ static void test_edges(void)
                        gpu_shows(gpu, at, id, 0));
         g_assert_cmphex(gpu_unref(gpu, id), ==, OK);
     }
-    gpu_finish(gpu);
 }
 
-static void test_overlap(void)
+static void test_overlap(GPU *gpu)
 {
     static const uint64_t pages[] = { 8, 5, 11 };
-    GPU *gpu = gpu_start_plain();
     size_t i;
 
     gpu_map_new(gpu, 1, BUFFER, 4 * GPU_PAGE, 8 * GPU_PAGE);
@@ -109,14 +106,12 @@ static void test_overlap(void)
     gpu_unref(gpu, 3);
     gpu_unref(gpu, 2);
     gpu_unref(gpu, 1);
-    gpu_finish(gpu);
 }
 
-static void test_no_resource(void)
+static void test_no_resource(GPU *gpu)
 {
     static const uint32_t ids[] = { 0, 5, UINT32_MAX };
     static const uint32_t flags[] = { 0, VIRTIO_GPU_BLOB_FLAG_USE_SHAREABLE };
-    GPU *gpu = gpu_start_plain();
     size_t i;
 
     for (i = 0; i < G_N_ELEMENTS(ids); i++) {
@@ -153,11 +148,10 @@ static void test_no_resource(void)
     g_assert_cmphex(gpu_unmap(gpu, 6), ==, OK);
     g_assert_cmphex(gpu_unmap(gpu, 6), ==, BAD);
     gpu_unref(gpu, 6);
-    gpu_finish(gpu);
 }
 
 /* UNMAP_BLOB of what is not mapped: an error, but after a refused MAP_BLOB */
-static void test_unmap_refused(void)
+static void test_unmap_refused(GPU *gpu)
 {
     static const struct {
         ScriptedBlob blob;
@@ -174,7 +168,6 @@ static void test_unmap_refused(void)
         { BUFFER, MAPPABLE, 1, BAD },
         { BUFFER, MAPPABLE, WINDOW, BAD },
     };
-    GPU *gpu = gpu_start_logged("-d guest_errors");
     size_t i;
 
     for (i = 0; i < G_N_ELEMENTS(refusals); i++) {
@@ -196,7 +189,6 @@ static void test_unmap_refused(void)
     g_assert_cmpuint(gpu_count_log(gpu, "ctrl 0x208"), ==, 0);
     g_assert_cmpuint(gpu_count_log(gpu, "ctrl 0x209"), ==,
                      3 * G_N_ELEMENTS(refusals));
-    gpu_finish(gpu);
 }
 
 static uint32_t run_short(GPU *gpu, uint32_t type, size_t out_len,
@@ -216,13 +208,12 @@ static uint32_t run_short(GPU *gpu, uint32_t type, size_t out_len,
     return answer;
 }
 
-static void test_truncated(void)
+static void test_truncated(GPU *gpu)
 {
     const uint32_t map = VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB;
     const uint32_t unmap = VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB;
     const size_t full = sizeof(struct virtio_gpu_resource_map_blob);
     const size_t hdr = sizeof(struct virtio_gpu_ctrl_hdr);
-    GPU *gpu = gpu_start_plain();
     size_t len;
 
     gpu_create(gpu, 1, BUFFER, GPU_PAGE);
@@ -254,11 +245,10 @@ static void test_truncated(void)
     g_assert_true(gpu_shows(gpu, 0, 1, 0));
     g_assert_cmphex(run_short(gpu, unmap, full, 64, 7), ==, OK);
     gpu_unref(gpu, 1);
-    gpu_finish(gpu);
 }
 
 /* Byte by byte, as guests know it */
-static void test_reply(void)
+static void test_reply(GPU *gpu)
 {
     struct virtio_gpu_resource_map_blob cmd = {
         .hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB),
@@ -267,7 +257,6 @@ static void test_reply(void)
         .hdr.ctx_id = cpu_to_le32(9),
         .resource_id = cpu_to_le32(1),
     };
-    GPU *gpu = gpu_start_plain();
     const struct virtio_gpu_resp_map_info *reply;
     unsigned slot;
     uint32_t len;
@@ -287,7 +276,6 @@ static void test_reply(void)
     g_assert_cmphex(reply->padding, ==, 0);
     gpu_free(gpu, slot);
     gpu_unref(gpu, 1);
-    gpu_finish(gpu);
 }
 
 static void check_fenced(GPU *gpu, ScriptedBlob blob, uint32_t type)
@@ -318,22 +306,18 @@ static void check_fenced(GPU *gpu, ScriptedBlob blob, uint32_t type)
                     type == VIRTIO_GPU_CMD_RESOURCE_UNREF ? BAD_ID : OK);
 }
 
-static void test_fenced(void)
+static void test_fenced(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
-
     check_fenced(gpu, BUFFER, VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB);
     check_fenced(gpu, BUFFER, VIRTIO_GPU_CMD_RESOURCE_UNREF);
     check_fenced(gpu, DRIVERS, VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB);
     check_fenced(gpu, DRIVERS, VIRTIO_GPU_CMD_RESOURCE_UNREF);
-    gpu_finish(gpu);
 }
 
 /* A busy queue: a map of the same resource waits for its unmap, in order. */
-static void test_busy_queue(void)
+static void test_busy_queue(GPU *gpu)
 {
     unsigned unmap[8], map[8], i;
-    GPU *gpu = gpu_start_plain();
 
     for (i = 0; i < 8; i++) {
         gpu_map_new(gpu, i + 1, DRIVERS, GPU_PAGE, i * GPU_PAGE);
@@ -352,7 +336,6 @@ static void test_busy_queue(void)
         g_assert_true(gpu_shows(gpu, (7 - i) * GPU_PAGE + GPU_MIB, i + 1, 0));
         g_assert_cmphex(gpu_unref(gpu, i + 1), ==, OK);
     }
-    gpu_finish(gpu);
 }
 
 /* Without a window, or without blob resources, there is nothing to map. */
@@ -400,13 +383,14 @@ int main(int argc, char **argv)
         { "edges", test_edges },
         { "overlap", test_overlap },
         { "no-resource", test_no_resource },
-        { "unmap-refused", test_unmap_refused },
+        { "unmap-refused", test_unmap_refused,
+          { .logged = true, .args = "-d guest_errors" } },
         { "truncated", test_truncated },
         { "reply", test_reply },
         { "fenced", test_fenced },
         { "busy-queue", test_busy_queue },
-        { "no-window", test_no_window },
-        { "vga", test_vga },
+        { "no-window", .alone = test_no_window },
+        { "vga", .alone = test_vga },
     };
 
     return gpu_run_tests(argc, argv, "map", tests, G_N_ELEMENTS(tests));

@@ -50,21 +50,18 @@ static void test_settings(void)
     }
 }
 
-static void test_policy_is_fixed(void)
+static void test_policy_is_fixed(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
     QDict *reply = qtest_qmp(gpu->qts, "{ 'execute': 'qom-set',"
                              " 'arguments': { 'path': '/machine/peripheral/"
                              "gpu', 'property': 'map-policy',"
                              " 'value': 'renderer' } }");
-
     QObject *policy = gpu_property(gpu, "map-policy");
 
     g_assert_true(qdict_haskey(reply, "error"));
     g_assert_cmpstr(qstring_get_str(qobject_to(QString, policy)), ==, "safe");
     qobject_unref(policy);
     qobject_unref(reply);
-    gpu_stop(gpu);
 }
 
 static void test_help(void)
@@ -183,13 +180,12 @@ static void refuse(GPU *gpu, uint32_t id, unsigned n)
 }
 
 /* A guest cannot fill the disk with messages. */
-static void test_log(void)
+static void test_log(GPU *gpu)
 {
     static const char *const told[] = {
         "resource 5 (context 1, ", "i915", "exporter-incoherent",
         "map-policy=renderer",
     };
-    GPU *gpu = gpu_start_logged(NULL);
     size_t i;
 
     gpu_create(gpu, HOSTS_FAULT, DMABUF(.answer = ANSWER_INCOHERENT,
@@ -213,7 +209,6 @@ static void test_log(void)
     g_assert_cmpuint(gpu_count_log(gpu, "backing shm, exporter \"-\""), ==, 1);
     gpu_unref(gpu, HOSTS_FAULT);
     gpu_unref(gpu, 6);
-    gpu_stop(gpu);
 }
 
 /* What its driver does wrong is for who debugs the guest. */
@@ -243,7 +238,7 @@ static void test_guest_errors(void)
 }
 
 /* Whatever becomes of it, a refusal says whose buffer it was. */
-static void test_exporter_named(void)
+static void test_exporter_named(GPU *gpu)
 {
 #define I915 .exporter = EXPORTER_I915
     static const struct {
@@ -256,7 +251,6 @@ static void test_exporter_named(void)
         { DMABUF(I915, .answer = ANSWER_INCOHERENT), "exporter-incoherent" },
         { DMABUF(I915), "nobody-vouches" },
     };
-    GPU *gpu = gpu_start_logged(NULL);
     size_t i;
 
     for (i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -270,7 +264,6 @@ static void test_exporter_named(void)
         g_assert_cmpuint(gpu_count_log(gpu, why), ==, before + 1);
         g_assert_cmpuint(gpu_count_log(gpu, "exporter \"i915\""), ==, i + 1);
     }
-    gpu_finish(gpu);
 }
 
 /* A guess is told, too, but not more often than that. */
@@ -292,7 +285,7 @@ static void test_assumed(void)
     gpu_finish(gpu);
 }
 
-static void test_trace(void)
+static void test_trace(GPU *gpu)
 {
     static const struct {
         const char *text;
@@ -307,7 +300,6 @@ static void test_trace(void)
         { "reason exporter-incoherent", 0 },
         { "reason unknown-resource", 0 },
     };
-    GPU *gpu = gpu_start_logged("-trace virtio_gpu_blob_*");
     size_t i;
 
     gpu_map_new(gpu, 1, BUFFER_BUT(.exporter = EXPORTER_I915), GPU_PAGE, 0);
@@ -328,7 +320,6 @@ static void test_trace(void)
             g_assert_true(told[i].n ? n == told[i].n : n > 0);
         }
     }
-    gpu_stop(gpu);
 }
 
 /*
@@ -344,10 +335,9 @@ static void check_time(GPU *gpu, const char *stat, int64_t start)
     g_assert_cmpint(ms, <=, g_get_real_time() / 1000);
 }
 
-static void test_properties(void)
+static void test_properties(GPU *gpu)
 {
     int64_t start = g_get_real_time();
-    GPU *gpu = gpu_start_plain();
     QObject *maps;
     QDict *m;
 
@@ -381,13 +371,11 @@ static void test_properties(void)
     check_time(gpu, "last-refusal-ms", start);
     gpu_unref(gpu, 7);
     gpu_unref(gpu, 8);
-    gpu_finish(gpu);
 }
 
 /* As many as a monitor can bear */
-static void test_long_list(void)
+static void test_long_list(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
     QObject *maps;
 
     gpu_batch_all(gpu, gpu_put_shared, 1, 300, OK);
@@ -396,7 +384,6 @@ static void test_long_list(void)
     g_assert_cmpuint(qlist_size(qobject_to(QList, maps)), ==, 256);
     qobject_unref(maps);
     gpu_batch_all(gpu, gpu_put_unref, 1, 300, OK);
-    gpu_finish(gpu);
 }
 
 static void test_host(void)
@@ -451,10 +438,9 @@ static void check_room(GPU *gpu, uint64_t mapped, uint64_t hole)
     g_assert_cmpuint(gpu_stat(gpu, "largest-hole"), ==, hole);
 }
 
-static void test_room(void)
+static void test_room(GPU *gpu)
 {
     const uint64_t page = GPU_PAGE;
-    GPU *gpu = gpu_start_plain();
 
     check_room(gpu, 0, WINDOW);
     gpu_map_new(gpu, 1, BUFFER, page, WINDOW / 2);
@@ -484,13 +470,11 @@ static void test_room(void)
     gpu_map_new(gpu, 1, BUFFER, WINDOW, 0);
     check_room(gpu, WINDOW, 0);
     gpu_unref(gpu, 1);
-    gpu_finish(gpu);
 }
 
 /* Linux sends no RESOURCE_MAP_BLOB if its window is full. */
-static void test_window_full(void)
+static void test_window_full(GPU *gpu)
 {
-    GPU *gpu = gpu_start_logged(NULL);
     unsigned i;
 
     gpu_map_new(gpu, 1, BUFFER, WINDOW / 2, WINDOW / 4);
@@ -507,28 +491,28 @@ static void test_window_full(void)
         g_assert_cmpuint(gpu_count_log(gpu, "hostmem"), ==, MIN(i, 10));
     }
     gpu_unref(gpu, 1);
-    gpu_finish(gpu);
 }
 
 int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
-        { "settings", test_settings },
+        { "settings", .alone = test_settings },
         { "policy-is-fixed", test_policy_is_fixed },
-        { "help", test_help },
-        { "refused", test_refused },
-        { "hostmem-without-blob", test_hostmem_without_blob },
-        { "log", test_log },
-        { "guest-errors", test_guest_errors },
-        { "exporter-named", test_exporter_named },
-        { "assumed", test_assumed },
-        { "trace", test_trace },
+        { "help", .alone = test_help },
+        { "refused", .alone = test_refused },
+        { "hostmem-without-blob", .alone = test_hostmem_without_blob },
+        { "log", test_log, { .logged = true } },
+        { "guest-errors", .alone = test_guest_errors },
+        { "exporter-named", test_exporter_named, { .logged = true } },
+        { "assumed", .alone = test_assumed },
+        { "trace", test_trace,
+          { .logged = true, .args = "-trace virtio_gpu_blob_*" } },
         { "blob-maps", test_properties },
         { "long-list", test_long_list },
-        { "blob-host", test_host },
-        { "blob-host-no-window", test_host_no_window },
+        { "blob-host", .alone = test_host },
+        { "blob-host-no-window", .alone = test_host_no_window },
         { "room", test_room },
-        { "window-full", test_window_full },
+        { "window-full", test_window_full, { .logged = true } },
     };
 
     return gpu_run_tests(argc, argv, "operator", tests, G_N_ELEMENTS(tests));

@@ -469,11 +469,11 @@ static void test_regions_go(void)
 int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
-        { "corpus", test_corpus },
-        { "soak", test_soak },
-        { "all-at-once", test_all_at_once },
-        { "failing-maps", test_failing_maps },
-        { "regions-go", test_regions_go },
+        { "corpus", .alone = test_corpus },
+        { "soak", .alone = test_soak },
+        { "all-at-once", .alone = test_all_at_once },
+        { "failing-maps", .alone = test_failing_maps },
+        { "regions-go", .alone = test_regions_go },
     };
 
     return gpu_run_tests(argc, argv, "random", tests, G_N_ELEMENTS(tests));

@@ -43,14 +43,11 @@ static void check_many(GPU *gpu, GPUBatch put)
     gpu_batch_all(gpu, gpu_put_unref, 1, MANY, OK);
 }
 
-static void test_many(void)
+static void test_many(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
-
     check_many(gpu, gpu_put_pointer);
     gpu->shared->map_fixed = SCRIPTED_FIXED_GOOD;
     check_many(gpu, gpu_put_drivers);
-    gpu_finish(gpu);
 }
 
 /* A buffer of some pages that the renderer maps as told */
@@ -159,10 +156,9 @@ static void test_no_memory(void)
 }
 
 /* A buffer that the renderer maps at our address can lose its pages, too. */
-static void test_fixed_lost(void)
+static void test_fixed_lost(GPU *gpu)
 {
     static const ScriptedBlob ids[] = { POINTER, DRIVERS };
-    GPU *gpu = gpu_start_plain();
     size_t i;
 
     gpu->shared->map_fixed = SCRIPTED_FIXED_GOOD;
@@ -183,15 +179,13 @@ static void test_fixed_lost(void)
         gpu_reset(gpu);
         g_assert_false(gpu_shows(gpu, GPU_PAGE, 2, 0));
     }
-    gpu_finish(gpu);
 }
 
 #define REGIONS_MAX 1536
 
-static void test_limit(void)
+static void test_limit(GPU *gpu)
 {
     uint32_t id, i;
-    GPU *gpu = gpu_start_plain();
 
     gpu_batch_all(gpu, gpu_put_drivers, 1, REGIONS_MAX + 2, OK);
     gpu_batch_all(gpu, gpu_put_map_next, 1, REGIONS_MAX, GRANTED);
@@ -229,14 +223,11 @@ static void test_limit(void)
     gpu_reset(gpu);
     gpu_map_new(gpu, 1, DRIVERS, GPU_PAGE, GPU_PAGE);
     gpu_unref(gpu, 1);
-    gpu_finish(gpu);
 }
 
 /* Only the blob's own pages are shown: what follows may be anything. */
-static void test_odd_size(void)
+static void test_odd_size(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
-
     gpu_map_new(gpu, 1, DRIVERS, GPU_PAGE + 100, 0);
     gpu_create(gpu, 2, DRIVERS_BUT(.pointer = POINTER_EXACT), GPU_PAGE + 100);
     g_assert_cmphex(gpu_map(gpu, 2, 4 * GPU_PAGE, NULL), ==,
@@ -246,7 +237,6 @@ static void test_odd_size(void)
     gpu_unref(gpu, 1);
     gpu_unref(gpu, 2);
     gpu_unref(gpu, 3);
-    gpu_finish(gpu);
 }
 
 /*
@@ -287,22 +277,18 @@ static void check_held(GPU *gpu, bool unref)
     gpu_unref(gpu, 1);
 }
 
-static void test_held(void)
+static void test_held(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
-
     check_held(gpu, false);
     check_held(gpu, true);
-    gpu_finish(gpu);
 }
 
 /* A resource that goes after its unmap, while the region is held */
-static void test_held_unref(void)
+static void test_held_unref(GPU *gpu)
 {
     static const uint32_t creates[] = {
         VIRTIO_GPU_CMD_RESOURCE_CREATE_2D, VIRTIO_GPU_CMD_RESOURCE_CREATE_3D,
     };
-    GPU *gpu = gpu_start_plain();
     size_t i;
 
     for (i = 0; i < G_N_ELEMENTS(creates); i++) {
@@ -321,14 +307,12 @@ static void test_held_unref(void)
         gpu_answer(gpu, slot);
         gpu_reset(gpu);
     }
-    gpu_finish(gpu);
 }
 
 /* The device is reset meanwhile, before or after its unmap. */
-static void test_held_reset(void)
+static void test_held_reset(GPU *gpu)
 {
     struct scripted_shared *s;
-    GPU *gpu = gpu_start_plain();
     unsigned i, slot;
 
     s = gpu->shared;
@@ -364,13 +348,11 @@ static void test_held_reset(void)
             gpu_settle(gpu);
         }
     }
-    gpu_finish(gpu);
 }
 
 /* Where the renderer has lent nothing, a reset waits for nothing. */
-static void test_held_own(void)
+static void test_held_own(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
     unsigned i;
 
     gpu_watch(gpu, SCRIPTED_WATCH_PIN, 0);
@@ -384,13 +366,11 @@ static void test_held_own(void)
         g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
     }
     gpu_watch(gpu, SCRIPTED_WATCH_UNPIN, 0);
-    gpu_finish(gpu);
 }
 
 /* Whose region it is in does not matter to a reset; to an unref, its own. */
-static void test_backing_in_region(void)
+static void test_backing_in_region(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
     unsigned i;
 
     for (i = 0; i < 4; i++) {
@@ -409,7 +389,6 @@ static void test_backing_in_region(void)
         g_assert_cmphex(gpu_attach_backing(gpu, 1, gpu->window, 1), ==, OK);
         g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
     }
-    gpu_finish(gpu);
 }
 
 /*
@@ -434,9 +413,8 @@ static void map_two(GPU *gpu, uint32_t id, ScriptedBlob blob, uint64_t offset)
 }
 
 /* Neither one that asks nor one that listens is told of a buffer. */
-static void test_told_nothing(void)
+static void test_told_nothing(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
     size_t i;
 
     for (i = 0; i < GPU_KINDS; i++) {
@@ -453,13 +431,11 @@ static void test_told_nothing(void)
         gpu_unref(gpu, 1);
         check_nothing_there(gpu, 0, WINDOW);
     }
-    gpu_finish(gpu);
 }
 
 /* A driver that pins all RAM cannot come while anything is mapped. */
-static void test_required(void)
+static void test_required(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
     size_t i;
 
     g_assert_true(gpu_try_to_pin(gpu));
@@ -484,13 +460,11 @@ static void test_required(void)
         gpu_pin(gpu);
         gpu_unpin(gpu);
     }
-    gpu_finish(gpu);
 }
 
 /* Where it came first, blobs have regions whose DMA is bounced. */
-static void test_pinned(void)
+static void test_pinned(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
     size_t i;
 
     gpu->shared->map_fixed = SCRIPTED_FIXED_GOOD;
@@ -517,7 +491,6 @@ static void test_pinned(void)
     check_nothing_there(gpu, 0, WINDOW);
     g_assert_false(gpu->shared->is_ram_device);
     gpu_unref(gpu, 1);
-    gpu_finish(gpu);
 }
 
 /* A dump has nothing of the window, and does not make QEMU grow. */
@@ -684,8 +657,8 @@ int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
         { "many", test_many },
-        { "renderers", test_renderers },
-        { "no-memory", test_no_memory },
+        { "renderers", .alone = test_renderers },
+        { "no-memory", .alone = test_no_memory },
         { "fixed-lost", test_fixed_lost },
         { "limit", test_limit },
         { "odd-size", test_odd_size },
@@ -697,8 +670,8 @@ int main(int argc, char **argv)
         { "told-nothing", test_told_nothing },
         { "required", test_required },
         { "pinned", test_pinned },
-        { "dump", test_dump },
-        { "balloon", test_balloon },
+        { "dump", .alone = test_dump },
+        { "balloon", .alone = test_balloon },
     };
 
     return gpu_run_tests(argc, argv, "region", tests, G_N_ELEMENTS(tests));

@@ -35,9 +35,8 @@ static void stop(GPU *gpu)
 }
 
 /* CREATE_BLOB with an id in use must not touch the resource that has it. */
-static void test_create_twice(void)
+static void test_create_twice(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
     uint32_t id;
 
     for (id = 1; id < 64; id++) {
@@ -48,13 +47,11 @@ static void test_create_twice(void)
         g_assert_cmphex(gpu_unmap(gpu, id), ==, OK);
         g_assert_cmphex(gpu_unref(gpu, id), ==, OK);
     }
-    stop(gpu);
 }
 
 /* A reset takes what is mapped out of the window. */
-static void test_reset_while_mapped(void)
+static void test_reset_while_mapped(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
     unsigned i;
 
     for (i = 0; i < 2; i++) {
@@ -67,13 +64,11 @@ static void test_reset_while_mapped(void)
         g_assert_true(gpu_shows(gpu, 2 * GPU_PAGE, 1, 0));
         g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
     }
-    stop(gpu);
 }
 
 /* A guest blob whose backing was detached has none to be freed. */
-static void test_detach_then_reset(void)
+static void test_detach_then_reset(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
     unsigned i;
 
     for (i = 0; i < 4; i++) {
@@ -84,7 +79,6 @@ static void test_detach_then_reset(void)
         gpu_simple(gpu, VIRTIO_GPU_CMD_RESOURCE_DETACH_BACKING, 2);
         g_assert_cmphex(gpu_unref(gpu, 2), ==, OK);
     }
-    stop(gpu);
 }
 
 /* A blob of two pages is refused there, and nothing of it can be seen. */
@@ -131,20 +125,15 @@ static void test_incoherent(void)
 }
 
 /* The memory core can have 4096 sections, a guest more blobs. */
-static void test_many(void)
+static void test_many(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
-
     gpu_batch_all(gpu, gpu_put_shared, 1, 6000, OK);
     gpu_batch_all(gpu, gpu_put_map_next, 1, 6000, GRANTED);
     gpu_reset(gpu);
-    stop(gpu);
 }
 
-static void test_overlap(void)
+static void test_overlap(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
-
     gpu_create(gpu, 1, BUFFER, 2 * GPU_PAGE);
     gpu_create(gpu, 2, BUFFER, 2 * GPU_PAGE);
     g_assert_cmphex(gpu_map(gpu, 1, 2 * GPU_PAGE, NULL), ==, GRANTED);
@@ -152,17 +141,15 @@ static void test_overlap(void)
     g_assert_true(gpu_shows(gpu, 3 * GPU_PAGE, 1, 1));
     gpu_unref(gpu, 1);
     gpu_unref(gpu, 2);
-    stop(gpu);
 }
 
 /* The renderer may map more than the blob has: none of the guest's business */
-static void test_renderers_size(void)
+static void test_renderers_size(GPU *gpu)
 {
     static const ScriptedBlob blobs[] = {
         POINTER_BUT(.pointer = POINTER_TWICE),
         DRIVERS_BUT(.pointer = POINTER_TWICE),
     };
-    GPU *gpu = gpu_start_plain();
     size_t i;
 
     for (i = 0; i < G_N_ELEMENTS(blobs); i++) {
@@ -171,29 +158,24 @@ static void test_renderers_size(void)
         g_assert_false(gpu_shows(gpu, 2 * GPU_PAGE, 1, 1));
         gpu_unref(gpu, 1);
     }
-    stop(gpu);
 }
 
-static void test_flags(void)
+static void test_flags(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
-
     gpu_create_flags(gpu, 1, BUFFER, GPU_PAGE, 0);
     g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, BAD);
     gpu_create(gpu, 2, BUFFER, GPU_PAGE);
     g_assert_cmphex(gpu_unmap(gpu, 2), ==, BAD);
     gpu_unref(gpu, 1);
     gpu_unref(gpu, 2);
-    stop(gpu);
 }
 
 /* A granted mapping always has one of the three types. */
-static void test_map_info(void)
+static void test_map_info(GPU *gpu)
 {
     static const unsigned words[] = {
         WORD_ERROR, WORD_NONE, WORD_STRAY, WORD_ONES,
     };
-    GPU *gpu = gpu_start_plain();
     size_t i;
 
     for (i = 0; i < G_N_ELEMENTS(words); i++) {
@@ -205,7 +187,6 @@ static void test_map_info(void)
         g_assert_cmpuint(map_info, ==, VIRTIO_GPU_MAP_CACHE_CACHED);
         gpu_unref(gpu, 1);
     }
-    stop(gpu);
 }
 
 static uint32_t run_fenced(GPU *gpu, uint32_t type, uint32_t id)
@@ -214,10 +195,8 @@ static uint32_t run_fenced(GPU *gpu, uint32_t type, uint32_t id)
 }
 
 /* A fenced command is finished, and answered by its own fence. */
-static void test_fenced(void)
+static void test_fenced(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
-
     gpu_map_new(gpu, 1, DRIVERS, GPU_PAGE, 0);
     g_assert_cmphex(run_fenced(gpu, VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB, 1),
                     ==, OK);
@@ -227,7 +206,6 @@ static void test_fenced(void)
     g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, BAD_ID);
     g_assert_cmphex(gpu_create(gpu, 1, DRIVERS, GPU_PAGE), ==, OK);
     gpu_unref(gpu, 1);
-    stop(gpu);
 }
 
 /* The first bytes of a MAP_BLOB, with space for a header in reply */
@@ -330,7 +308,7 @@ static void test_vcpu_reset(void)
 }
 
 /* What is shown of a texture of 64 by 64 is in it. */
-static void test_scanout(void)
+static void test_scanout(GPU *gpu)
 {
     static const struct virtio_gpu_rect bad[] = {
         { 0, 0, 65, 64 }, { 0, 0, 64, 65 }, { 1, 0, 64, 64 }, { 0, 1, 64, 64 },
@@ -338,7 +316,6 @@ static void test_scanout(void)
         { -16u, 0, 64, 64 }, { 0, -16u, 64, 64 }, { 64, 0, -64u, 64 },
         { 0, 0, 1 << 16, 1 << 16 }, { 0, 0, INT32_MAX, INT32_MAX },
     };
-    GPU *gpu = gpu_start_plain();
     size_t i;
 
     g_assert_cmphex(gpu_create_2d(gpu, 1), ==, OK);
@@ -347,11 +324,10 @@ static void test_scanout(void)
     }
     g_assert_cmphex(gpu_show_texture(gpu, 0, 1, GPU_PICTURE.r), ==, OK);
     gpu_unref(gpu, 1);
-    stop(gpu);
 }
 
 /* What is shown of a blob is in it, row by row. */
-static void test_scanout_blob(void)
+static void test_scanout_blob(GPU *gpu)
 {
     static const GPUPicture bad[] = {
         /* more than the picture, or too little to see */
@@ -374,7 +350,6 @@ static void test_scanout_blob(void)
         { { 0, 1 << 16, 16, 16 }, 64, 1 << 17, 1 << 16, 0 },
         { { 4, 0, 16, 16 }, 64, 64, 256, -16u },
     };
-    GPU *gpu = gpu_start_plain();
     size_t i;
 
     g_assert_cmphex(gpu_create(gpu, 1, BUFFER, 64 * 64 * 4), ==, OK);
@@ -384,7 +359,6 @@ static void test_scanout_blob(void)
     }
     g_assert_cmphex(gpu_show_blob(gpu, 0, 1, GPU_PICTURE), ==, OK);
     gpu_unref(gpu, 1);
-    stop(gpu);
 }
 
 static uint32_t flush(GPU *gpu, uint32_t id)
@@ -438,9 +412,8 @@ static uint32_t submit(GPU *gpu, uint32_t size, size_t sent)
 }
 
 /* As much memory as the guest says, not as much as it sends */
-static void test_submit(void)
+static void test_submit(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
     uint64_t before;
 
     g_assert_cmphex(submit(gpu, 64, 64), ==, OK);
@@ -451,21 +424,19 @@ static void test_submit(void)
     /* More than a guest can send in the pages of one command */
     g_assert_cmphex(submit(gpu, 4 * GPU_MIB + 4, 4 * GPU_MIB + 4), ==, BAD);
     g_assert_cmpuint(gpu_status_kib(gpu, "VmPeak:"), <, before + 1024 * 1024);
-    stop(gpu);
 }
 
 /* Of the I/O APIC: memory that a device reaches by a copy only */
 #define NO_RAM 0xfec00000ull
 
 /* The copies that commands in flight are read from go with a reset. */
-static void test_reset_in_flight(void)
+static void test_reset_in_flight(GPU *gpu)
 {
     const struct virtio_gpu_ctrl_hdr cmd = {
         .type = cpu_to_le32(VIRTIO_GPU_CMD_CTX_DESTROY),
         .flags = cpu_to_le32(VIRTIO_GPU_FLAG_FENCE),
         .fence_id = cpu_to_le64(1),
     };
-    GPU *gpu = gpu_start_plain();
     unsigned i;
 
     for (i = 0; i < 8; i++) {
@@ -480,7 +451,6 @@ static void test_reset_in_flight(void)
         gpu_reset(gpu);
     }
     gpu->shared->hold_fences = 0;
-    stop(gpu);
 }
 
 /* A packed ring whose command is a table without entries ends it, no more. */
@@ -530,35 +500,31 @@ static void test_full_queue(void)
 }
 
 /* SDL makes no cursor with a hot spot elsewhere, and says so. */
-static void test_hot_spot(void)
+static void test_hot_spot(GPU *gpu)
 {
     const struct virtio_gpu_update_cursor cmd = {
         .hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_UPDATE_CURSOR),
         .hot_x = cpu_to_le32(64),
         .hot_y = cpu_to_le32(UINT32_MAX),
     };
-    GPU *gpu = gpu_start_logged(NULL);
 
     gpu_cursor(gpu, &cmd, sizeof(cmd));
     gpu_settle(gpu);
     g_assert_cmpuint(gpu_count_log(gpu, "cursor"), ==, 0);
-    stop(gpu);
 }
 
 /* A context's name is as long as its field, and goes on behind it. */
-static void test_context_name(void)
+static void test_context_name(GPU *gpu)
 {
     struct virtio_gpu_ctx_create cmd = {
         .hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_CTX_CREATE),
         .hdr.ctx_id = cpu_to_le32(1),
         .nlen = cpu_to_le32(64),
     };
-    GPU *gpu = gpu_start_plain();
 
     memset(cmd.debug_name, 'x', sizeof(cmd.debug_name));
     g_assert_cmphex(gpu_send(gpu, &cmd, sizeof(cmd)),
                     ==, OK);
-    stop(gpu);
 }
 
 /* QEMU must end by itself, and say why. */
@@ -594,34 +560,34 @@ int main(int argc, char **argv)
         { "create-twice", test_create_twice },
         { "reset-while-mapped", test_reset_while_mapped },
         { "detach-then-reset", test_detach_then_reset },
-        { "misaligned", test_misaligned },
+        { "misaligned", .alone = test_misaligned },
         { "many", test_many },
-        { "bounds", test_bounds },
+        { "bounds", .alone = test_bounds },
         { "overlap", test_overlap },
         { "renderers-size", test_renderers_size },
-        { "short-buffer", test_short_buffer },
+        { "short-buffer", .alone = test_short_buffer },
         { "flags", test_flags },
         { "map-info", test_map_info },
-        { "incoherent", test_incoherent },
+        { "incoherent", .alone = test_incoherent },
         { "fenced", test_fenced },
-        { "truncated", test_truncated },
-        { "short-reply", test_short_reply },
-        { "guest-blobs", test_guest_blobs },
-        { "reset-frees", test_reset_frees },
-        { "hostmem", test_hostmem },
-        { "vcpu-reset", test_vcpu_reset },
+        { "truncated", .alone = test_truncated },
+        { "short-reply", .alone = test_short_reply },
+        { "guest-blobs", .alone = test_guest_blobs },
+        { "reset-frees", .alone = test_reset_frees },
+        { "hostmem", .alone = test_hostmem },
+        { "vcpu-reset", .alone = test_vcpu_reset },
         { "scanout", test_scanout },
         { "scanout-blob", test_scanout_blob },
         { "submit", test_submit },
         { "reset-in-flight", test_reset_in_flight },
-        { "empty-table", test_empty_table },
-        { "long-queue", test_long_queue },
-        { "full-queue", test_full_queue },
-        { "hot-spot", test_hot_spot },
+        { "empty-table", .alone = test_empty_table },
+        { "long-queue", .alone = test_long_queue },
+        { "full-queue", .alone = test_full_queue },
+        { "hot-spot", test_hot_spot, { .logged = true } },
         { "context-name", test_context_name },
-        { "heads", test_heads },
+        { "heads", .alone = test_heads },
     };
 
-    return gpu_run_tests(argc, argv, "stock-faults", tests,
-                         G_N_ELEMENTS(tests));
+    return gpu_run_tests_ending(argc, argv, "stock-faults", tests,
+                                G_N_ELEMENTS(tests), stop);
 }

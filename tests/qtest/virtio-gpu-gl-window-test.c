@@ -261,10 +261,8 @@ static void test_no_memory_to_map(void)
 }
 
 /* Spare mappings help once, and are made anew before the next map. */
-static void test_spare_mappings(void)
+static void test_spare_mappings(GPU *gpu)
 {
-    GPU *gpu = gpu_start_plain();
-
     gpu_map_new(gpu, 1, SHM(), 4 * GPU_PAGE, 0);
     gpu_fail(gpu, SCRIPTED_MAP_OTHER, 0, 1);
     g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
@@ -278,7 +276,6 @@ static void test_spare_mappings(void)
     g_assert_cmpuint(gpu_refused(gpu, "too-many-mappings"), ==, 2);
     g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
     gpu_unref(gpu, 1);
-    gpu_finish(gpu);
 }
 
 /* Blob 1 is mapped at the window's start, and cannot be unmapped. */
@@ -293,10 +290,9 @@ static void fail_to_unmap(GPU *gpu, uint32_t type, uint64_t failures)
 }
 
 /* An unmap that fails is answered as done, and made up for. */
-static void test_no_memory_to_unmap(void)
+static void test_no_memory_to_unmap(GPU *gpu)
 {
     const uint32_t unmap = VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB;
-    GPU *gpu = gpu_start_logged(NULL);
 
     /* With the next map, of the same place */
     fail_to_unmap(gpu, unmap, 1);
@@ -341,7 +337,6 @@ static void test_no_memory_to_unmap(void)
                                    "bytes, offset 0x0) could not be unmapped"),
                      >, 0);
     g_assert_cmpuint(gpu_count_log(gpu, "vm.max_map_count"), >, 0);
-    gpu_finish(gpu);
 }
 
 /* Mappings with @name, and how many of them a core of QEMU leaves out */
@@ -542,17 +537,17 @@ static void test_no_slots(void)
 int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
-        { "holes", test_holes },
-        { "many", test_many },
-        { "map-count", test_map_count },
-        { "refusal", test_refusal },
-        { "no-memory-to-map", test_no_memory_to_map },
+        { "holes", .alone = test_holes },
+        { "many", .alone = test_many },
+        { "map-count", .alone = test_map_count },
+        { "refusal", .alone = test_refusal },
+        { "no-memory-to-map", .alone = test_no_memory_to_map },
         { "spare-mappings", test_spare_mappings },
-        { "no-memory-to-unmap", test_no_memory_to_unmap },
-        { "core", test_core },
-        { "slots", test_slots },
-        { "dirty-log", test_dirty_log },
-        { "no-slots", test_no_slots },
+        { "no-memory-to-unmap", test_no_memory_to_unmap, { .logged = true } },
+        { "core", .alone = test_core },
+        { "slots", .alone = test_slots },
+        { "dirty-log", .alone = test_dirty_log },
+        { "no-slots", .alone = test_no_slots },
     };
 
     return gpu_run_tests(argc, argv, "window", tests, G_N_ELEMENTS(tests));

@@ -34,7 +34,7 @@ static void test_property(void)
 int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
-        { "property", test_property },
+        { "property", .alone = test_property },
     };
 
     return gpu_run_tests(argc, argv, "alignment", tests, G_N_ELEMENTS(tests));

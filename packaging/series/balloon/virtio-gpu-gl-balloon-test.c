@@ -69,7 +69,7 @@ static void test_inflate(void)
 int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
-        { "inflate", test_inflate },
+        { "inflate", .alone = test_inflate },
     };
 
     return gpu_run_tests(argc, argv, "balloon", tests, G_N_ELEMENTS(tests));

@@ -29,7 +29,7 @@ static void test_unterminated(void)
 int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
-        { "unterminated", test_unterminated },
+        { "unterminated", .alone = test_unterminated },
     };
 
     return gpu_run_tests(argc, argv, "context-name", tests,

@@ -31,7 +31,7 @@ static void test_hot_spot(void)
 int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
-        { "hot-spot", test_hot_spot },
+        { "hot-spot", .alone = test_hot_spot },
     };
 
     return gpu_run_tests(argc, argv, "cursor", tests, G_N_ELEMENTS(tests));

@@ -53,8 +53,8 @@ static void test_high_ids(void)
 int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
-        { "refused", test_refused },
-        { "high-ids", test_high_ids },
+        { "refused", .alone = test_refused },
+        { "high-ids", .alone = test_high_ids },
     };
 
     return gpu_run_tests(argc, argv, "fences", tests, G_N_ELEMENTS(tests));

@@ -24,7 +24,7 @@ static void test_unknown_id(void)
 int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
-        { "unknown-id", test_unknown_id },
+        { "unknown-id", .alone = test_unknown_id },
     };
 
     return gpu_run_tests(argc, argv, "guest-errors", tests,

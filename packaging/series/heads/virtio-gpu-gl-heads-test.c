@@ -48,7 +48,7 @@ static void test_heads(void)
 int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
-        { "on-and-off", test_heads },
+        { "on-and-off", .alone = test_heads },
     };
 
     return gpu_run_tests(argc, argv, "heads", tests, G_N_ELEMENTS(tests));

@@ -47,7 +47,7 @@ static void test_hosts(void)
 int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
-        { "hosts", test_hosts },
+        { "hosts", .alone = test_hosts },
     };
 
     return gpu_run_tests(argc, argv, "honoured", tests, G_N_ELEMENTS(tests));

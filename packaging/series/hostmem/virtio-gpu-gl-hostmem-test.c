@@ -36,7 +36,7 @@ static void test_sizes(void)
 int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
-        { "sizes", test_sizes },
+        { "sizes", .alone = test_sizes },
     };
 
     return gpu_run_tests(argc, argv, "hostmem", tests, G_N_ELEMENTS(tests));

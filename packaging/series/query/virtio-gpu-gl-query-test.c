@@ -103,8 +103,8 @@ static void test_requests(void)
 int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
-        { "policies", test_policies },
-        { "requests", test_requests },
+        { "policies", .alone = test_policies },
+        { "requests", .alone = test_requests },
     };
 
     return gpu_run_tests(argc, argv, "query", tests, G_N_ELEMENTS(tests));

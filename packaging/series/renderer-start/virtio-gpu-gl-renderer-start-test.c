@@ -39,7 +39,7 @@ static void test_start(void)
 int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
-        { "start", test_start },
+        { "start", .alone = test_start },
     };
 
     return gpu_run_tests(argc, argv, "renderer-start", tests,

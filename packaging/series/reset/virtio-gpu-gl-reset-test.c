@@ -25,7 +25,7 @@ static void test_vcpu(void)
 int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
-        { "vcpu", test_vcpu },
+        { "vcpu", .alone = test_vcpu },
     };
 
     return gpu_run_tests(argc, argv, "reset", tests, G_N_ELEMENTS(tests));

@@ -20,7 +20,7 @@ static void test_gone(void)
 int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
-        { "gone", test_gone },
+        { "gone", .alone = test_gone },
     };
 
     return gpu_run_tests(argc, argv, "sigbus", tests, G_N_ELEMENTS(tests));

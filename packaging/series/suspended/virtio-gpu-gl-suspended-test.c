@@ -31,7 +31,7 @@ static void test_fenced(void)
 int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
-        { "fenced", test_fenced },
+        { "fenced", .alone = test_fenced },
     };
 
     return gpu_run_tests(argc, argv, "suspended", tests, G_N_ELEMENTS(tests));

@@ -30,7 +30,7 @@ static void test_map_and_unmap(void)
 int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
-        { "map-and-unmap", test_map_and_unmap },
+        { "map-and-unmap", .alone = test_map_and_unmap },
     };
 
     return gpu_run_tests(argc, argv, "client", tests, G_N_ELEMENTS(tests));

@@ -52,7 +52,7 @@ static void test_reset(void)
 int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
-        { "reset", test_reset },
+        { "reset", .alone = test_reset },
     };
 
     return gpu_run_tests(argc, argv, "timers", tests, G_N_ELEMENTS(tests));

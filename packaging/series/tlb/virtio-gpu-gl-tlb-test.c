@@ -37,7 +37,7 @@ static void test_sections(void)
 int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
-        { "sections", test_sections },
+        { "sections", .alone = test_sections },
     };
 
     return gpu_run_tests(argc, argv, "tlb", tests, G_N_ELEMENTS(tests));

@@ -60,8 +60,8 @@ static void test_renderer(void)
 int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
-        { "many", test_many },
-        { "renderer", test_renderer },
+        { "many", .alone = test_many },
+        { "renderer", .alone = test_renderer },
     };
 
     return gpu_run_tests(argc, argv, "blobs", tests, G_N_ELEMENTS(tests));
