@@ -540,12 +540,8 @@ static void test_fd_at_second_try(GPU *gpu)
 }
 
 /* Where an fd is kept, nothing is mapped without one. */
-static void test_no_fd_to_keep(void)
+static void test_no_fd_to_keep(GPU *gpu)
 {
-    GPU *gpu = gpu_start(&(GPUConfig) {
-        .hostmem = WINDOW, .kvm = SCRIPTED_KVM_PLAIN,
-        .cpu = SCRIPTED_CPU_ARM64,
-    });
     unsigned unmap;
 
     gpu_create(gpu, 1, BUFFER, GPU_PAGE);
@@ -561,7 +557,6 @@ static void test_no_fd_to_keep(void)
     g_assert_true(gpu_shows(gpu, 0, 2, 0));
     gpu_unref(gpu, 1);
     gpu_unref(gpu, 2);
-    gpu_finish(gpu);
 }
 
 /*
@@ -930,7 +925,8 @@ int main(int argc, char **argv)
         { "offset", test_offset },
         { "no-fds", test_no_fds },
         { "fd-at-second-try", test_fd_at_second_try },
-        { "no-fd-to-keep", .alone = test_no_fd_to_keep },
+        { "no-fd-to-keep", test_no_fd_to_keep,
+          { .kvm = SCRIPTED_KVM_PLAIN, .cpu = SCRIPTED_CPU_ARM64 } },
         { "hosts", .alone = test_hosts },
         { "policies", .alone = test_policies },
         { "no-window", .alone = test_no_window },

@@ -295,11 +295,8 @@ static void test_slow_fence(GPU *gpu)
 }
 
 /* The renderer says nothing more of the fences of a context that is gone. */
-static void test_destroyed_context(void)
+static void test_destroyed_context(GPU *gpu)
 {
-    GPU *gpu = gpu_start(&(GPUConfig) {
-        .hostmem = WINDOW, .props = ",stats=on",
-    });
     struct scripted_shared *s = gpu->shared;
     unsigned slot, other, none;
 
@@ -318,7 +315,6 @@ static void test_destroyed_context(void)
     s->hold_fences = 0;
     g_assert_cmphex(gpu_answer(gpu, other), ==, OK);
     g_assert_cmphex(gpu_answer(gpu, none), ==, OK);
-    gpu_finish(gpu);
 }
 
 /* Of an id, the renderer keeps 32 bits. */
@@ -715,7 +711,8 @@ int main(int argc, char **argv)
         { "unmap-after-short-reply", test_unmap_after_short_reply },
         { "unmap-while-leaving", test_unmap_while_leaving },
         { "slow-fence", test_slow_fence },
-        { "destroyed-context", .alone = test_destroyed_context },
+        { "destroyed-context", test_destroyed_context,
+          { .props = ",stats=on" } },
         { "long-fence-id", test_long_fence_id },
         { "no-start", .alone = test_no_start },
         { "failed", test_failed,

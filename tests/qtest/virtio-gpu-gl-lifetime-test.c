@@ -256,12 +256,8 @@ static bool shows_buffer(GPU *gpu, int head)
  * A display that shows a blob shows nothing when the blob goes, and no other
  * does; what took it over from a blob stays.
  */
-static void test_displays(void)
+static void test_displays(GPU *gpu)
 {
-    GPU *gpu = gpu_start(&(GPUConfig) {
-        .hostmem = WINDOW, .props = ",max_outputs=2",
-    });
-
     gpu_map_new(gpu, 1, BUFFER, SIZE, 0);
     gpu_map_new(gpu, 2, BUFFER, SIZE, MiB);
     g_assert_false(shows_buffer(gpu, 0));
@@ -284,7 +280,6 @@ static void test_displays(void)
     g_assert_cmphex(gpu_show_blob(gpu, 0, 2, GPU_PICTURE), ==, OK);
     gpu_reset(gpu);
     g_assert_false(shows_buffer(gpu, 0));
-    gpu_finish(gpu);
 }
 
 int main(int argc, char **argv)
@@ -298,7 +293,7 @@ int main(int argc, char **argv)
         { "vcpu-blobs", .alone = test_blobs },
         { "last-kick", test_last_kick },
         { "first-kick", test_first_kick },
-        { "displays", .alone = test_displays },
+        { "displays", test_displays, { .props = ",max_outputs=2" } },
     };
 
     return gpu_run_tests(argc, argv, "lifetime", tests, G_N_ELEMENTS(tests));

@@ -364,17 +364,12 @@ static void test_no_window(void)
     gpu_finish(gpu);
 }
 
-static void test_vga(void)
+static void test_vga(GPU *gpu)
 {
-    GPU *gpu = gpu_start(&(GPUConfig) {
-        .device = "virtio-vga-gl", .hostmem = WINDOW, .policy = "strict",
-    });
-
     g_assert_cmphex(gpu->window_length, ==, WINDOW);
     gpu_map_new(gpu, 1, BUFFER, GPU_PAGE, GPU_PAGE);
     g_assert_true(gpu_shows(gpu, GPU_PAGE, 1, 0));
     gpu_unref(gpu, 1);
-    gpu_finish(gpu);
 }
 
 int main(int argc, char **argv)
@@ -390,7 +385,7 @@ int main(int argc, char **argv)
         { "fenced", test_fenced },
         { "busy-queue", test_busy_queue },
         { "no-window", .alone = test_no_window },
-        { "vga", .alone = test_vga },
+        { "vga", test_vga, { .device = "virtio-vga-gl", .policy = "strict" } },
     };
 
     return gpu_run_tests(argc, argv, "map", tests, G_N_ELEMENTS(tests));

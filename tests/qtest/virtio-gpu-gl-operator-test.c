@@ -267,11 +267,8 @@ static void test_exporter_named(GPU *gpu)
 }
 
 /* A guess is told, too, but not more often than that. */
-static void test_assumed(void)
+static void test_assumed(GPU *gpu)
 {
-    GPU *gpu = gpu_start(&(GPUConfig) {
-        .hostmem = WINDOW, .policy = "renderer", .logged = true,
-    });
     unsigned i;
 
     gpu_create(gpu, 1, DMABUF(.exporter = EXPORTER_DRM), GPU_PAGE);
@@ -282,7 +279,6 @@ static void test_assumed(void)
     g_assert_cmpuint(gpu_count_log(gpu, "its cache type is unknown"), ==, 10);
     g_assert_cmpuint(gpu_count_log(gpu, "\"drm\""), ==, 10);
     gpu_unref(gpu, 1);
-    gpu_finish(gpu);
 }
 
 static void test_trace(GPU *gpu)
@@ -504,7 +500,7 @@ int main(int argc, char **argv)
         { "log", test_log, { .logged = true } },
         { "guest-errors", .alone = test_guest_errors },
         { "exporter-named", test_exporter_named, { .logged = true } },
-        { "assumed", .alone = test_assumed },
+        { "assumed", test_assumed, { .policy = "renderer", .logged = true } },
         { "trace", test_trace,
           { .logged = true, .args = "-trace virtio_gpu_blob_*" } },
         { "blob-maps", test_properties },

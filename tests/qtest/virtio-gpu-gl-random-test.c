@@ -447,9 +447,8 @@ static void test_failing_maps(void)
  * A vCPU knows the regions of devices by their numbers in the memory map, and
  * these change when a buffer without an fd, which is one, goes.
  */
-static void test_regions_go(void)
+static void test_regions_go(GPU *gpu)
 {
-    GPU *gpu = gpu_start(&(GPUConfig) { .hostmem = WINDOW, .reader = true });
     unsigned i;
 
     for (i = 0; i < (g_test_slow() ? 100 : 4); i++) {
@@ -463,7 +462,6 @@ static void test_regions_go(void)
         }
         gpu_batch_all(gpu, gpu_put_unref, 1, GPU_BATCH, OK);
     }
-    gpu_finish(gpu);
 }
 
 int main(int argc, char **argv)
@@ -473,7 +471,7 @@ int main(int argc, char **argv)
         { "soak", .alone = test_soak },
         { "all-at-once", .alone = test_all_at_once },
         { "failing-maps", .alone = test_failing_maps },
-        { "regions-go", .alone = test_regions_go },
+        { "regions-go", test_regions_go, { .reader = true } },
     };
 
     return gpu_run_tests(argc, argv, "random", tests, G_N_ELEMENTS(tests));

@@ -113,7 +113,7 @@ static void test_renderers(void)
 }
 
 /* A buffer is shown in a region if it cannot be in the window. */
-static void test_no_memory(void)
+static void test_no_memory(GPU *gpu)
 {
     static const struct {
         ScriptedBlob blob;
@@ -124,9 +124,6 @@ static void test_no_memory(void)
         { DRIVERS, SCRIPTED_MAP_RESERVE }, { DRIVERS, SCRIPTED_MAP_STORE },
         { DRIVERS, SCRIPTED_MOVE },
     };
-    GPU *gpu = gpu_start(&(GPUConfig) {
-        .hostmem = WINDOW, .kernel = SCRIPTED_KERNEL_OLD,
-    });
     size_t i;
 
     for (i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -152,7 +149,6 @@ static void test_no_memory(void)
         gpu_pin(gpu);
         gpu_unpin(gpu);
     }
-    gpu_finish(gpu);
 }
 
 /* A buffer that the renderer maps at our address can lose its pages, too. */
@@ -494,10 +490,9 @@ static void test_pinned(GPU *gpu)
 }
 
 /* A dump has nothing of the window, and does not make QEMU grow. */
-static void test_dump(void)
+static void test_dump(GPU *gpu)
 {
     const uint64_t far = 4096 * GPU_MIB;
-    GPU *gpu = gpu_start(&(GPUConfig) { .hostmem = 8192 * GPU_MIB });
     g_autofree char *file = NULL, *uri = NULL, *text = NULL;
     int fd = g_file_open_tmp("dump-XXXXXX", &file, NULL);
     uint64_t before;
@@ -525,7 +520,6 @@ static void test_dump(void)
         gpu_unref(gpu, i + 1);
     }
     g_assert_cmpuint(gpu_memory(gpu), <=, before + 16 * GPU_MIB);
-    gpu_finish(gpu);
 }
 
 /*
@@ -658,7 +652,7 @@ int main(int argc, char **argv)
     static const GPUTest tests[] = {
         { "many", test_many },
         { "renderers", .alone = test_renderers },
-        { "no-memory", .alone = test_no_memory },
+        { "no-memory", test_no_memory, { .kernel = SCRIPTED_KERNEL_OLD } },
         { "fixed-lost", test_fixed_lost },
         { "limit", test_limit },
         { "odd-size", test_odd_size },
@@ -670,7 +664,7 @@ int main(int argc, char **argv)
         { "told-nothing", test_told_nothing },
         { "required", test_required },
         { "pinned", test_pinned },
-        { "dump", .alone = test_dump },
+        { "dump", test_dump, { .hostmem = 8192 * GPU_MIB } },
         { "balloon", .alone = test_balloon },
     };
 

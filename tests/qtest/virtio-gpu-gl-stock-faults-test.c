@@ -373,12 +373,9 @@ static uint32_t flush(GPU *gpu, uint32_t id)
 }
 
 /* SDL has a window and a context for a second head while something shows. */
-static void test_heads(void)
+static void test_heads(GPU *gpu)
 {
     const struct virtio_gpu_rect all = GPU_PICTURE.r;
-    GPU *gpu = gpu_start(&(GPUConfig) {
-        .hostmem = WINDOW, .props = ",max_outputs=3",
-    });
     uint32_t head;
 
     g_assert_cmphex(gpu_create_2d(gpu, 1), ==, OK);
@@ -397,7 +394,6 @@ static void test_heads(void)
         g_assert_cmphex(gpu_show_texture(gpu, head, 1, all), ==, OK);
     }
     gpu_reset(gpu);
-    stop(gpu);
 }
 
 static uint32_t submit(GPU *gpu, uint32_t size, size_t sent)
@@ -585,7 +581,7 @@ int main(int argc, char **argv)
         { "full-queue", .alone = test_full_queue },
         { "hot-spot", test_hot_spot, { .logged = true } },
         { "context-name", test_context_name },
-        { "heads", .alone = test_heads },
+        { "heads", test_heads, { .props = ",max_outputs=3" } },
     };
 
     return gpu_run_tests_ending(argc, argv, "stock-faults", tests,

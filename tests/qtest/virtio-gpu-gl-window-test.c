@@ -40,9 +40,8 @@ static void test_holes(void)
 
 #define MANY 30000
 
-static void test_many(void)
+static void test_many(GPU *gpu)
 {
-    GPU *gpu = gpu_start(&(GPUConfig) { .hostmem = 256 * GPU_MIB });
     uint64_t before;
     unsigned i;
 
@@ -69,7 +68,6 @@ static void test_many(void)
     if (GPU_MEMORY_TELLS) {
         g_assert_cmpuint(gpu_status_kib(gpu, "RssAnon:"), <=, before + 2048);
     }
-    gpu_finish(gpu);
 }
 
 static unsigned max_map_count(void)
@@ -363,14 +361,11 @@ static unsigned count_undumped(GPU *gpu, const char *name, unsigned *total)
 }
 
 /* What the operator keeps out of cores: the guest's memory, this too */
-static void test_core(void)
+static void test_core(GPU *gpu)
 {
     static const char *const names[] = {
         HOLE, SCRIPTED_BUFFER_NAME,
     };
-    GPU *gpu = gpu_start(&(GPUConfig) {
-        .hostmem = WINDOW, .args = "-machine dump-guest-core=off",
-    });
     unsigned maps, total, i;
 
     gpu_create(gpu, 1, BUFFER, GPU_PAGE);
@@ -384,7 +379,6 @@ static void test_core(void)
     gpu_unref(gpu, 1);
     g_assert_cmpuint(count_undumped(gpu, HOLE, &total), ==, total);
     g_assert_cmpuint(gpu_count_maps(gpu, HOLE), ==, maps);
-    gpu_finish(gpu);
 }
 
 /*
@@ -538,13 +532,13 @@ int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
         { "holes", .alone = test_holes },
-        { "many", .alone = test_many },
+        { "many", test_many, { .hostmem = 256 * GPU_MIB } },
         { "map-count", .alone = test_map_count },
         { "refusal", .alone = test_refusal },
         { "no-memory-to-map", .alone = test_no_memory_to_map },
         { "spare-mappings", test_spare_mappings },
         { "no-memory-to-unmap", test_no_memory_to_unmap, { .logged = true } },
-        { "core", .alone = test_core },
+        { "core", test_core, { .args = "-machine dump-guest-core=off" } },
         { "slots", .alone = test_slots },
         { "dirty-log", .alone = test_dirty_log },
         { "no-slots", .alone = test_no_slots },
