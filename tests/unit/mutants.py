@@ -32,6 +32,12 @@ import time
 UNITS = 'tests/unit/'
 QTESTS = 'tests/qtest/'
 MODULE = 'hw-display-virtio-gpu-gl.so'
+# What changes to a file are likely to break
+LIKELY = {'host': 'decision', 'report': 'operator', 'region': 'region',
+          'lost': 'lost', 'device': 'operator', 'renderer': 'region',
+          'exporter': 'decision', 'vma': 'window', 'window': 'window region',
+          'buffer': 'decision', 'failure': 'failures map', 'fence': 'failures',
+          'resource': 'lifetime region', 'blob': 'map lifetime region'}
 # Seconds: for a test as it is, and with a change at least; and what may have
 # been a command that was not answered in time
 LIMIT, LIMIT_LEAST, LONG = 600, 20, 9
@@ -314,8 +320,10 @@ class Build:
             if not modules:
                 return 'invalid', None
             began = time.monotonic()
+            likely = LIKELY.get(re.split(r'[-.]', change.file)[-2], '').split()
             for case in sorted(self.cases, reverse=True, key=lambda c: (
-                    kills[change.file, c.name] + 0.01) / (c.took or 1)):
+                    kills[change.file, c.name] + 0.01 +
+                    0.3 * (c.name.split('/')[3] in likely)) / (c.took or 1)):
                 if most and time.monotonic() - began > most:
                     break
                 if case.notices(case.words, self.environment(modules)):
