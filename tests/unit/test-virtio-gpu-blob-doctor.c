@@ -200,40 +200,51 @@ typedef struct Change {
     { offsetof(DoctorFacts, field), sizeof(((DoctorFacts *)0)->field), \
       &(const typeof(((DoctorFacts *)0)->field)) { __VA_ARGS__ } }
 
-/* A render node that cannot be used */
-#define NODE(state_, error_) \
-    SET(gpus[0].state, DOCTOR_NODE_##state_), \
-    SET(gpus[0].file.error, error_), SET(gpus[0].gl.works, false), \
-    SET(gpus[0].buffer, 0)
-#define NO_OPENGL \
-    SET(gpus[0].gl, .error = "gbm_create_device failed"), \
-    SET(gpus[0].probe.said, "one\nno such driver\n")
-#define NO_GPU \
-    SET(gpus_count, 0), SET(cards, 0)
-#define KVM_ABSENT \
-    SET(kvm.usable, false), SET(kvm.error, ENOENT), \
-    SET(kvm.probes.accel, VIRTIO_GPU_BLOB_ACCEL_QEMU)
-#define ARM64 \
-    SET(machine, "aarch64"), \
-    SET(sources[0].buffer.answer, VIRTIO_GPU_EXPORTER_UNSUPPORTED), \
-    SET(gpus[0].buffer.answer, VIRTIO_GPU_EXPORTER_UNSUPPORTED)
-#define UDMABUF_CLOSED \
-    SET(sources[0].buffer, 0), SET(sources[0].file, EACCES, "kvm")
-#define SMALLER_WINDOW \
-    SET(window.fits, 512 * MiB), SET(window.error, "hostmem: too large")
-#define WC_IGNORED \
-    SET(gpus[0].buffer.answer, VIRTIO_GPU_EXPORTER_COHERENT_WC), \
-    SET(kvm.type, VIRTIO_GPU_BLOB_TYPE_FORCED_WRITE_BACK)
-#define NO_SERVER \
-    SET(renderer.venus, .probe = { .end = DOCTOR_DONE, \
-                                   .stage = "creating a context" }, \
-        .result = -ENOMEM)
+static const Change no_opengl[] = {
+    SET(gpus[0].gl, .error = "gbm_create_device failed"),
+    SET(gpus[0].probe.said, "one\nno such driver\n"), { }
+};
+
+static const Change no_gpu[] = {
+    SET(gpus_count, 0), SET(cards, 0), { }
+};
+
+static const Change kvm_absent[] = {
+    SET(kvm.usable, false), SET(kvm.error, ENOENT),
+    SET(kvm.probes.accel, VIRTIO_GPU_BLOB_ACCEL_QEMU), { }
+};
+
+static const Change arm64[] = {
+    SET(machine, "aarch64"),
+    SET(sources[0].buffer.answer, VIRTIO_GPU_EXPORTER_UNSUPPORTED),
+    SET(gpus[0].buffer.answer, VIRTIO_GPU_EXPORTER_UNSUPPORTED), { }
+};
+
+static const Change udmabuf_closed[] = {
+    SET(sources[0].buffer, 0), SET(sources[0].file, EACCES, "kvm"), { }
+};
+
+static const Change smaller_window[] = {
+    SET(window.fits, 512 * MiB), SET(window.error, "hostmem: too large"), { }
+};
+
+static const Change wc_ignored[] = {
+    SET(gpus[0].buffer.answer, VIRTIO_GPU_EXPORTER_COHERENT_WC),
+    SET(kvm.type, VIRTIO_GPU_BLOB_TYPE_FORCED_WRITE_BACK), { }
+};
+
+static const Change no_server[] = {
+    SET(renderer.venus, .probe = { .end = DOCTOR_DONE,
+                                   .stage = "creating a context" },
+        .result = -ENOMEM), { }
+};
 
 static const struct {
     const char *name;
     DoctorLevel level;
     Change changes[8];
     const char *text;
+    const Change *first; /* before those, or NULL */
 } wrong[] = {
     { "no-query", DOCTOR_LIMITED,
       { SET(sources[0].buffer.answer, VIRTIO_GPU_EXPORTER_UNSUPPORTED),
@@ -258,9 +269,9 @@ static const struct {
       "(Debian GNU/Linux 13 (trixie)), not of this system\n"
       "✓ kernel" },
     { "root-installs", DOCTOR_LIMITED,
-      { NO_SERVER, SET(private_root, "/r"), SET(root, true) },
+      { SET(private_root, "/r"), SET(root, true) },
       "    Install virgl_render_server in the private root.\n"
-      "    $ chroot /r apt-get install virgl-server\n" },
+      "    $ chroot /r apt-get install virgl-server\n", no_server },
     { "forks-refused", DOCTOR_BAD,
       { SET(qemu.probe, .end = DOCTOR_NO_FORK, .error = EAGAIN),
         SET(window.probe, .end = DOCTOR_NO_FORK, .error = EAGAIN),
@@ -301,14 +312,14 @@ static const struct {
       "    Load its driver.\n"
       "    $ sudo modprobe udmabuf\n" },
     { "udmabuf-closed", DOCTOR_LIMITED,
-      { UDMABUF_CLOSED },
+      { },
       "! dma-bufs: /dev/udmabuf cannot be opened: Permission denied\n"
       "    Add the user me to the group kvm, and log in again.\n"
-      "    $ sudo usermod -aG kvm me\n" },
+      "    $ sudo usermod -aG kvm me\n", udmabuf_closed },
     { "udmabuf-no-group", DOCTOR_LIMITED,
-      { UDMABUF_CLOSED, SET(sources[0].file.group[0], 0) },
+      { SET(sources[0].file.group[0], 0) },
       "    Permit the user me to open it.\n"
-      "    $ sudo setfacl -m u:me:rw /dev/udmabuf\n" },
+      "    $ sudo setfacl -m u:me:rw /dev/udmabuf\n", udmabuf_closed },
     { "udmabuf-fails", DOCTOR_LIMITED,
       { SET(sources[0].buffer, .error = ENOMEM) },
       "! dma-bufs: /dev/udmabuf makes no buffers: Cannot allocate memory" },
@@ -321,45 +332,52 @@ static const struct {
       "! dma-bufs: dma-heap system: buffers are refused "
       "(exporter-incoherent)" },
     { "no-gpu", DOCTOR_LIMITED,
-      { NO_GPU },
+      { },
       "! gpu: no usable render node; rendering will use the CPU\n"
-      "    If there is a GPU, load its driver.\n" },
+      "    If there is a GPU, load its driver.\n", no_gpu },
     { "card-only", DOCTOR_LIMITED,
-      { NO_GPU, SET(cards, 1), SET(sdl.gl.renderer, "llvmpipe") },
+      { SET(cards, 1), SET(sdl.gl.renderer, "llvmpipe") },
       "! gpu: no usable render node; rendering will use "
       "llvmpipe\n"
-      "    The driver of the card here cannot render.\n" },
+      "    The driver of the card here cannot render.\n", no_gpu },
     { "no-gpu-not-shown", DOCTOR_LIMITED,
-      { NO_GPU },
+      { },
       "✓ start: QEMU starts with the options below (KVM, SDL's offscreen "
       "driver)\n"
       "! start: without a GPU and a desktop, the guest's screen is not "
       "shown anywhere\n"
       "    Use a desktop, a GPU, or the driver vgem, which lets "
       "egl-headless and VNC work with the CPU.\n"
-      "    $ sudo modprobe vgem\n" },
+      "    $ sudo modprobe vgem\n", no_gpu },
     { "no-sys", DOCTOR_LIMITED,
-      { NO_GPU, SET(gpus_error, EACCES) },
-      "! gpu: /sys/class/drm cannot be read: Permission denied" },
+      { SET(gpus_error, EACCES) },
+      "! gpu: /sys/class/drm cannot be read: Permission denied", no_gpu },
     { "gpu-closed", DOCTOR_LIMITED,
-      { NODE(CLOSED, EACCES), SET(gpus[0].file.group, "render") },
+      { SET(gpus[0].state, DOCTOR_NODE_CLOSED),
+        SET(gpus[0].file.error, EACCES), SET(gpus[0].gl.works, false),
+        SET(gpus[0].buffer, 0), SET(gpus[0].file.group, "render") },
       "! gpu: renderD128 (i915): cannot be opened: Permission denied\n"
       "    Add the user me to the group render, and log in again.\n"
       "    $ sudo usermod -aG render me\n"
       "! gpu: no usable render node; rendering will use the CPU\n"
       "    See above.\n" },
     { "gpu-fails", DOCTOR_LIMITED,
-      { NODE(CLOSED, ENODEV) },
+      { SET(gpus[0].state, DOCTOR_NODE_CLOSED),
+        SET(gpus[0].file.error, ENODEV), SET(gpus[0].gl.works, false),
+        SET(gpus[0].buffer, 0) },
       "! gpu: renderD128 (i915): cannot be opened: No such device\n"
       "    See the kernel's log.\n" },
     { "gpu-missing", DOCTOR_LIMITED,
-      { NODE(MISSING, ENOENT) },
+      { SET(gpus[0].state, DOCTOR_NODE_MISSING),
+        SET(gpus[0].file.error, ENOENT), SET(gpus[0].gl.works, false),
+        SET(gpus[0].buffer, 0) },
       "! gpu: renderD128 (i915): /dev/dri/renderD128 does not exist, "
       "although the kernel has registered the device\n"
       "    Let udev create it; give a container /dev/dri.\n"
       "    $ sudo udevadm trigger --subsystem-match=drm\n" },
     { "gpu-other", DOCTOR_LIMITED,
-      { NODE(OTHER, 0) },
+      { SET(gpus[0].state, DOCTOR_NODE_OTHER), SET(gpus[0].file.error, 0),
+        SET(gpus[0].gl.works, false), SET(gpus[0].buffer, 0) },
       "! gpu: renderD128 (i915): /dev/dri/renderD128 is not the device's "
       "node\n"
       "    Remove that file, and let udev create the node.\n" },
@@ -376,20 +394,20 @@ static const struct {
       "! gpu: renderD128 (i915): the process was killed, perhaps for lack "
       "of memory" },
     { "gpu-no-opengl", DOCTOR_LIMITED,
-      { NO_OPENGL },
+      { },
       "! gpu: renderD128 (i915): OpenGL does not work there: "
       "gbm_create_device failed: no such driver\n"
       "    Install Mesa's OpenGL, EGL and GBM libraries.\n"
       "    $ sudo apt-get install libgl1-mesa-dri libegl1 libgbm1\n"
-      "! gpu: no usable render node; rendering will use the CPU\n" },
+      "! gpu: no usable render node; rendering will use the CPU\n", no_opengl },
     { "gpu-no-opengl-nvidia", DOCTOR_LIMITED,
-      { NO_OPENGL, SET(gpus[0].driver, "nvidia"), SET(debian, false) },
+      { SET(gpus[0].driver, "nvidia"), SET(debian, false) },
       "    Install NVIDIA's EGL and GBM libraries (named otherwise by each "
-      "distribution).\n! gpu: no usable" },
+      "distribution).\n! gpu: no usable", no_opengl },
     { "gpu-wanted-broken", DOCTOR_BAD,
-      { NO_OPENGL, SET(rendernode, "renderD128") },
+      { SET(rendernode, "renderD128") },
       "✗ gpu: renderD128, which --rendernode names, cannot be used\n"
-      "    Choose another one, or leave out --rendernode.\n" },
+      "    Choose another one, or leave out --rendernode.\n", no_opengl },
     { "gpu-wanted-absent", DOCTOR_BAD,
       { SET(rendernode, "renderD129") },
       "✗ gpu: renderD129, which --rendernode names, cannot be used" },
@@ -408,9 +426,9 @@ static const struct {
       "! gpu: renderD128: buffers (exporter i915) cannot be mapped: "
       "Invalid argument" },
     { "gpu-of-two", DOCTOR_LIMITED,
-      { NO_OPENGL, SET(gpus[1], GPU("renderD129")), SET(gpus_count, 2) },
+      { SET(gpus[1], GPU("renderD129")), SET(gpus_count, 2) },
       "✓ gpu: QEMU and the renderer will use renderD129, the first one "
-      "that works" },
+      "that works", no_opengl },
     { "gpu-chosen", DOCTOR_OK,
       { SET(gpus[1], GPU("renderD129")), SET(gpus_count, 2),
         SET(rendernode, "renderD129") },
@@ -423,13 +441,13 @@ static const struct {
       "    If the driver cannot restore an evicted buffer, the guest loses "
       "its content.\n" },
     { "gpu-wc-ignored", DOCTOR_LIMITED,
-      { WC_IGNORED },
+      { },
       "! gpu: renderD128: buffers are refused (guest-type-ignored)\n    It "
-      "is not cached, and the processor forces" },
+      "is not cached, and the processor forces", wc_ignored },
     { "kvm-ignored", DOCTOR_LIMITED,
-      { WC_IGNORED },
+      { },
       "! kvm: only cached buffers can be mapped (forced-write-back): the "
-      "processor forces" },
+      "processor forces", wc_ignored },
     { "kvm-switchable", DOCTOR_OK,
       { SET(gpus[0].buffer.answer, VIRTIO_GPU_EXPORTER_COHERENT_WC),
         SET(kvm.type, VIRTIO_GPU_BLOB_TYPE_SWITCHABLE) },
@@ -477,15 +495,15 @@ static const struct {
       "    Install EGL and OpenGL.\n"
       "    $ sudo apt-get install libegl1 libgl1-mesa-dri\n" },
     { "no-server", DOCTOR_LIMITED,
-      { NO_SERVER },
+      { },
       "! Vulkan: Venus's render server does not work: Cannot allocate "
       "memory (while creating a context)\n"
       "    Install virgl_render_server.\n"
-      "    $ sudo apt-get install virgl-server\n" },
+      "    $ sudo apt-get install virgl-server\n", no_server },
     { "no-reason", DOCTOR_LIMITED,
-      { NO_SERVER, SET(renderer.venus.result, -1) },
+      { SET(renderer.venus.result, -1) },
       "! Vulkan: Venus's render server does not work: virglrenderer gives "
-      "no reason (while creating a context)" },
+      "no reason (while creating a context)", no_server },
     { "venus-hangs", DOCTOR_LIMITED,
       { SET(renderer.venus.made, false),
         SET(renderer.venus.probe, .end = DOCTOR_LATE) },
@@ -512,22 +530,23 @@ static const struct {
       "! Vulkan: Mesa Intel(R) UHD Graphics 770: the CPU, no GPU\n"
       "    Install the GPU's Vulkan driver.\n" },
     { "kvm-absent", DOCTOR_LIMITED,
-      { KVM_ABSENT },
+      { },
       "! kvm: /dev/kvm is not usable: No such file or directory (QEMU will "
       "be slow)\n"
       "    Switch virtualization on in the firmware, and load kvm_intel or "
       "kvm_amd.\n"
-      "    $ sudo sh -c 'modprobe kvm_intel || modprobe kvm_amd'\n" },
+      "    $ sudo sh -c 'modprobe kvm_intel || modprobe kvm_amd'\n",
+      kvm_absent },
     { "kvm-absent-arm64", DOCTOR_LIMITED,
-      { ARM64, SET(kvm.usable, false), SET(kvm.error, ENOENT),
+      { SET(kvm.usable, false), SET(kvm.error, ENOENT),
         SET(kvm.probes.accel, VIRTIO_GPU_BLOB_ACCEL_QEMU) },
       "    Use a kernel with KVM, started where it can have it (EL2 on "
-      "arm64).\n" },
+      "arm64).\n", arm64 },
     { "kvm-closed", DOCTOR_LIMITED,
-      { KVM_ABSENT, SET(kvm.error, EACCES), SET(kvm.file.group, "kvm") },
+      { SET(kvm.error, EACCES), SET(kvm.file.group, "kvm") },
       "! kvm: /dev/kvm is not usable: Permission denied (QEMU will be "
       "slow)\n"
-      "    Add the user me to the group kvm, and log in again.\n" },
+      "    Add the user me to the group kvm, and log in again.\n", kvm_absent },
     { "kvm-hangs", DOCTOR_LIMITED,
       { SET(kvm.probe, .end = DOCTOR_LATE) },
       "! kvm: /dev/kvm: no answer in time" },
@@ -544,21 +563,22 @@ static const struct {
       "✓ start: QEMU starts with the options below (TCG, egl-headless and "
       "VNC)\n" },
     { "arm64", DOCTOR_LIMITED,
-      { ARM64 },
-      "! dma-bufs: udmabuf: the cache type comes from the renderer" },
+      { },
+      "! dma-bufs: udmabuf: the cache type comes from the renderer", arm64 },
     { "large-pages", DOCTOR_LIMITED,
       { SET(page_size, 64 * KiB) },
       "! page size: 64 KiB: guests with smaller pages need Linux 7.2 and "
       "Mesa 26.2.4 or later" },
     { "smaller-window", DOCTOR_LIMITED,
-      { SMALLER_WINDOW },
+      { },
       "! window: hostmem: too large\n"
       "    hostmem=512M fits; for more, raise the limits on address space "
       "(ulimit -v) and mappings (sysctl vm.max_map_count).\n"
-      "! window: a window of less than 1G may be placed below 4 GiB" },
+      "! window: a window of less than 1G may be placed below 4 GiB",
+      smaller_window },
     { "no-window", DOCTOR_BAD,
-      { SMALLER_WINDOW, SET(window.fits, 0) },
-      "✗ window: hostmem: too large" },
+      { SET(window.fits, 0) },
+      "✗ window: hostmem: too large", smaller_window },
     { "window-killed", DOCTOR_BAD,
       { SET(window.fits, 0),
         SET(window.probe, .end = DOCTOR_DIED, .signal = SIGKILL) },
@@ -635,7 +655,7 @@ static const char *const results[] = {
 
 static void apply(DoctorFacts *facts, const Change *changes)
 {
-    for (; changes->len; changes++) {
+    for (; changes && changes->len; changes++) {
         memcpy((char *)facts + changes->at, changes->value, changes->len);
     }
 }
@@ -648,6 +668,7 @@ static DoctorFacts facts_of(const char *name)
 
     for (i = 0; i < G_N_ELEMENTS(wrong); i++) {
         if (!strcmp(wrong[i].name, name)) {
+            apply(&facts, wrong[i].first);
             apply(&facts, wrong[i].changes);
             return facts;
         }
@@ -663,6 +684,7 @@ static void test_wrong(const void *data)
     g_autofree char *text = NULL;
     DoctorChoice choice;
 
+    apply(&facts, wrong[i].first);
     apply(&facts, wrong[i].changes);
     text = text_of(wrong[i].name, &facts, false, wrong[i].level);
     if (!strstr(text, wrong[i].text) ||
