@@ -77,7 +77,7 @@ fuzzer()
     local target=$1 first=()
     shift
     [ "$target" != device ] || first=(--fuzz-target=virtio-gpu-gl-blob)
-    # its own handlers mend what SIGBUS tells; nor may libFuzzer look for leaks,
+    # SIGBUS is for its own handlers; nor may libFuzzer look for leaks,
     # for which it takes inputs twice
     ASAN_OPTIONS=detect_leaks=0:handle_sigbus=0:allocator_may_return_null=1 \
         UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:suppressions=$QTEST/ubsan-suppressions.txt \

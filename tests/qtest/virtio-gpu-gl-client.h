@@ -25,6 +25,13 @@
 #define GPU_MEMORY_TELLS 1
 #endif
 
+/* ThreadSanitizer ends a program that maps addresses as low as the window's. */
+#ifdef QEMU_SANITIZE_THREAD
+#define GPU_LOW 0
+#else
+#define GPU_LOW 1
+#endif
+
 /* As in our header; written down again, so that it is checked too */
 #define GPU_F_BLOB_ALIGNMENT 5
 

@@ -81,6 +81,9 @@ static void check_kind(GPU *gpu, unsigned memory, uint32_t fixed,
                   gpu_count_maps(gpu, "") <= before + 2);
 }
 
+/* Where a buffer is that the renderer can map at a given, low address */
+#define FIXED_PATH (GPU_LOW ? "window" : "region")
+
 /* What mremap() finds of its mapping, and how it maps where it is told */
 static void test_renderers(void)
 {
@@ -94,9 +97,9 @@ static void test_renderers(void)
     check_kind(gpu, MEMORY_SHARED, SCRIPTED_FIXED_NONE, "window");
     for (i = 0; i < G_N_ELEMENTS(others); i++) {
         check_kind(gpu, others[i], SCRIPTED_FIXED_NONE, "region");
-        check_kind(gpu, others[i], SCRIPTED_FIXED_GOOD, "window");
+        check_kind(gpu, others[i], SCRIPTED_FIXED_GOOD, FIXED_PATH);
     }
-    check_kind(gpu, MEMORY_DRIVER, SCRIPTED_FIXED_LONG, "window");
+    check_kind(gpu, MEMORY_DRIVER, SCRIPTED_FIXED_LONG, FIXED_PATH);
     for (how = SCRIPTED_FIXED_SHORT; how < SCRIPTED_FIXED__MAX; how++) {
         check_kind(gpu, MEMORY_DRIVER, how, "region");
     }
@@ -129,6 +132,9 @@ static void test_no_memory(GPU *gpu)
     for (i = 0; i < G_N_ELEMENTS(rows); i++) {
         bool drivers = rows[i].blob.memory == MEMORY_DRIVER;
 
+        if (drivers && !GPU_LOW) {
+            continue;
+        }
         g_test_message("%zu", i);
         gpu->shared->map_fixed = drivers ? SCRIPTED_FIXED_GOOD
                                              : SCRIPTED_FIXED_NONE;
@@ -164,7 +170,7 @@ static void test_fixed_lost(GPU *gpu)
         g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
         g_assert_cmphex(gpu_map(gpu, 2, 0, NULL), ==, BAD);
         g_assert_cmphex(gpu_map(gpu, 2, GPU_PAGE, NULL), ==, GRANTED);
-        gpu_check_path(gpu, "window");
+        gpu_check_path(gpu, i ? FIXED_PATH : "window");
 
         gpu_buffer_truncate(gpu, 1, 0);
         gpu_read(gpu, 0);
@@ -519,7 +525,9 @@ static void test_dump(GPU *gpu)
         g_assert_null(memmem(text, len, &stamp, sizeof(stamp)));
         gpu_unref(gpu, i + 1);
     }
-    g_assert_cmpuint(gpu_memory(gpu), <=, before + 16 * GPU_MIB);
+    if (GPU_MEMORY_TELLS) {
+        g_assert_cmpuint(gpu_memory(gpu), <=, before + 16 * GPU_MIB);
+    }
 }
 
 /*

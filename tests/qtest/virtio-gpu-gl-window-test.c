@@ -35,6 +35,9 @@ static void test_holes(void)
     /* Given back with a reset */
     gpu_reset(gpu);
     g_assert_cmpuint(gpu_hole_memory(gpu), <=, GPU_MIB);
+    if (GPU_MEMORY_TELLS) {
+        g_assert_cmpuint(gpu_memory(gpu), <=, before + 2 * GPU_MIB);
+    }
     gpu_finish(gpu);
 }
 

@@ -24,9 +24,11 @@ static void test_ask(void)
 static void test_known(void)
 {
     int fd = qemu_memfd_create("test", 4096, false, 0, 0, &error_abort);
+    int next = dup(fd);
     struct stat st;
     int i;
 
+    close(next);
     g_assert_cmpint(fstat(fd, &st), ==, 0);
     for (i = 0; i < 4; i++) {
         VirtIOGPUBlobNamed known = {
@@ -35,9 +37,14 @@ static void test_known(void)
             .name = "udmabuf",
         };
 
+        errno = EMFILE;
         g_assert_cmpstr(virtio_gpu_blob_exporter_name(fd, &known), ==,
                         i ? NULL : "udmabuf");
+        g_assert_cmpint(errno, ==, i ? ENOENT : EMFILE);
     }
+    /* No file descriptor is left open. */
+    g_assert_cmpint(dup(fd), ==, next);
+    close(next);
     close(fd);
 }
 

@@ -183,6 +183,19 @@ static void test_hole(void)
     tear_down(&f);
 }
 
+/* Limits of the kernel on mappings, and of KVM on a memory slot's pages */
+static void test_check(void)
+{
+    uint64_t needs = virtio_gpu_blob_vma_needs(WINDOW);
+    uint64_t slot = ((uint64_t)INT32_MAX + 1) * qemu_real_host_page_size();
+
+    g_assert_true(virtio_gpu_blob_vma_check(WINDOW, true, needs + 1, NULL));
+    g_assert_false(virtio_gpu_blob_vma_check(WINDOW, true, needs, NULL));
+    g_assert_true(virtio_gpu_blob_vma_check(slot / 2, true, UINT64_MAX, NULL));
+    g_assert_true(virtio_gpu_blob_vma_check(slot, false, UINT64_MAX, NULL));
+    g_assert_false(virtio_gpu_blob_vma_check(slot, true, UINT64_MAX, NULL));
+}
+
 /* Outside of the window, for as long as is asked for */
 static void test_hole_elsewhere(void)
 {
@@ -349,6 +362,7 @@ static void both_ways(gconstpointer data)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/virtio-gpu-blob/vma/check", test_check);
     g_test_add_data_func("/virtio-gpu-blob/vma/life", test_life, both_ways);
     g_test_add_data_func("/virtio-gpu-blob/vma/low", test_low, both_ways);
     g_test_add_data_func("/virtio-gpu-blob/vma/hole", test_hole, both_ways);

@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Nobody in a QEMU without hardware listens to a RamDiscardManager, holds on
- * to a region for long, or has a confidential guest.
+ * A QEMU without hardware has no listener of a RamDiscardManager, no I/O that
+ * refers to a region for long, and no confidential guest.
  */
 
 #include "qemu/osdep.h"
@@ -148,8 +148,7 @@ static void prepare_release(Release r)
 }
 
 /*
- * Threads that use the window as vhost does, with neither a lock nor a word to
- * anybody.  What a page may show: see gpu_users_go().
+ * Threads that use the window as vhost does, without a lock.  What a page may show: see gpu_users_go().
  */
 #define USERS 2
 #define USER_IDS 1024
