@@ -612,6 +612,13 @@ static void test_failed_contexts(GPU *gpu)
     g_assert_cmphex(gpu_map(gpu, 6, 0, NULL), ==, BAD_ID);
     g_assert_cmpuint(gpu_refused(gpu, "unknown-resource"), ==, 1);
     g_assert_cmpuint(gpu_failures(gpu, "blob"), ==, 1);
+    /* One that was created after all has not failed any more. */
+    s->refuse = SCRIPTED_REFUSE_BLOB;
+    g_assert_cmphex(create_context(gpu, 1), ==, OK);
+    g_assert_cmphex(run(gpu, VIRTIO_GPU_CMD_CTX_DESTROY, 1, 0), ==, OK);
+    g_assert_cmphex(gpu_create(gpu, 8, BUFFER, GPU_PAGE), ==, UNSPEC);
+    g_assert_cmphex(gpu_map(gpu, 8, 0, NULL), ==, BAD_ID);
+    g_assert_cmpuint(gpu_refused(gpu, "unknown-resource"), ==, 2);
 }
 
 /* Venus has a process of its own, and its own remedy. */
