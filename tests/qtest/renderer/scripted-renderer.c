@@ -170,12 +170,29 @@ int virgl_renderer_context_create_fence(uint32_t ctx_id, uint32_t flags,
     });
 }
 
+/*
+ * VIRGL_RENDERER_FENCE_FLAG_MERGEABLE: of fences that are done at the same
+ * time, the renderer reports the last one of each ring only.
+ */
+static bool is_merged(const struct fence *f)
+{
+    const struct fence *later;
+
+    for (later = f->next; later; later = later->next) {
+        if (later->of_context && later->ctx_id == f->ctx_id &&
+            later->ring_idx == f->ring_idx) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void finish_fence(const struct fence *f)
 {
     scripted_shared()->fences_done++;
     if (!f->of_context) {
         callbacks.write_fence(cookie, f->id);
-    } else if (callbacks.version >= 3) {
+    } else if (callbacks.version >= 3 && !is_merged(f)) {
         callbacks.write_context_fence(cookie, f->ctx_id, f->ring_idx, f->id);
     }
 }
