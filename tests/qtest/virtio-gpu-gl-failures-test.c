@@ -276,7 +276,7 @@ static void test_slow_fence(GPU *gpu)
     s->hold_fences = 1;
     slots[0] = put_ring(gpu, VIRTIO_GPU_CMD_RESOURCE_FLUSH, 0, 1, false);
     for (i = 1; i < 28; i++) {
-        slots[i] = put_submit(gpu, 1, i);
+        slots[i] = put_submit(gpu, 1, i / 2);
     }
     gpu_kick(gpu);
     step(gpu, 100 * STEP_NS);
