@@ -18,7 +18,7 @@ static void test_sections(void)
     uint32_t replies[GPU_BATCH];
     unsigned i;
 
-    for (i = 0; i < 8; i++) {
+    for (i = 0; i < 48; i++) {
         uint32_t turns;
 
         gpu_batch(gpu, gpu_put_drivers, 1, GPU_BATCH, replies);

@@ -148,7 +148,8 @@ static void prepare_release(Release r)
 }
 
 /*
- * Threads that use the window as vhost does, without a lock.  What a page may show: see gpu_users_go().
+ * Threads that use the window as vhost does, without a lock.  What a page may
+ * show: see gpu_users_go().
  */
 #define USERS 2
 #define USER_IDS 1024
