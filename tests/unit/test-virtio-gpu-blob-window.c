@@ -180,7 +180,7 @@ void accel_ioctl_inhibit_end(void)
 /* A vCPU that is not in the guest must not enter it. */
 void qemu_cpu_kick(CPUState *cpu)
 {
-    g_assert_true(world.inhibited);
+    g_assert_true(world.inhibited && cpu->created);
     world.kicks++;
 }
 
