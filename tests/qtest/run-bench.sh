@@ -91,10 +91,10 @@ compare_with_peer()
     export BENCH_BY_GUEST=1
     for round in 1 2 3 4 5; do
         say "the newest QEMU and ours, round $round of 5"
-        bench ours ours-guest 0 400 answers shm answers-next shm-next
-        bench peer peer 0 400 answers shm answers-next shm-next
-        bench ours ours-guest 30000 400 answers shm answers-next shm-next oldest
-        bench peer peer 30000 400 answers shm answers-next shm-next oldest
+        bench ours ours-guest 0 100 answers shm answers-next shm-next
+        bench peer peer 0 100 answers shm answers-next shm-next
+        bench ours ours-guest 30000 100 answers shm answers-next shm-next oldest
+        bench peer peer 30000 100 answers shm answers-next shm-next oldest
     done
     unset BENCH_BY_GUEST
 }
