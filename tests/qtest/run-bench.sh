@@ -308,11 +308,11 @@ if [ -n "$peer" ]; then
                 "$(ratio "$(used ours-guest "$live" "$which")" "$(used peer "$live" "$which")")" '<=' 1.1
         done
     done
-    # That QEMU does not join holes: it keeps a mapping for each place that was ever
-    # used, and saves the time
+    # The newest QEMU does not join holes: it keeps a mapping for each place that was
+    # ever used
     for live in 0 30000; do
-        printf '%6d live, us for the holes that that QEMU does not join: %s; for neighbours: %s\n' \
-            "$live" "$(joining "$live" apart)" "$(joining "$live" next)"
+        printf '%6d live, us to join the holes, which QEMU %s does not: %s; for neighbours: %s\n' \
+            "$live" "$peer" "$(joining "$live" apart)" "$(joining "$live" next)"
     done
     for live in 0 30000; do
         for which in answers shm answers-next shm-next; do
