@@ -6,6 +6,7 @@
 
 #include "qemu/osdep.h"
 #include "qemu/memfd.h"
+#include "qemu/mmap-alloc.h"
 #include "virtio-gpu-blob-buffer.h"
 
 #include <poll.h>
@@ -42,21 +43,25 @@ static VirtIOGPUBlobBacking backing_of(VirtIOGPUBlobBuffer *buf,
  * change.  A dma-buf has no file offset and no st_size
  * (drivers/dma-buf/dma-buf.c, dma_buf_llseek()).
  */
-static int64_t length_of(const VirtIOGPUBlobBuffer *buf)
+static int64_t length_of(VirtIOGPUBlobBuffer *buf)
 {
     struct stat st;
 
     if (buf->facts.backing == VIRTIO_GPU_BLOB_BACKING_DMABUF) {
         return lseek(buf->fd, 0, SEEK_END);
     }
-    return fstat(buf->fd, &st) ? -1 : st.st_size;
+    if (fstat(buf->fd, &st)) {
+        return -1;
+    }
+    buf->block_size = st.st_blksize;
+    return st.st_size;
 }
 
 /*
  * An opaque fd is not mapped, and the file of a driver may have no length.
  * Such an fd is too short only if it has a length.
  */
-static bool is_too_short(const VirtIOGPUBlobBuffer *buf)
+static bool is_too_short(VirtIOGPUBlobBuffer *buf)
 {
     int64_t end = length_of(buf);
 
@@ -186,7 +191,16 @@ bool virtio_gpu_blob_buffer_read_exporter(VirtIOGPUBlobBuffer *buf,
     return buf->exporter || (errno != EMFILE && errno != ENFILE);
 }
 
-bool virtio_gpu_blob_buffer_seal(const VirtIOGPUBlobBuffer *buf)
+/* Files on tmpfs may have large blocks, too, but only for I/O. */
+bool virtio_gpu_blob_buffer_has_huge_pages(const VirtIOGPUBlobBuffer *buf)
+{
+    const size_t page_size = qemu_real_host_page_size();
+
+    return buf->block_size > page_size &&
+           qemu_fd_getpagesize(buf->fd) > page_size;
+}
+
+bool virtio_gpu_blob_buffer_seal(VirtIOGPUBlobBuffer *buf)
 {
     if (buf->facts.backing != VIRTIO_GPU_BLOB_BACKING_SHM ||
         (buf->seals & (F_SEAL_SHRINK | F_SEAL_SEAL))) {

@@ -19,6 +19,7 @@ typedef struct VirtIOGPUBlobBuffer {
     int fd;               /* owned, or -1 */
     uint64_t size;        /* the blob's, in bytes */
     int seals;            /* of shared memory, before its length was read */
+    size_t block_size;    /* st_blksize, unless it is a dma-buf */
     VirtIOGPUBlobFacts facts;
     const char *exporter; /* for messages: its name, or NULL */
 } VirtIOGPUBlobBuffer;
@@ -51,7 +52,13 @@ bool virtio_gpu_blob_buffer_read_exporter(VirtIOGPUBlobBuffer *buf,
  * cannot be lost.  Does nothing for other buffers, or if sealing is not
  * possible.  Returns false if the buffer is now shorter than the blob.
  */
-bool virtio_gpu_blob_buffer_seal(const VirtIOGPUBlobBuffer *buf);
+bool virtio_gpu_blob_buffer_seal(VirtIOGPUBlobBuffer *buf);
+
+/*
+ * Whether shared memory is on hugetlbfs.  mmap() rounds the length of such a
+ * mapping up to a huge page, so it would cover what is next to the blob.
+ */
+bool virtio_gpu_blob_buffer_has_huge_pages(const VirtIOGPUBlobBuffer *buf);
 
 void virtio_gpu_blob_buffer_close(VirtIOGPUBlobBuffer *buf);
 

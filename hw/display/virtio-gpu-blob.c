@@ -253,6 +253,9 @@ static VirtIOGPUBlobReason place_fd(MapRequest *req, VirtIOGPUBlobMapping *m)
     void *host;
     int ret;
 
+    if (virtio_gpu_blob_buffer_has_huge_pages(&req->buf)) {
+        return VIRTIO_GPU_BLOB_MAP_FAILED;
+    }
     if (!virtio_gpu_blob_buffer_seal(&req->buf)) {
         return VIRTIO_GPU_BLOB_BUFFER_TOO_SHORT;
     }

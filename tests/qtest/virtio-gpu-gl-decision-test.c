@@ -19,7 +19,7 @@
 #include <sys/resource.h>
 
 #define SIZE (4 * GPU_PAGE)
-#define OFFSET (16 * GPU_PAGE)
+#define OFFSET (2 * GPU_MIB) /* where a huge page could be mapped */
 
 static const char *const policies[] = { "safe", "strict", "renderer" };
 
@@ -213,6 +213,7 @@ static const Case backing_cases[] = {
 
     /* Granted, but it does not work out */
     { SHM(.mmap = MMAP_ENOMEM), ALL(NO_MAP), true },
+    { SHM(.huge_pages = true), ALL(NO_MAP) },
     { BUFFER_BUT(.mmap = MMAP_EINVAL), ALL(NO_MAP) },
     { ANSWERS(WC, .mmap = MMAP_ENODEV), ALL(NO_MAP) },
     { POINTER_BUT(.pointer = POINTER_EINVAL), { NO_MAP, NOBODY, NO_MAP } },

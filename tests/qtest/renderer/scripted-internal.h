@@ -20,6 +20,7 @@ struct scripted_shared *scripted_shared(void);
 void scripted_fd_open(int fd, struct scripted_blob blob);
 /* Makes a buffer, that others may seal or not; an fd, or -1 */
 int scripted_buffer_new(const char *name, uint64_t size, bool sealable);
+int scripted_huge_pages_new(void);
 /* Opens the file behind an fd once more */
 int scripted_open_again(int fd, int flags);
 /* A file to read; aborts without one */

@@ -157,13 +157,17 @@ static bool make_buffer(struct resource *res)
         res->fd = one_buffer;
         return true;
     }
-    res->fd = scripted_buffer_new(SCRIPTED_BUFFER_NAME, res->length,
-                                  !res->blob.sealed);
+    res->fd = res->blob.huge_pages
+              ? scripted_huge_pages_new()
+              : scripted_buffer_new(SCRIPTED_BUFFER_NAME, res->length,
+                                    !res->blob.sealed);
     if (res->fd < 0) {
         return false;
     }
     scripted_shared()->fd[res->id % SCRIPTED_FDS] = res->fd;
-    stamp(res);
+    if (!res->blob.huge_pages) {
+        stamp(res);
+    }
     return true;
 }
 

@@ -71,6 +71,17 @@ int scripted_buffer_new(const char *name, uint64_t size, bool sealable)
     return fd;
 }
 
+/* One huge page, which the kernel need not have until it is mapped */
+int scripted_huge_pages_new(void)
+{
+    int fd = syscall(SYS_memfd_create, SCRIPTED_BUFFER_NAME,
+                     MFD_CLOEXEC | MFD_HUGETLB | MFD_ALLOW_SEALING);
+    struct stat st;
+
+    return fd < 0 || fstat(fd, &st) ||
+           syscall(SYS_ftruncate, fd, st.st_blksize) ? -1 : fd;
+}
+
 int scripted_open_again(int fd, int flags)
 {
     char path[32];
