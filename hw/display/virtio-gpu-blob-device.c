@@ -280,7 +280,7 @@ static bool new_window(VirtIOGPUBlobs *blobs, Error **errp)
     VirtIOGPUBase *b = VIRTIO_GPU_BASE(blobs->g);
     /* vCPUs and other threads may access gaps: see virtio-gpu-blob-lost.h. */
     bool direct = blobs->host.x86 &&
-                  (kvm_enabled() ? virtio_gpu_blob_lost_vcpus_retry()
+                  (kvm_enabled() ? virtio_gpu_blob_lost_install()
                                  : probe_accel() == VIRTIO_GPU_BLOB_ACCEL_QEMU);
 
     blobs->slot_checks = kvm_enabled() && !blobs->host.x86;

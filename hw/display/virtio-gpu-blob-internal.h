@@ -27,6 +27,8 @@ typedef struct VirtIOGPUBlobWindow VirtIOGPUBlobWindow;
  *
  *   state     event                                 next
  *   (none)    MAP_BLOB                              MAPPED
+ *   (none)    MAP_BLOB that fails, and the kernel   STALE
+ *             has no memory for the hole
  *   MAPPED    UNMAP_BLOB, UNREF, reset: in the      freed, or STALE if the
  *             window                                kernel has no memory
  *   MAPPED    the same: in a region                 LEAVING
@@ -200,8 +202,8 @@ bool virtio_gpu_blob_window_unmap(VirtIOGPUBlobWindow *w,
  * Called when a buffer in the window has lost its pages and a hole is mapped in
  * its place.
  */
-void virtio_gpu_blob_window_on_loss(VirtIOGPUBlobWindow *w,
-                                    VirtIOGPUBlobMapping *m);
+void virtio_gpu_blob_window_drop_handle(VirtIOGPUBlobWindow *w,
+                                        VirtIOGPUBlobMapping *m);
 
 /**
  * virtio_gpu_blob_hide_ram() - keep other devices from pinning a region

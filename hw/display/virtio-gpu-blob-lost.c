@@ -28,8 +28,8 @@
 #define DMABUF_STEPS 16
 
 /*
- * A check takes less than a microsecond, so the main loop is held up for less
- * than a millisecond each second.
+ * A check takes less than a microsecond unless the page is swapped out, so the
+ * main loop is held up for less than a millisecond each second.
  */
 #define CHECK_INTERVAL_MS 1000
 #define CHECKS_MAX 1024
@@ -224,6 +224,10 @@ static MemoryAccessHandler access_handler = {
  * EFAULT from KVM_RUN, in a vCPU's thread with the BQL held
  */
 
+/*
+ * With write_touch, this also makes a page writable that the kernel had mapped
+ * read-only.
+ */
 static void look_at_page(VirtIOGPUBlobPages *pages, void *addr)
 {
     if (is_readable(addr) &&
@@ -264,7 +268,6 @@ static void look_at_buffer(VirtIOGPUBlobPages *pages)
     }
 }
 
-/* This also makes pages writable that the kernel had mapped read-only. */
 static void look(void *host)
 {
     VirtIOGPUBlobPages *pages;
@@ -419,7 +422,7 @@ static void register_handlers(void)
     }
 }
 
-bool virtio_gpu_blob_lost_vcpus_retry(void)
+bool virtio_gpu_blob_lost_install(void)
 {
     register_handlers();
     return kvm_retries;
@@ -486,6 +489,15 @@ void virtio_gpu_blob_lost_mark(VirtIOGPUBlobPages *pages)
     qemu_spin_lock(&lock);
     if (!pages->lost) {
         set_lost(pages);
+    }
+    qemu_spin_unlock(&lock);
+}
+
+void virtio_gpu_blob_lost_recheck(VirtIOGPUBlobPages *pages)
+{
+    qemu_spin_lock(&lock);
+    if (pages->lost) {
+        lose(pages);
     }
     qemu_spin_unlock(&lock);
 }

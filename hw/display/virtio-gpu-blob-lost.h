@@ -29,7 +29,7 @@
 /**
  * VirtIOGPUBlobLost - a device's buffers that lost their pages
  * @vma: supplies holes
- * @bh: scheduled for each loss, also in signal handlers; not owned
+ * @bh: scheduled for each loss, also in signal handlers; the caller deletes it
  * @count: losses since the device was created; qatomic_read()
  * @unreported: losses that virtio_gpu_blob_lost_next() has not returned yet
  */
@@ -44,7 +44,7 @@ typedef struct VirtIOGPUBlobLost {
  * VirtIOGPUBlobPages - the pages of one mapped buffer
  * @range: its first and last host address
  * @owner: the losses of its device
- * @file: shared memory: pages are allocated when they are accessed
+ * @file: not a dma-buf: its pages may be allocated when they are accessed
  * @write_touch: cached memory of a dma-buf: an atomic write that changes
  *               nothing is allowed
  * @lost: a hole is mapped there; set in any thread, qatomic_read()
@@ -80,7 +80,7 @@ typedef struct VirtIOGPUBlobGapRange {
  * Installs the handlers.  Returns true if a vCPU whose KVM_RUN failed can try
  * again: gaps are allowed in the window only then.  Main thread, BQL held.
  */
-bool virtio_gpu_blob_lost_vcpus_retry(void);
+bool virtio_gpu_blob_lost_install(void);
 
 /*
  * Initializes @lost, which must outlive its buffers.  Its @vma is set before
@@ -92,7 +92,8 @@ void virtio_gpu_blob_lost_init(VirtIOGPUBlobLost *lost, QEMUBH *bh);
  * virtio_gpu_blob_lost_add() - handle losses in a range
  * @pages: @file and @write_touch are set; the rest is set up here
  *
- * To be called before the buffer is mapped.  Main thread, BQL held.
+ * To be called before another thread can access the buffer.  Main thread, BQL
+ * held.
  */
 void virtio_gpu_blob_lost_add(VirtIOGPUBlobPages *pages,
                               VirtIOGPUBlobLost *owner, void *host, size_t len);
@@ -113,6 +114,12 @@ VirtIOGPUBlobPages *virtio_gpu_blob_lost_next(VirtIOGPUBlobLost *owner);
  * a hole in its place.  BQL held.
  */
 void virtio_gpu_blob_lost_mark(VirtIOGPUBlobPages *pages);
+
+/*
+ * Maps the hole again if a signal handler found the buffer lost while the
+ * caller mapped it again.  BQL held.
+ */
+void virtio_gpu_blob_lost_recheck(VirtIOGPUBlobPages *pages);
 
 /**
  * virtio_gpu_blob_lost_changed() - count a change of mappings

@@ -19,7 +19,7 @@
 
 /*
  * Tries to grow the range in place, for which there is no address space:
- * ENOMEM.  If the range is not within one mapping, or is a mapping of a driver
+ * ENOMEM, or EAGAIN if QEMU's memory is locked.  If the range is not within one mapping, or is a mapping of a driver
  * (VM_PFNMAP, VM_DONTEXPAND), the kernel finds that first: EFAULT.
  */
 static bool is_one_mapping(void *at, size_t len)
@@ -28,7 +28,7 @@ static bool is_one_mapping(void *at, size_t len)
         mremap(at, TOO_LONG, len, 0);
         return true;
     }
-    return errno == ENOMEM;
+    return errno == ENOMEM || errno == EAGAIN;
 }
 
 /*

@@ -423,6 +423,10 @@ int virtio_gpu_blob_vma_put_back(VirtIOGPUBlobVMA *vma,
     size_t len = virtio_gpu_blob_place_len(place);
     int ret = map(vma, place, place->fd);
 
+    if (ret == -ENOMEM) {
+        free_spares(vma);
+        ret = map(vma, place, place->fd);
+    }
     if (ret) {
         virtio_gpu_blob_vma_map_hole(vma, at, len);
     } else {

@@ -45,7 +45,7 @@ struct VirtIOGPUBlobWindow {
     MemoryListener before_slots;
     MemoryListener after_slots;
     size_t handles;             /* file descriptors kept in places */
-    bool set_aside;             /* holes replace the buffers with a handle */
+    bool aside;                 /* buffers with a handle are not mapped now */
     size_t not_back;            /* could not be mapped again, last time */
     int64_t ns;                 /* duration, last time */
 };
@@ -159,8 +159,8 @@ bool virtio_gpu_blob_window_unmap(VirtIOGPUBlobWindow *w,
     return unmapped;
 }
 
-void virtio_gpu_blob_window_on_loss(VirtIOGPUBlobWindow *w,
-                                    VirtIOGPUBlobMapping *m)
+void virtio_gpu_blob_window_drop_handle(VirtIOGPUBlobWindow *w,
+                                        VirtIOGPUBlobMapping *m)
 {
     drop_handle(w, &m->place);
 }
@@ -244,7 +244,7 @@ void virtio_gpu_blob_hide_ram(MemoryRegion *mr)
  * Linux 6.17 on, KVM on arm64 refuses a slot over VM_PFNMAP mappings, such as
  * dma-bufs (kvm_arch_prepare_memory_region()), and QEMU aborts.  Before Linux
  * 6.18, KVM on riscv64 maps unrelated physical memory.  So on all hosts but x86
- * holes replace dma-bufs before KVM sees the change, and dma-bufs are mapped
+ * other memory replaces dma-bufs before KVM sees the change, and dma-bufs are mapped
  * again after it, with a file descriptor that is kept for each.  No vCPU runs
  * meanwhile, as what it writes would be lost.  Other threads of QEMU may see a
  * hole.
@@ -290,6 +290,8 @@ static void put_back(VirtIOGPUBlobWindow *w, VirtIOGPUBlobMapping *m)
         drop_handle(w, &m->place);
         virtio_gpu_blob_lost_mark(&m->pages);
         w->not_back++;
+    } else {
+        virtio_gpu_blob_lost_recheck(&m->pages);
     }
 }
 
@@ -322,10 +324,10 @@ static void before_slots(MemoryListener *listener,
     VirtIOGPUBlobWindow *w = container_of(listener, VirtIOGPUBlobWindow,
                                           before_slots);
 
-    if (section->mr != &w->mr || !w->handles || w->set_aside) {
+    if (section->mr != &w->mr || !w->handles || w->aside) {
         return;
     }
-    w->set_aside = true;
+    w->aside = true;
     w->not_back = w->ns = 0;
     stop_vcpus();
     move_all(w, true);
@@ -339,11 +341,11 @@ static void after_slots(MemoryListener *listener)
     VirtIOGPUBlobWindow *w = container_of(listener, VirtIOGPUBlobWindow,
                                           after_slots);
 
-    if (!w->set_aside) {
+    if (!w->aside) {
         return;
     }
     move_all(w, false);
-    w->set_aside = false;
+    w->aside = false;
     trace_virtio_gpu_blob_aside(w->handles, w->not_back, w->ns);
 }
 

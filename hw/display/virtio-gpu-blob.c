@@ -94,7 +94,8 @@ static void retry_stale(VirtIOGPUBlobs *blobs)
 }
 
 /*
- * Map: parse, find, check, ask, decide, place
+ * Map: parse, find (and wait, while the resource is LEAVING), check, ask,
+ * decide, place
  */
 
 static VirtIOGPUBlobReason parse(MapRequest *req,
@@ -297,6 +298,19 @@ static VirtIOGPUBlobReason place_renderer(MapRequest *req,
     return place_region(m, host);
 }
 
+/*
+ * Whether the dma-buf is known to be RAM that is mapped cached.  On x86, atomic
+ * operations are possible whatever it is.
+ */
+static bool is_cached_ram(const VirtIOGPUBlobFacts *facts,
+                          const VirtIOGPUBlobVerdict *verdict)
+{
+    return facts->backing == VIRTIO_GPU_BLOB_BACKING_DMABUF &&
+           verdict->map_info == VIRTIO_GPU_MAP_CACHE_CACHED &&
+           (facts->host_x86 ||
+            facts->answer == VIRTIO_GPU_EXPORTER_COHERENT_CACHED);
+}
+
 static VirtIOGPUBlobReason place(MapRequest *req)
 {
     const VirtIOGPUBlobFacts *facts = &req->buf.facts;
@@ -308,8 +322,7 @@ static VirtIOGPUBlobReason place(MapRequest *req)
         .state = VIRTIO_GPU_BLOB_MAPPED,
         .place = place_of(req),
         .pages.file = facts->backing != VIRTIO_GPU_BLOB_BACKING_DMABUF,
-        .pages.write_touch = facts->backing == VIRTIO_GPU_BLOB_BACKING_DMABUF &&
-                    req->verdict.map_info == VIRTIO_GPU_MAP_CACHE_CACHED,
+        .pages.write_touch = is_cached_ram(facts, &req->verdict),
         .res = req->res,
         .resource_id = req->subject.resource_id,
         .ctx_id = req->subject.ctx_id,
@@ -351,7 +364,8 @@ static VirtIOGPUBlobReason ask_and_place(MapRequest *req)
 
 /*
  * A guest that ignores the refusal unmaps the blob later.  If the host could
- * not create the resource, the refusal is not an error of the guest.
+ * not create the resource, nothing is logged: the refusal is not an error of
+ * the guest.
  */
 static void refuse(MapRequest *req, struct virtio_gpu_ctrl_command *cmd,
                    VirtIOGPUBlobReason reason)
@@ -478,10 +492,11 @@ void virtio_gpu_blob_cmd_unmap(VirtIOGPU *g,
 }
 
 /*
- * The resource's own backing is guest memory that may lie in the region, and
- * would reference it forever.  So the backing is detached first.
+ * The resource's own backing is guest memory.  If that lies in the resource's
+ * region, it keeps the region referenced.  So it is detached now, not when the
+ * region is freed.
  */
-bool virtio_gpu_blob_end(struct virtio_gpu_virgl_resource *res)
+bool virtio_gpu_blob_unmap_resource(struct virtio_gpu_virgl_resource *res)
 {
     VirtIOGPUBlobMapping *m = res->blob.mapping;
 
@@ -550,7 +565,7 @@ static void free_unused(void *opaque)
     qemu_bh_schedule(g->ctrl_bh);
 }
 
-/* Not in a nested event loop, as the device's other bottom halves */
+/* Nested event loops do not run this, nor the device's other bottom halves. */
 void virtio_gpu_blob_region_unused(VirtIOGPUBlobMapping *m)
 {
     aio_bh_schedule_oneshot(iohandler_get_aio_context(), free_unused, m);
@@ -589,7 +604,7 @@ static void report_loss(VirtIOGPUBlobMapping *m)
     VirtIOGPUBlobs *blobs = m->blobs;
 
     if (!m->region) {
-        virtio_gpu_blob_window_on_loss(blobs->window, m);
+        virtio_gpu_blob_window_drop_handle(blobs->window, m);
     }
     trace_virtio_gpu_blob_lost(m->resource_id, m->place.node.start,
                                virtio_gpu_blob_place_len(&m->place));
@@ -625,7 +640,7 @@ static void report_lost_bh(void *opaque)
  * The device
  */
 
-/* After a reset: no mapping is MAPPED, others may exist. */
+/* After a reset: no mapping is MAPPED; some may be STALE or LEAVING. */
 void virtio_gpu_blob_trim(VirtIOGPUGL *gl)
 {
     VirtIOGPUBlobs *blobs = gl->blobs;

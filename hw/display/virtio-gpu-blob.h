@@ -42,7 +42,7 @@ void virtio_gpu_blob_cmd_unmap(VirtIOGPU *g,
  * must release the renderer's resource, false if that happens later because its
  * memory is still in use.
  */
-bool virtio_gpu_blob_end(struct virtio_gpu_virgl_resource *res);
+bool virtio_gpu_blob_unmap_resource(struct virtio_gpu_virgl_resource *res);
 
 /* Adds the class properties; the qdev properties of @oc are set before. */
 void virtio_gpu_blob_class_init(ObjectClass *oc);
@@ -94,7 +94,8 @@ virtio_gpu_blob_must_wait(VirtIOGPU *g,
     return false;
 }
 
-static inline bool virtio_gpu_blob_end(struct virtio_gpu_virgl_resource *res)
+static inline bool
+virtio_gpu_blob_unmap_resource(struct virtio_gpu_virgl_resource *res)
 {
     return true;
 }

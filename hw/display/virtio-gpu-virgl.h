@@ -69,7 +69,10 @@ void virtio_gpu_virgl_add_resource(VirtIOGPU *g,
 void virtio_gpu_virgl_remove_resource(VirtIOGPU *g,
                                       struct virtio_gpu_virgl_resource *res);
 
-/* Removes a resource from all displays that show it. */
+/*
+ * Removes a resource from all displays that show it as a blob, that is by
+ * SET_SCANOUT_BLOB.
+ */
 void virtio_gpu_virgl_disable_scanouts(VirtIOGPU *g,
                                        struct virtio_gpu_virgl_resource *res);
 

@@ -573,7 +573,7 @@ int main(int argc, char **argv)
     page = qemu_real_host_page_size();
     access_passed_on = on_passed_on;
     virtio_gpu_blob_lost_init(&lost, qemu_bh_new(on_bh, NULL));
-    g_assert_true(virtio_gpu_blob_lost_vcpus_retry());
+    g_assert_true(virtio_gpu_blob_lost_install());
     g_test_add_func("/virtio-gpu-blob/lost/lost", test_lost);
     g_test_add_func("/virtio-gpu-blob/lost/removed", test_removed);
     g_test_add_func("/virtio-gpu-blob/lost/passed-on", test_passed_on);

@@ -477,7 +477,7 @@ static void test_slot_lost(void)
     g_assert_cmpint(ftruncate(f.m[0].place.fd, 0), ==, 0);
     *word(&f, 0) = 5;
     g_assert_true(qatomic_read(&f.m[0].pages.lost));
-    virtio_gpu_blob_window_on_loss(f.blobs.window, &f.m[0]);
+    virtio_gpu_blob_window_drop_handle(f.blobs.window, &f.m[0]);
     make_slot(&f, world.window, 1);
     g_assert_cmpuint(*word(&f, 0), ==, 5);
     g_assert_cmpuint(world.stops, ==, 0);
