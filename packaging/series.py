@@ -227,7 +227,8 @@ class Growing:
                           self.keep(folder + '%s.c'), text, flags=re.M | re.S)
             text = re.sub(r"^ +executable\('(virtio-gpu-gl-[^']+)',.*?"
                           r"build_by_default: false\)\n",
-                          self.keep(folder + '%s.c'), text, flags=re.M | re.S)
+                          self.keep('tests/bench/%s.c'), text,
+                          flags=re.M | re.S)
         elif folder == 'tests/qtest/fuzz/':
             if not self.any(folder, 'virtio_gpu_gl_fuzz*.c'):
                 text = re.sub(r"^if virgl\.found\(\).*?^endif\n\n?", '', text,

@@ -6,7 +6,7 @@
 # that ninja builds again just what must be.
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
-OVERLAID=(hw include contrib tests/unit tests/qtest docs configs)
+OVERLAID=(hw include contrib tests/unit tests/qtest tests/bench docs configs)
 
 patch_dir=$TOP/subprojects/packagefiles/qemu-$SERIES
 manifest=$SERIES_DIR/overlay.list

@@ -197,7 +197,7 @@ check-stock-faults | soak | mutants)
 bench)
     build
     status=0
-    script tests/qtest/run-bench.sh "$@" || status=$?
+    script tests/bench/run-bench.sh "$@" || status=$?
     script scripts/plot-bench.sh || say "there is no picture of it (see above)"
     exit "$status"
     ;;

@@ -6,10 +6,10 @@
 # Ours and stock in one run, 64 commands a kick, medians of at least 9
 # repetitions, with 0 to 30,000 other blobs mapped; beside them the floor: one
 # mmap() each way in a program that does nothing else, what the kernel takes of
-# it to join the holes, and each system call of the checks.  Ours and the floor run in rounds, stock in between: a busy minute
-# hits a few rounds at most.
-# Where processors are short, the clock shows who else wanted them: what QEMU
-# used of their time is beside it, with all that a kick costs.
+# it to join the holes, and each system call of the checks.  Ours and the floor
+# run in rounds, stock in between: a busy minute hits a few rounds at most.
+# Where processors are short, the clock counts the time of others, too: what
+# QEMU used of their time is beside it, with all that a kick costs.
 # Stock takes 0.1 s for each unmap, so that this takes about 5 minutes.
 # Then the newest QEMU that the distribution serves, which has no qtest: a guest
 # kicks, and what its main loop used of the processor's time counts, beside what
@@ -17,7 +17,7 @@
 # to its end (once 3 minutes and 1 GiB of the user's cache: scripts/peer.sh).
 #
 #   --quick   without stock and the newest QEMU
-. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../qtest/common.sh"
 
 help_if_asked "$@"
 quick=
