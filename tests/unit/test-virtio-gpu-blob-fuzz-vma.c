@@ -270,6 +270,9 @@ static void map(Buffer *b, unsigned first, unsigned n, bool vanishes,
           ? virtio_gpu_blob_vma_move(&w.vma, &b->place, from)
           : virtio_gpu_blob_vma_map(&w.vma, &b->place, fd_of(b));
     g_assert(ret == 0 || ret == -ENOMEM || ret == -ENOSPC);
+    if (ret && from != MAP_FAILED) {
+        munmap(from, len);
+    }
     b->live = !ret || b->place.stale;
     if (!b->live) {
         virtio_gpu_blob_lost_remove(&b->pages);
