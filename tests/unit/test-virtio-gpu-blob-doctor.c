@@ -3,6 +3,9 @@
  * options it recommends; probes that hang; its command line
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The hosts are invented here.  What is printed for them is in
+ * virtio-gpu-blob-doctor.txt, by their names.
  */
 
 #include "qemu/osdep.h"
@@ -93,59 +96,6 @@ static const DoctorFacts good = {
                 { .probe = DONE }, { .probe = DONE } },
 };
 
-#define MACHINE(machine, accel, cpu) \
-    " \\\n    -machine " machine ",memory-backend=mem \\\n    -accel " accel \
-    " \\\n    -cpu " cpu " \\\n    -smp 4 \\\n    -m 4G \\\n    -object " \
-    "memory-backend-memfd,id=mem,size=4G,share=on \\\n    "
-
-static const char good_text[] =
-    "✓ system: Debian GNU/Linux 13 (trixie)\n"
-    "✓ kernel: Linux 6.12.117 on x86_64\n"
-    "✓ versions: virglrenderer 1.1.0-2, Mesa 25.0.7-2\n"
-    "✓ dma-buf query: this kernel reports cache types (DMA_BUF_IOCTL_INFO)\n"
-    "✓ dma-bufs: udmabuf: buffers are mapped cached (reported by the "
-    "kernel)\n"
-    "✓ gpu: renderD128 (i915): OpenGL works there: " INTEL "\n"
-    "✓ gpu: renderD128: buffers are mapped cached (reported by the kernel)\n"
-    "✓ gpu: QEMU and the renderer will use renderD128, the first one that "
-    "works\n"
-    "✓ renderer: libvirglrenderer.so.1.9.0 exports buffers and names their "
-    "cache types\n"
-    "✓ OpenGL: buffers are mapped cached (reported by the kernel)\n"
-    "✓ Vulkan: " INTEL "\n"
-    "✓ Vulkan: buffers are mapped cached (shared memory)\n"
-    "✓ Vulkan: memory of the Vulkan driver itself is not tested here; a guest "
-    "shows it\n"
-    "✓ kvm: guest cache types are honoured\n"
-    "✓ page size: 4 KiB\n"
-    "✓ window: hostmem=4G fits in QEMU's address space\n"
-    "✓ mappings: up to 30585 blobs can be mapped at once (vm.max_map_count is "
-    "65530)\n"
-    "✓ open files: the limit is 16384 (hard limit: 524288); each mapped "
-    "dma-buf can take one\n"
-    "✓ qemu: QEMU emulator version 10.0.13 (/usr/bin/qemu-system-x86_64) has "
-    "map-policy\n"
-    "✓ start: QEMU starts with the options below (KVM, egl-headless and "
-    "VNC)\n"
-    "\n"
-    "Result: usable.\n"
-    "\n"
-    "QEMU (add a disk, such as -drive file=guest.qcow2,if=virtio):\n"
-    "\n"
-    "/usr/bin/qemu-system-x86_64" MACHINE("q35", "kvm", "host")
-    "-display egl-headless,rendernode=/dev/dri/renderD128 \\\n"
-    "    -vnc 127.0.0.1:0,to=99 \\\n"
-    "    -device virtio-vga-gl,id=gpu0,blob=on,hostmem=4G,venus=on,"
-    "map-policy=safe\n"
-    "\n"
-    "See the guest with: vncviewer 127.0.0.1:0 (or the next port that is "
-    "free)\n"
-    "\n"
-    "libvirt (add a disk; virsh define FILE):\n"
-    "\n"
-    "<domain type='kvm' "
-    "xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>\n";
-
 /*
  * With --verbose: QEMU's command line in a report, for check-doctor.py, which
  * starts it
@@ -178,18 +128,57 @@ static char *text_of(const char *host, const DoctorFacts *facts, bool verbose,
     return text;
 }
 
-static void test_good(void)
-{
-    g_autofree char *text = text_of("good", &good, false, DOCTOR_OK);
+/* The second column of virtio-gpu-blob-doctor.txt */
+#define COLUMN 22
 
-    text[MIN(strlen(text), strlen(good_text))] = '\0';
-    g_assert_cmpstr(text, ==, good_text);
+static GHashTable *expected; /* lines of the report, by the host's name */
+
+/* A line without a name belongs to the host before. */
+static void load_expected(void)
+{
+    g_autofree char *file = NULL;
+    GString *text = NULL;
+    char *next, *line;
+
+    g_assert_true(g_file_get_contents(REPORTS, &file, NULL, NULL));
+    g_assert_true(g_str_has_suffix(file, "\n"));
+    expected = g_hash_table_new(g_str_hash, g_str_equal);
+    for (next = file; (line = qemu_strsep(&next, "\n")) && next; ) {
+        if (*line == '#') {
+            continue;
+        }
+        g_assert_true(!*line || strlen(line) > COLUMN);
+        if (*line && *line != ' ') {
+            text = g_string_new(NULL);
+            g_assert_true(g_hash_table_insert(expected,
+                g_strndup(line, strcspn(line, " ")), text));
+        }
+        g_string_append_printf(text, "%s\n", *line ? line + COLUMN : "");
+    }
 }
 
-/*
- * One thing is wrong: the facts that differ, the line that says so, and how
- * bad it is
- */
+static const char *expected_of(const char *host)
+{
+    const GString *text = g_hash_table_lookup(expected, host);
+
+    g_assert_nonnull(text);
+    return text->str;
+}
+
+static void test_good(void)
+{
+    const char *wanted = expected_of("good");
+    g_autofree char *text = text_of("good", &good, false, DOCTOR_OK);
+
+    text[MIN(strlen(text), strlen(wanted))] = '\0';
+    g_assert_cmpstr(text, ==, wanted);
+}
+
+/* One thing is wrong: the facts that differ, and how bad it is */
+
+#define OK DOCTOR_OK
+#define LIMITED DOCTOR_LIMITED
+#define BAD DOCTOR_BAD
 
 typedef struct Change {
     size_t at, len;
@@ -243,408 +232,163 @@ static const struct {
     const char *name;
     DoctorLevel level;
     Change changes[8];
-    const char *text;
     const Change *first; /* before those, or NULL */
 } wrong[] = {
-    { "no-query", DOCTOR_LIMITED,
+    { "no-query", LIMITED,
       { SET(sources[0].buffer.answer, VIRTIO_GPU_EXPORTER_UNSUPPORTED),
         SET(gpus[0].buffer.answer, VIRTIO_GPU_EXPORTER_UNSUPPORTED),
-        SET(renderer.opengl.buffer.answer, VIRTIO_GPU_EXPORTER_UNSUPPORTED) },
-      "! dma-buf query: not supported by this kernel (no released kernel "
-      "has it); cache types come from the exporter's name or the renderer\n"
-      "    map-policy=safe works with that; map-policy=strict refuses "
-      "GPU buffers.\n"
-      "✓ dma-bufs: udmabuf: buffers are mapped cached (known exporter)\n"
-      "✓ gpu: renderD128 (i915): OpenGL works there: Mesa Intel(R) UHD "
-      "Graphics 770\n"
-      "! gpu: renderD128: the cache type comes from the renderer, as this "
-      "kernel has no dma-buf query" },
-    { "no-buffer", DOCTOR_LIMITED,
-      { SET(sources_count, 0), SET(gpus_count, 0) },
-      "! dma-buf query: not tested; no dma-buf could be created (no usable "
-      "/dev/udmabuf, heap or render node)" },
-    { "private-root", DOCTOR_OK,
-      { SET(private_root, "/r") },
-      "✓ system: libraries and QEMU are those of the private root /r "
-      "(Debian GNU/Linux 13 (trixie)), not of this system\n"
-      "✓ kernel" },
-    { "root-installs", DOCTOR_LIMITED,
-      { SET(private_root, "/r"), SET(root, true) },
-      "    Install virgl_render_server in the private root.\n"
-      "    $ chroot /r apt-get install virgl-server\n", no_server },
-    { "forks-refused", DOCTOR_BAD,
+        SET(renderer.opengl.buffer.answer, VIRTIO_GPU_EXPORTER_UNSUPPORTED) } },
+    { "no-buffer", LIMITED, { SET(sources_count, 0), SET(gpus_count, 0) } },
+    { "private-root", OK, { SET(private_root, "/r") } },
+    { "root-installs", LIMITED,
+      { SET(private_root, "/r"), SET(root, true) }, no_server },
+    { "forks-refused", BAD,
       { SET(qemu.probe, .end = DOCTOR_NO_FORK, .error = EAGAIN),
         SET(window.probe, .end = DOCTOR_NO_FORK, .error = EAGAIN),
         SET(renderer.probe, .end = DOCTOR_NO_FORK, .error = EAGAIN),
-        SET(qemu.ours, false) },
-      "✗ probes: some checks could not be started: Resource temporarily "
-      "unavailable\n"
-      "    Raise the limit on processes (ulimit -u, pids.max of the "
-      "cgroup, TasksMax= of the service).\n"
-      "✓ versions: " },
-    { "old-for-gpu", DOCTOR_LIMITED,
-      { SET(gpus[0].driver, "amdgpu") },
-      "! versions: Linux is 6.12.117, but 6.13 is needed for GPU buffers "
-      "under KVM whose pages have no reference count (read)" },
-    { "new-for-gpu", DOCTOR_LIMITED,
-      { SET(gpus[0].driver, "amdgpu"), SET(kernel, "6.13.0-rc1") },
-      "✓ versions: virglrenderer 1.1.0-2, Mesa 25.0.7-2\n"
-      "✓ dma-buf query" },
-    { "nvidia", DOCTOR_LIMITED,
+        SET(qemu.ours, false) } },
+    { "old-for-gpu", LIMITED, { SET(gpus[0].driver, "amdgpu") } },
+    { "new-for-gpu", LIMITED,
+      { SET(gpus[0].driver, "amdgpu"), SET(kernel, "6.13.0-rc1") } },
+    { "nvidia", LIMITED,
       { SET(gpus[0].driver, "nvidia-drm"), SET(nvidia, "550.163.01"),
-        SET(kvm.usable, false) },
-      "✓ versions: virglrenderer 1.1.0-2, Mesa 25.0.7-2, NVIDIA's driver "
-      "550.163.01\n"
-      "! versions: virglrenderer is 1.1.0-2, but 1.2 is needed for Vulkan "
-      "(Venus) on NVIDIA GPUs (reported)\n"
-      "    Use virglrenderer 1.2 or later.\n"
-      "! versions: NVIDIA's driver is 550.163.01, but 570.86 is needed for "
-      "Vulkan (Venus) on NVIDIA GPUs (reported)" },
-    { "sources-hang", DOCTOR_LIMITED,
-      { SET(sources_probe, .end = DOCTOR_LATE) },
-      "! dma-bufs: /dev/udmabuf and /dev/dma_heap: no answer in time\n"
-      "    See the kernel's log.\n"
-      "    $ sudo dmesg\n" },
-    { "no-udmabuf", DOCTOR_LIMITED,
-      { SET(sources_count, 0) },
-      "! dma-bufs: there is no /dev/udmabuf: the buffers of software Vulkan "
-      "(lavapipe) are not dma-bufs, and map-policy=strict refuses them\n"
-      "    Load its driver.\n"
-      "    $ sudo modprobe udmabuf\n" },
-    { "udmabuf-closed", DOCTOR_LIMITED,
-      { },
-      "! dma-bufs: /dev/udmabuf cannot be opened: Permission denied\n"
-      "    Add the user me to the group kvm, and log in again.\n"
-      "    $ sudo usermod -aG kvm me\n", udmabuf_closed },
-    { "udmabuf-no-group", DOCTOR_LIMITED,
-      { SET(sources[0].file.group[0], 0) },
-      "    Permit the user me to open it.\n"
-      "    $ sudo setfacl -m u:me:rw /dev/udmabuf\n", udmabuf_closed },
-    { "udmabuf-fails", DOCTOR_LIMITED,
-      { SET(sources[0].buffer, .error = ENOMEM) },
-      "! dma-bufs: /dev/udmabuf makes no buffers: Cannot allocate memory" },
-    { "incoherent", DOCTOR_LIMITED,
-      { SET(sources[1], .name = "dma-heap system",
-            .buffer = { .made = true, .exporter = "system",
-                        .read_write = true,
-                        .answer = VIRTIO_GPU_EXPORTER_INCOHERENT }),
-        SET(sources_count, 2) },
-      "! dma-bufs: dma-heap system: buffers are refused "
-      "(exporter-incoherent)" },
-    { "no-gpu", DOCTOR_LIMITED,
-      { },
-      "! gpu: no usable render node; rendering will use the CPU\n"
-      "    If there is a GPU, load its driver.\n", no_gpu },
-    { "card-only", DOCTOR_LIMITED,
-      { SET(cards, 1), SET(sdl.gl.renderer, "llvmpipe") },
-      "! gpu: no usable render node; rendering will use "
-      "llvmpipe\n"
-      "    The driver of the card here cannot render.\n", no_gpu },
-    { "no-gpu-not-shown", DOCTOR_LIMITED,
-      { },
-      "✓ start: QEMU starts with the options below (KVM, SDL's offscreen "
-      "driver)\n"
-      "! start: without a GPU and a desktop, the guest's screen is not "
-      "shown anywhere\n"
-      "    Use a desktop, a GPU, or the driver vgem, which lets "
-      "egl-headless and VNC work with the CPU.\n"
-      "    $ sudo modprobe vgem\n", no_gpu },
-    { "no-sys", DOCTOR_LIMITED,
-      { SET(gpus_error, EACCES) },
-      "! gpu: /sys/class/drm cannot be read: Permission denied", no_gpu },
-    { "gpu-closed", DOCTOR_LIMITED,
-      { SET(gpus[0].state, DOCTOR_NODE_CLOSED),
-        SET(gpus[0].file.error, EACCES), SET(gpus[0].gl.works, false),
-        SET(gpus[0].buffer, 0), SET(gpus[0].file.group, "render") },
-      "! gpu: renderD128 (i915): cannot be opened: Permission denied\n"
-      "    Add the user me to the group render, and log in again.\n"
-      "    $ sudo usermod -aG render me\n"
-      "! gpu: no usable render node; rendering will use the CPU\n"
-      "    See above.\n" },
-    { "gpu-fails", DOCTOR_LIMITED,
-      { SET(gpus[0].state, DOCTOR_NODE_CLOSED),
-        SET(gpus[0].file.error, ENODEV), SET(gpus[0].gl.works, false),
-        SET(gpus[0].buffer, 0) },
-      "! gpu: renderD128 (i915): cannot be opened: No such device\n"
-      "    See the kernel's log.\n" },
-    { "gpu-missing", DOCTOR_LIMITED,
+        SET(kvm.usable, false) } },
+    { "sources-hang", LIMITED, { SET(sources_probe, .end = DOCTOR_LATE) } },
+    { "no-udmabuf", LIMITED, { SET(sources_count, 0) } },
+    { "udmabuf-closed", LIMITED, { }, udmabuf_closed },
+    { "udmabuf-no-group", LIMITED,
+      { SET(sources[0].file.group[0], 0) }, udmabuf_closed },
+    { "udmabuf-fails", LIMITED, { SET(sources[0].buffer, .error = ENOMEM) } },
+    { "incoherent", LIMITED,
+      { SET(sources[1], .name = "dma-heap system", .buffer = { .made = true,
+            .exporter = "system", .read_write = true,
+            .answer = VIRTIO_GPU_EXPORTER_INCOHERENT }),
+        SET(sources_count, 2) } },
+    { "no-gpu", LIMITED, { }, no_gpu },
+    { "card-only", LIMITED,
+      { SET(cards, 1), SET(sdl.gl.renderer, "llvmpipe") }, no_gpu },
+    { "no-gpu-not-shown", LIMITED, { }, no_gpu },
+    { "no-sys", LIMITED, { SET(gpus_error, EACCES) }, no_gpu },
+    { "gpu-closed", LIMITED,
+      { SET(gpus[0].state, DOCTOR_NODE_CLOSED), SET(gpus[0].file.error, EACCES),
+        SET(gpus[0].gl.works, false), SET(gpus[0].buffer, 0),
+        SET(gpus[0].file.group, "render") } },
+    { "gpu-fails", LIMITED,
+      { SET(gpus[0].state, DOCTOR_NODE_CLOSED), SET(gpus[0].file.error, ENODEV),
+        SET(gpus[0].gl.works, false), SET(gpus[0].buffer, 0) } },
+    { "gpu-missing", LIMITED,
       { SET(gpus[0].state, DOCTOR_NODE_MISSING),
         SET(gpus[0].file.error, ENOENT), SET(gpus[0].gl.works, false),
-        SET(gpus[0].buffer, 0) },
-      "! gpu: renderD128 (i915): /dev/dri/renderD128 does not exist, "
-      "although the kernel has registered the device\n"
-      "    Let udev create it; give a container /dev/dri.\n"
-      "    $ sudo udevadm trigger --subsystem-match=drm\n" },
-    { "gpu-other", DOCTOR_LIMITED,
+        SET(gpus[0].buffer, 0) } },
+    { "gpu-other", LIMITED,
       { SET(gpus[0].state, DOCTOR_NODE_OTHER), SET(gpus[0].file.error, 0),
-        SET(gpus[0].gl.works, false), SET(gpus[0].buffer, 0) },
-      "! gpu: renderD128 (i915): /dev/dri/renderD128 is not the device's "
-      "node\n"
-      "    Remove that file, and let udev create the node.\n" },
-    { "gpu-hangs", DOCTOR_LIMITED,
-      { SET(gpus[0].probe, .end = DOCTOR_LATE, .stage = "opening it") },
-      "! gpu: renderD128 (i915): no answer in time (while opening it)" },
-    { "gpu-crashes", DOCTOR_LIMITED,
+        SET(gpus[0].gl.works, false), SET(gpus[0].buffer, 0) } },
+    { "gpu-hangs", LIMITED,
+      { SET(gpus[0].probe, .end = DOCTOR_LATE, .stage = "opening it") } },
+    { "gpu-crashes", LIMITED,
       { SET(gpus[0].probe, .end = DOCTOR_DIED, .signal = SIGSEGV),
-        SET(gpus[0].driver[0], 0) },
-      "! gpu: renderD128 (unknown driver): the process crashed "
-      "(Segmentation fault)" },
-    { "gpu-killed", DOCTOR_LIMITED,
-      { SET(gpus[0].probe, .end = DOCTOR_DIED, .signal = SIGKILL) },
-      "! gpu: renderD128 (i915): the process was killed, perhaps for lack "
-      "of memory" },
-    { "gpu-no-opengl", DOCTOR_LIMITED,
-      { },
-      "! gpu: renderD128 (i915): OpenGL does not work there: "
-      "gbm_create_device failed: no such driver\n"
-      "    Install Mesa's OpenGL, EGL and GBM libraries.\n"
-      "    $ sudo apt-get install libgl1-mesa-dri libegl1 libgbm1\n"
-      "! gpu: no usable render node; rendering will use the CPU\n", no_opengl },
-    { "gpu-no-opengl-nvidia", DOCTOR_LIMITED,
-      { SET(gpus[0].driver, "nvidia"), SET(debian, false) },
-      "    Install NVIDIA's EGL and GBM libraries (named otherwise by each "
-      "distribution).\n! gpu: no usable", no_opengl },
-    { "gpu-wanted-broken", DOCTOR_BAD,
-      { SET(rendernode, "renderD128") },
-      "✗ gpu: renderD128, which --rendernode names, cannot be used\n"
-      "    Choose another one, or leave out --rendernode.\n", no_opengl },
-    { "gpu-wanted-absent", DOCTOR_BAD,
-      { SET(rendernode, "renderD129") },
-      "✗ gpu: renderD129, which --rendernode names, cannot be used" },
-    { "gpu-software", DOCTOR_LIMITED,
+        SET(gpus[0].driver[0], 0) } },
+    { "gpu-killed", LIMITED,
+      { SET(gpus[0].probe, .end = DOCTOR_DIED, .signal = SIGKILL) } },
+    { "gpu-no-opengl", LIMITED, { }, no_opengl },
+    { "gpu-no-opengl-nvidia", LIMITED,
+      { SET(gpus[0].driver, "nvidia"), SET(debian, false) }, no_opengl },
+    { "gpu-wanted-broken", BAD, { SET(rendernode, "renderD128") }, no_opengl },
+    { "gpu-wanted-absent", BAD, { SET(rendernode, "renderD129") } },
+    { "gpu-software", LIMITED,
       { SET(gpus[0].gl.renderer, "llvmpipe (LLVM 19)"),
-        SET(vulkan.devices[0].software, true) },
-      "! gpu: renderD128 (i915): OpenGL works there, with the CPU: llvmpipe "
-      "(LLVM 19)\n" },
-    { "gpu-software/vulkan", DOCTOR_LIMITED,
+        SET(vulkan.devices[0].software, true) } },
+    { "gpu-software/vulkan", LIMITED,
       { SET(gpus[0].gl.renderer, "llvmpipe (LLVM 19)"),
-        SET(vulkan.devices[0].software, true) },
-      "the CPU, no GPU\n"
-      "    Vulkan programs of the guest will be slow.\n" },
-    { "gpu-not-mappable", DOCTOR_LIMITED,
-      { SET(gpus[0].buffer.map_error, EINVAL) },
-      "! gpu: renderD128: buffers (exporter i915) cannot be mapped: "
-      "Invalid argument" },
-    { "gpu-of-two", DOCTOR_LIMITED,
-      { SET(gpus[1], GPU("renderD129")), SET(gpus_count, 2) },
-      "✓ gpu: QEMU and the renderer will use renderD129, the first one "
-      "that works", no_opengl },
-    { "gpu-chosen", DOCTOR_OK,
+        SET(vulkan.devices[0].software, true) } },
+    { "gpu-not-mappable", LIMITED, { SET(gpus[0].buffer.map_error, EINVAL) } },
+    { "gpu-of-two", LIMITED,
+      { SET(gpus[1], GPU("renderD129")), SET(gpus_count, 2) }, no_opengl },
+    { "gpu-chosen", OK,
       { SET(gpus[1], GPU("renderD129")), SET(gpus_count, 2),
-        SET(rendernode, "renderD129") },
-      "✓ gpu: QEMU and the renderer will use renderD129, as --rendernode "
-      "says" },
-    { "gpu-moves", DOCTOR_LIMITED,
-      { SET(gpus[0].driver, "xe") },
-      "! gpu: renderD128 (xe): buffers may be in video memory and be "
-      "evicted\n"
-      "    If the driver cannot restore an evicted buffer, the guest loses "
-      "its content.\n" },
-    { "gpu-wc-ignored", DOCTOR_LIMITED,
-      { },
-      "! gpu: renderD128: buffers are refused (guest-type-ignored)\n    It "
-      "is not cached, and the processor forces", wc_ignored },
-    { "kvm-ignored", DOCTOR_LIMITED,
-      { },
-      "! kvm: only cached buffers can be mapped (forced-write-back): the "
-      "processor forces", wc_ignored },
-    { "kvm-switchable", DOCTOR_OK,
+        SET(rendernode, "renderD129") } },
+    { "gpu-moves", LIMITED, { SET(gpus[0].driver, "xe") } },
+    { "gpu-wc-ignored", LIMITED, { }, wc_ignored },
+    { "kvm-ignored", LIMITED, { }, wc_ignored },
+    { "kvm-switchable", OK,
       { SET(gpus[0].buffer.answer, VIRTIO_GPU_EXPORTER_COHERENT_WC),
-        SET(kvm.type, VIRTIO_GPU_BLOB_TYPE_SWITCHABLE) },
-      "✓ kvm: guest cache types are honoured, once guest-pat=auto (the "
-      "default) has told KVM so" },
-    { "kvm-old", DOCTOR_LIMITED,
-      { SET(kvm.type, VIRTIO_GPU_BLOB_TYPE_NO_SWITCH), SET(kernel, "6.12.77") },
-      "! versions: Linux is 6.12.77, but 6.16 is needed for write-combined "
-      "buffers on Intel processors (read)" },
-    { "kvm-new", DOCTOR_LIMITED,
+        SET(kvm.type, VIRTIO_GPU_BLOB_TYPE_SWITCHABLE) } },
+    { "kvm-old", LIMITED,
       { SET(kvm.type, VIRTIO_GPU_BLOB_TYPE_NO_SWITCH),
-        SET(kernel, "6.12.78-1") },
-      "    This kernel offers it on processors with EPT and self-snoop "
-      "only.\n" },
-    { "renderer-hangs", DOCTOR_LIMITED,
-      { SET(renderer.probe, .end = DOCTOR_LATE) },
-      "! renderer: loading virglrenderer: no answer in time" },
-    { "renderer-missing", DOCTOR_BAD,
+        SET(kernel, "6.12.77") } },
+    { "kvm-new", LIMITED,
+      { SET(kvm.type, VIRTIO_GPU_BLOB_TYPE_NO_SWITCH),
+        SET(kernel, "6.12.78-1") } },
+    { "renderer-hangs", LIMITED, { SET(renderer.probe, .end = DOCTOR_LATE) } },
+    { "renderer-missing", BAD,
       { SET(renderer.found, false), SET(renderer.error, "no such file"),
-        SET(qemu.has_device, false), SET(qemu.ours, false) },
-      "✗ renderer: virglrenderer cannot be loaded: no such file" },
-    { "renderer-old", DOCTOR_BAD,
-      { SET(renderer.blobs, false), SET(qemu.ours, false) },
-      "✗ renderer: libvirglrenderer.so.1.9.0 cannot export buffers\n"
-      "    Use virglrenderer 1.0 or later.\n"
-      "✓ kvm" },
-    { "renderer-new", DOCTOR_OK,
-      { SET(renderer.map_fixed, true) },
-      "✓ renderer: libvirglrenderer.so.1.9.0 exports buffers and names "
-      "their cache types, and can map them into the window" },
-    { "opengl-no-fd", DOCTOR_LIMITED,
+        SET(qemu.has_device, false), SET(qemu.ours, false) } },
+    { "renderer-old", BAD,
+      { SET(renderer.blobs, false), SET(qemu.ours, false) } },
+    { "renderer-new", OK, { SET(renderer.map_fixed, true) } },
+    { "opengl-no-fd", LIMITED,
       { SET(renderer.opengl.backing, VIRTIO_GPU_BLOB_BACKING_NONE),
-        SET(renderer.opengl.word, 0) },
-      "! OpenGL: buffers are refused (nobody-vouches)" },
-    { "opengl-regions", DOCTOR_LIMITED,
-      { SET(renderer.opengl.backing, VIRTIO_GPU_BLOB_BACKING_NONE) },
-      "✓ OpenGL: buffers are mapped cached (reported by the renderer)\n! "
-      "OpenGL: at most " },
-    { "opengl-fails", DOCTOR_LIMITED,
-      { SET(renderer.opengl, .probe = { .end = DOCTOR_DONE,
-                                        .stage = "starting",
-                                        .said = "no EGL\n" },
-            .result = -1) },
-      "! OpenGL: the renderer makes no buffers: no EGL (while starting)\n"
-      "    Install EGL and OpenGL.\n"
-      "    $ sudo apt-get install libegl1 libgl1-mesa-dri\n" },
-    { "no-server", DOCTOR_LIMITED,
-      { },
-      "! Vulkan: Venus's render server does not work: Cannot allocate "
-      "memory (while creating a context)\n"
-      "    Install virgl_render_server.\n"
-      "    $ sudo apt-get install virgl-server\n", no_server },
-    { "no-reason", DOCTOR_LIMITED,
-      { SET(renderer.venus.result, -1) },
-      "! Vulkan: Venus's render server does not work: virglrenderer gives "
-      "no reason (while creating a context)", no_server },
-    { "venus-hangs", DOCTOR_LIMITED,
+        SET(renderer.opengl.word, 0) } },
+    { "opengl-regions", LIMITED,
+      { SET(renderer.opengl.backing, VIRTIO_GPU_BLOB_BACKING_NONE) } },
+    { "opengl-fails", LIMITED,
+      { SET(renderer.opengl, .probe = { .end = DOCTOR_DONE, .stage = "starting",
+            .said = "no EGL\n" }, .result = -1) } },
+    { "no-server", LIMITED, { }, no_server },
+    { "no-reason", LIMITED, { SET(renderer.venus.result, -1) }, no_server },
+    { "venus-hangs", LIMITED,
       { SET(renderer.venus.made, false),
-        SET(renderer.venus.probe, .end = DOCTOR_LATE) },
-      "! Vulkan: Venus's render server does not work: no answer in time" },
-    { "no-capset", DOCTOR_LIMITED,
-      { SET(renderer.venus.capset_size, 0) },
-      "! Vulkan: virglrenderer offers no Venus to guests" },
-    { "no-vulkan", DOCTOR_LIMITED,
-      { SET(vulkan.count, 0), SET(vulkan.result, -9) },
-      "! Vulkan: no device: libvulkan lists none (VkResult -9)\n"
-      "    Install a Vulkan driver.\n"
-      "    $ sudo apt-get install libvulkan1 mesa-vulkan-drivers\n" },
-    { "no-libvulkan", DOCTOR_LIMITED,
-      { SET(vulkan.count, 0), SET(vulkan.found, false) },
-      "! Vulkan: no device: libvulkan cannot be loaded" },
-    { "vulkan-crashes", DOCTOR_LIMITED,
+        SET(renderer.venus.probe, .end = DOCTOR_LATE) } },
+    { "no-capset", LIMITED, { SET(renderer.venus.capset_size, 0) } },
+    { "no-vulkan", LIMITED, { SET(vulkan.count, 0), SET(vulkan.result, -9) } },
+    { "no-libvulkan", LIMITED,
+      { SET(vulkan.count, 0), SET(vulkan.found, false) } },
+    { "vulkan-crashes", LIMITED,
       { SET(vulkan.count, 0),
         SET(vulkan.probe, .end = DOCTOR_DIED, .signal = SIGABRT,
-            .stage = "listing devices") },
-      "! Vulkan: no device: the process crashed (Aborted) (while listing "
-      "devices)" },
-    { "software-vulkan", DOCTOR_LIMITED,
-      { SET(vulkan.devices[0].software, true) },
-      "! Vulkan: Mesa Intel(R) UHD Graphics 770: the CPU, no GPU\n"
-      "    Install the GPU's Vulkan driver.\n" },
-    { "kvm-absent", DOCTOR_LIMITED,
-      { },
-      "! kvm: /dev/kvm is not usable: No such file or directory (QEMU will "
-      "be slow)\n"
-      "    Switch virtualization on in the firmware, and load kvm_intel or "
-      "kvm_amd.\n"
-      "    $ sudo sh -c 'modprobe kvm_intel || modprobe kvm_amd'\n",
-      kvm_absent },
-    { "kvm-absent-arm64", DOCTOR_LIMITED,
+            .stage = "listing devices") } },
+    { "software-vulkan", LIMITED, { SET(vulkan.devices[0].software, true) } },
+    { "kvm-absent", LIMITED, { }, kvm_absent },
+    { "kvm-absent-arm64", LIMITED,
       { SET(kvm.usable, false), SET(kvm.error, ENOENT),
-        SET(kvm.probes.accel, VIRTIO_GPU_BLOB_ACCEL_QEMU) },
-      "    Use a kernel with KVM, started where it can have it (EL2 on "
-      "arm64).\n", arm64 },
-    { "kvm-closed", DOCTOR_LIMITED,
-      { SET(kvm.error, EACCES), SET(kvm.file.group, "kvm") },
-      "! kvm: /dev/kvm is not usable: Permission denied (QEMU will be "
-      "slow)\n"
-      "    Add the user me to the group kvm, and log in again.\n", kvm_absent },
-    { "kvm-hangs", DOCTOR_LIMITED,
-      { SET(kvm.probe, .end = DOCTOR_LATE) },
-      "! kvm: /dev/kvm: no answer in time" },
-    { "kvm-broken", DOCTOR_LIMITED,
+        SET(kvm.probes.accel, VIRTIO_GPU_BLOB_ACCEL_QEMU) }, arm64 },
+    { "kvm-closed", LIMITED,
+      { SET(kvm.error, EACCES), SET(kvm.file.group, "kvm") }, kvm_absent },
+    { "kvm-hangs", LIMITED, { SET(kvm.probe, .end = DOCTOR_LATE) } },
+    { "kvm-broken", LIMITED,
       { SET(starts[0].probe, .end = DOCTOR_DIED,
             .said = "{\"QMP\"}\nno such ioctl\n{}\n"),
-        SET(starts[1].probe, .end = DOCTOR_DIED, .signal = SIGABRT) },
-      "! start: QEMU does not start with KVM and egl-headless and VNC: no "
-      "such ioctl\n"
-      "    The options below do without.\n"
-      "! start: QEMU does not start with KVM and SDL's offscreen driver: "
-      "the process crashed (Aborted)\n"
-      "    The options below do without.\n"
-      "✓ start: QEMU starts with the options below (TCG, egl-headless and "
-      "VNC)\n" },
-    { "arm64", DOCTOR_LIMITED,
-      { },
-      "! dma-bufs: udmabuf: the cache type comes from the renderer", arm64 },
-    { "large-pages", DOCTOR_LIMITED,
-      { SET(page_size, 64 * KiB) },
-      "! page size: 64 KiB: guests with smaller pages need Linux 7.2 and "
-      "Mesa 26.2.4 or later" },
-    { "smaller-window", DOCTOR_LIMITED,
-      { },
-      "! window: hostmem: too large\n"
-      "    hostmem=512M fits; for more, raise the limits on address space "
-      "(ulimit -v) and mappings (sysctl vm.max_map_count).\n"
-      "! window: a window of less than 1G may be placed below 4 GiB",
-      smaller_window },
-    { "no-window", DOCTOR_BAD,
-      { SET(window.fits, 0) },
-      "✗ window: hostmem: too large", smaller_window },
-    { "window-killed", DOCTOR_BAD,
+        SET(starts[1].probe, .end = DOCTOR_DIED, .signal = SIGABRT) } },
+    { "arm64", LIMITED, { }, arm64 },
+    { "large-pages", LIMITED, { SET(page_size, 64 * KiB) } },
+    { "smaller-window", LIMITED, { }, smaller_window },
+    { "no-window", BAD, { SET(window.fits, 0) }, smaller_window },
+    { "window-killed", BAD,
       { SET(window.fits, 0),
-        SET(window.probe, .end = DOCTOR_DIED, .signal = SIGKILL) },
-      "✗ window: reserving 4G: the process was killed, perhaps for lack of "
-      "memory" },
-    { "few-bits", DOCTOR_LIMITED,
+        SET(window.probe, .end = DOCTOR_DIED, .signal = SIGKILL) } },
+    { "few-bits", LIMITED,
       { SET(address_bits, 39), SET(window.size, 128 * GiB),
-        SET(window.fits, 128 * GiB) },
-      "✓ window: hostmem=128G fits in QEMU's address space\n"
-      "! window: the guest's firmware may find no place for it: with its "
-      "address bits, 64G is the largest BAR that fits for sure\n"
-      "    Use hostmem=64G.\n" },
-    { "few-mappings", DOCTOR_LIMITED,
-      { SET(map_count, 8192), SET(mappings, 4096) },
-      "! mappings: up to 1916 blobs can be mapped at once "
-      "(vm.max_map_count is 8192)\n"
-      "    Raise it.\n"
-      "    $ sudo sysctl vm.max_map_count=262144\n" },
-    { "no-mappings", DOCTOR_LIMITED,
-      { SET(mappings, 100) },
-      "! mappings: up to 0 blobs can be mapped at once" },
-    { "few-files", DOCTOR_LIMITED,
-      { SET(files, 1024) },
-      "! open files: the limit is 1024 (hard limit: 524288); each mapped "
-      "dma-buf can take one\n"
-      "    Raise it in the shell that starts QEMU (a service: "
-      "LimitNOFILE=; libvirt: max_files in qemu.conf).\n"
-      "    $ ulimit -n 65536\n" },
-    { "few-hard-files", DOCTOR_LIMITED,
-      { SET(files, 1024), SET(files_hard, 1024) },
-      "    $ sudo prlimit --pid $$ --nofile=65536\n" },
-    { "unlimited-files", DOCTOR_OK,
-      { SET(files, RLIM_INFINITY), SET(files_hard, RLIM_INFINITY) },
-      "✓ open files: the limit is unlimited (hard limit: unlimited); " },
-    { "qemu-hangs", DOCTOR_BAD,
-      { SET(qemu.ours, false), SET(qemu.probe, .end = DOCTOR_LATE) },
-      "✗ qemu: /usr/bin/qemu-system-x86_64: no answer in time\n"
-      "    Try it by hand.\n"
-      "    $ /usr/bin/qemu-system-x86_64 -device virtio-gpu-gl-pci,help\n" },
-    { "qemu-missing", DOCTOR_BAD,
-      { SET(qemu.ours, false), SET(qemu.found, false) },
-      "✗ qemu: /usr/bin/qemu-system-x86_64 is not there\n"
-      "    Install QEMU, or use --qemu=FILE.\n" },
-    { "qemu-without-device", DOCTOR_BAD,
+        SET(window.fits, 128 * GiB) } },
+    { "few-mappings", LIMITED, { SET(map_count, 8192), SET(mappings, 4096) } },
+    { "no-mappings", LIMITED, { SET(mappings, 100) } },
+    { "few-files", LIMITED, { SET(files, 1024) } },
+    { "few-hard-files", LIMITED, { SET(files, 1024), SET(files_hard, 1024) } },
+    { "unlimited-files", OK,
+      { SET(files, RLIM_INFINITY), SET(files_hard, RLIM_INFINITY) } },
+    { "qemu-hangs", BAD,
+      { SET(qemu.ours, false), SET(qemu.probe, .end = DOCTOR_LATE) } },
+    { "qemu-missing", BAD, { SET(qemu.ours, false), SET(qemu.found, false) } },
+    { "qemu-without-device", BAD,
       { SET(qemu.ours, false), SET(qemu.has_device, false),
-        SET(qemu.error, "no such device") },
-      "✗ qemu: /usr/bin/qemu-system-x86_64 has no virtio-gpu-gl: no such "
-      "device\n"
-      "    Install QEMU's OpenGL modules.\n"
-      "    $ sudo apt-get install qemu-system-modules-opengl\n" },
-    { "qemu-unmodified", DOCTOR_BAD,
-      { SET(qemu.ours, false) },
-      "✗ qemu: QEMU emulator version 10.0.13 (/usr/bin/qemu-system-x86_64) "
-      "does not support map-policy (unmodified virtio-gpu-gl)" },
-    { "qemu-no-display", DOCTOR_BAD,
-      { SET(qemu.sdl, false), SET(qemu.egl_headless, false) },
-      "✗ start: QEMU has no display that works here" },
-    { "nothing-starts", DOCTOR_BAD,
-      { SET(starts, [0 ... DOCTOR_STARTS_MAX - 1] = { LATE }) },
-      "✗ start: QEMU does not start with KVM and egl-headless and VNC: no "
-      "answer in time" },
-    { "desktop", DOCTOR_OK,
+        SET(qemu.error, "no such device") } },
+    { "qemu-unmodified", BAD, { SET(qemu.ours, false) } },
+    { "qemu-no-display", BAD,
+      { SET(qemu.sdl, false), SET(qemu.egl_headless, false) } },
+    { "nothing-starts", BAD,
+      { SET(starts, [0 ... DOCTOR_STARTS_MAX - 1] = { LATE }) } },
+    { "desktop", OK,
       { SET(desktop, true), SET(sdl.node, "renderD128"),
-        SET(sdl.gl.renderer, INTEL) },
-      "✓ gpu: QEMU and the renderer will use that of the desktop, "
-      "renderD128: Mesa Intel(R) UHD Graphics 770" },
+        SET(sdl.gl.renderer, INTEL) } },
 };
 
 static const char *const results[] = {
@@ -680,16 +424,16 @@ static DoctorFacts facts_of(const char *name)
 static void test_wrong(const void *data)
 {
     size_t i = (uintptr_t)data;
-    DoctorFacts facts = good;
-    g_autofree char *text = NULL;
+    DoctorFacts facts = facts_of(wrong[i].name);
+    g_autofree char *text = text_of(wrong[i].name, &facts, false,
+                                    wrong[i].level);
+    g_autofree char *report = g_strconcat("\n", text, NULL);
+    g_autofree char *lines = g_strconcat("\n", expected_of(wrong[i].name),
+                                         NULL);
     DoctorChoice choice;
 
-    apply(&facts, wrong[i].first);
-    apply(&facts, wrong[i].changes);
-    text = text_of(wrong[i].name, &facts, false, wrong[i].level);
-    if (!strstr(text, wrong[i].text) ||
-        !strstr(text, results[wrong[i].level])) {
-        g_error("%s: not in\n%s", wrong[i].text, text);
+    if (!strstr(report, lines) || !strstr(report, results[wrong[i].level])) {
+        g_error("%snot in%s", lines, report);
     }
     g_assert_cmpint(doctor_recipe_best(&facts, &choice) < 0, ==,
                     wrong[i].level == DOCTOR_BAD);
@@ -1124,6 +868,10 @@ int main(int argc, char **argv)
 
     setlocale(LC_ALL, "C");
     g_test_init(&argc, &argv, NULL);
+    load_expected();
+    /* Each case takes its lines: none is of no case. */
+    g_assert_cmpuint(g_hash_table_size(expected), ==,
+                     G_N_ELEMENTS(wrong) + 1);
     g_test_add_func("/doctor/good", test_good);
     for (i = 0; i < G_N_ELEMENTS(wrong); i++) {
         g_autofree char *path = g_strdup_printf("/doctor/wrong/%s",
