@@ -24,23 +24,23 @@
 #define HUGE_PAGES true
 #endif
 
-/* Whether buffers are mapped straight over what is there, or moved in */
-static bool direct;
-
 typedef struct Fixture {
     VirtIOGPUBlobVMA vma;
     int fd;
     uint64_t page;
 } Fixture;
 
-static void set_up(Fixture *f)
+/* Buffers are mapped straight over what is there; NULL: they are moved in. */
+#define DIRECT ((void *)1)
+
+static void set_up(Fixture *f, gconstpointer direct)
 {
     f->page = qemu_real_host_page_size();
     virtio_gpu_blob_vma_init(&f->vma, WINDOW, true, direct, &error_abort);
     f->fd = qemu_memfd_create("test", 64 * f->page, false, 0, 0, &error_abort);
 }
 
-static void tear_down(Fixture *f)
+static void tear_down(Fixture *f, gconstpointer direct)
 {
     g_assert_true(interval_tree_is_empty(&f->vma.places));
     close(f->fd);
@@ -118,7 +118,7 @@ static unsigned count_fds(void)
     return n;
 }
 
-static void test_life(void)
+static void test_life(gconstpointer direct)
 {
     unsigned fds = count_fds();
     g_autofree char *text = NULL;
@@ -126,7 +126,7 @@ static void test_life(void)
     size_t before, behind;
     Fixture f = { };
 
-    set_up(&f);
+    set_up(&f, direct);
     read_maps(&f, "none", &before, &behind);
     g_assert_cmpuint(before, >=, f.page);
     g_assert_cmpuint(behind, >=, f.page);
@@ -135,7 +135,7 @@ static void test_life(void)
     place = pages(&f, 3, 2);
     g_assert_cmpint(virtio_gpu_blob_vma_map(&f.vma, &place, f.fd), ==, 0);
     g_assert_true(virtio_gpu_blob_vma_unmap(&f.vma, &place));
-    tear_down(&f);
+    tear_down(&f, direct);
     g_assert_cmpuint(count_fds(), ==, fds);
     g_assert_true(g_file_get_contents("/proc/self/maps", &text, NULL, NULL));
     g_assert_null(strstr(text, "virtio-gpu-hole"));
@@ -149,14 +149,12 @@ static void test_low(void)
 
     g_assert_null(virtio_gpu_blob_vma_reserve_low(40 * TiB, MAP_PRIVATE |
                                                   MAP_ANONYMOUS, -1));
-
     for (i = 0; i < 8; i++) {
         Fixture f = { };
 
-        direct = true;
-        set_up(&f);
+        set_up(&f, DIRECT);
         if (!f.vma.direct) {
-            tear_down(&f);
+            tear_down(&f, DIRECT);
             g_test_skip("no low addresses on this host or with this sanitizer");
             return;
         }
@@ -164,23 +162,19 @@ static void test_low(void)
         g_assert_cmpuint((uintptr_t)f.vma.base, <, 40 * TiB);
         differ += f.vma.base != last;
         last = f.vma.base;
-        tear_down(&f);
+        tear_down(&f, DIRECT);
     }
     g_assert_cmpint(differ, ==, 8);
 }
 
-static void test_hole(void)
+static void test_hole(Fixture *f, gconstpointer direct)
 {
-    Fixture f = { };
-
-    set_up(&f);
-    *word(&f, 0) = 1;
-    *word(&f, WINDOW / f.page - 1) = 2;
-    g_assert_cmpuint(*word(&f, 0), ==, 1);
-    virtio_gpu_blob_vma_trim(&f.vma);
-    g_assert_cmpuint(*word(&f, 0), ==, 0);
-    g_assert_cmpuint(count_mappings(&f), ==, WINDOW / f.vma.hole_len);
-    tear_down(&f);
+    *word(f, 0) = 1;
+    *word(f, WINDOW / f->page - 1) = 2;
+    g_assert_cmpuint(*word(f, 0), ==, 1);
+    virtio_gpu_blob_vma_trim(&f->vma);
+    g_assert_cmpuint(*word(f, 0), ==, 0);
+    g_assert_cmpuint(count_mappings(f), ==, WINDOW / f->vma.hole_len);
 }
 
 /* Limits of the kernel on mappings, and of KVM on a memory slot's pages */
@@ -197,69 +191,59 @@ static void test_check(void)
 }
 
 /* Outside of the window, for as long as is asked for */
-static void test_hole_elsewhere(void)
+static void test_hole_elsewhere(Fixture *f, gconstpointer direct)
 {
-    Fixture f = { };
-    uint8_t *at;
+    const size_t len = 2 * WINDOW;
+    uint8_t *at = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                       0);
 
-    set_up(&f);
-    at = mmap(NULL, 2 * WINDOW, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    g_assert_true(virtio_gpu_blob_vma_map_hole(&f.vma, at, 2 * WINDOW));
-    at[0] = at[2 * WINDOW - 1] = 7;
-    munmap(at, 2 * WINDOW);
-    tear_down(&f);
+    g_assert_true(virtio_gpu_blob_vma_map_hole(&f->vma, at, len));
+    at[0] = at[len - 1] = 7;
+    munmap(at, len);
 }
 
-static void test_buffer(void)
+static void test_buffer(Fixture *f, gconstpointer direct)
 {
-    VirtIOGPUBlobPlace place;
-    Fixture f = { };
+    VirtIOGPUBlobPlace place = pages(f, 3, 2);
 
-    set_up(&f);
-    place = pages(&f, 3, 2);
-    set_buffer(&f, 1, 7);
-    g_assert_cmpint(virtio_gpu_blob_vma_map(&f.vma, &place, f.fd), ==, 0);
-    g_assert_true(virtio_gpu_blob_vma_find(&f.vma, 4 * f.page, 4 * f.page) ==
+    set_buffer(f, 1, 7);
+    g_assert_cmpint(virtio_gpu_blob_vma_map(&f->vma, &place, f->fd), ==, 0);
+    g_assert_true(virtio_gpu_blob_vma_find(&f->vma, 4 * f->page, 4 * f->page) ==
                   &place);
-    g_assert_cmpuint(*word(&f, 4), ==, 7);
-    *word(&f, 2) = 5;
-    g_assert_cmpuint(*word(&f, 3), ==, 0);
-    g_assert_true(virtio_gpu_blob_vma_unmap(&f.vma, &place));
-    *word(&f, 4) = 9;
-    set_buffer(&f, 1, 8);
-    g_assert_cmpuint(*word(&f, 4), ==, 9);
-    g_assert_cmpuint(count_mappings(&f), ==, WINDOW / f.vma.hole_len);
-    tear_down(&f);
+    g_assert_cmpuint(*word(f, 4), ==, 7);
+    *word(f, 2) = 5;
+    g_assert_cmpuint(*word(f, 3), ==, 0);
+    g_assert_true(virtio_gpu_blob_vma_unmap(&f->vma, &place));
+    *word(f, 4) = 9;
+    set_buffer(f, 1, 8);
+    g_assert_cmpuint(*word(f, 4), ==, 9);
+    g_assert_cmpuint(count_mappings(f), ==, WINDOW / f->vma.hole_len);
 }
 
-static void test_move(void)
+static void test_move(Fixture *f, gconstpointer direct)
 {
-    VirtIOGPUBlobPlace place;
-    Fixture f = { };
-    void *from;
+    const size_t len = 2 * f->page;
+    VirtIOGPUBlobPlace place = virtio_gpu_blob_place(3 * f->page, len);
+    void *from = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, f->fd, 0);
 
-    set_up(&f);
-    place = pages(&f, 3, 2);
-    set_buffer(&f, 1, 7);
-    from = mmap(NULL, 2 * f.page, PROT_READ | PROT_WRITE, MAP_SHARED, f.fd, 0);
-    g_assert_cmpint(virtio_gpu_blob_vma_move(&f.vma, &place, from), ==, 0);
-    g_assert_cmpuint(*word(&f, 4), ==, 7);
-    g_assert_true(virtio_gpu_blob_vma_unmap(&f.vma, &place));
+    set_buffer(f, 1, 7);
+    g_assert_cmpint(virtio_gpu_blob_vma_move(&f->vma, &place, from), ==, 0);
+    g_assert_cmpuint(*word(f, 4), ==, 7);
+    g_assert_true(virtio_gpu_blob_vma_unmap(&f->vma, &place));
 
     /* At the limit on mappings nothing is moved. */
-    f.vma.max = 0;
-    from = mmap(NULL, 2 * f.page, PROT_READ | PROT_WRITE, MAP_SHARED, f.fd, 0);
-    g_assert_cmpint(virtio_gpu_blob_vma_move(&f.vma, &place, from), ==,
+    f->vma.max = 0;
+    from = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, f->fd, 0);
+    g_assert_cmpint(virtio_gpu_blob_vma_move(&f->vma, &place, from), ==,
                     -ENOSPC);
-    g_assert_cmpint(munmap(from, 2 * f.page), ==, 0);
-    tear_down(&f);
+    g_assert_cmpint(munmap(from, len), ==, 0);
 }
 
 /*
  * A buffer that cannot be mapped leaves a hole, also if the kernel unmaps what
  * is there before the driver refuses.
  */
-static void test_failure(void)
+static void test_failure(Fixture *f, gconstpointer direct)
 {
     const struct {
         int fd, error;
@@ -269,31 +253,27 @@ static void test_failure(void)
         { qemu_memfd_create("bad", MiB, false, 0, F_SEAL_FUTURE_WRITE,
                             &error_abort), -EPERM },
     };
-    VirtIOGPUBlobPlace place;
-    Fixture f = { };
+    VirtIOGPUBlobPlace place = pages(f, 3, 2);
     size_t i;
 
-    set_up(&f);
-    place = pages(&f, 3, 2);
     for (i = 0; i < G_N_ELEMENTS(rows); i++) {
-        *word(&f, 3) = i;
-        g_assert_cmpint(virtio_gpu_blob_vma_map(&f.vma, &place, rows[i].fd),
+        *word(f, 3) = i;
+        g_assert_cmpint(virtio_gpu_blob_vma_map(&f->vma, &place, rows[i].fd),
                         ==, rows[i].error);
-        g_assert_cmpuint(*word(&f, 3), ==, i);
+        g_assert_cmpuint(*word(f, 3), ==, i);
         g_assert_false(place.stale);
-        g_assert_cmpuint(f.vma.buffers, ==, 0);
-        g_assert_cmpuint(f.vma.holes, ==, 1);
-        g_assert_cmpuint(count_mappings(&f), ==, WINDOW / f.vma.hole_len);
+        g_assert_cmpuint(f->vma.buffers, ==, 0);
+        g_assert_cmpuint(f->vma.holes, ==, 1);
+        g_assert_cmpuint(count_mappings(f), ==, WINDOW / f->vma.hole_len);
         close(rows[i].fd);
     }
-    f.vma.max = virtio_gpu_blob_vma_mappings(&f.vma);
-    g_assert_cmpint(virtio_gpu_blob_vma_map(&f.vma, &place, f.fd), ==,
+    f->vma.max = virtio_gpu_blob_vma_mappings(&f->vma);
+    g_assert_cmpint(virtio_gpu_blob_vma_map(&f->vma, &place, f->fd), ==,
                     -ENOSPC);
-    tear_down(&f);
 }
 
-/* The kernel has no more mappings than is told. */
-static void test_count(void)
+/* The kernel has no more mappings than are counted. */
+static void test_count(Fixture *f, gconstpointer direct)
 {
     static const struct {
         bool map;
@@ -313,66 +293,58 @@ static void test_count(void)
         { false, 1, 2 },
         { false, 5, 1 },
     };
-    VirtIOGPUBlobPlace places[6], region;
-    uint64_t end, i;
-    Fixture f = { };
+    const uint64_t end = WINDOW / f->page;
+    VirtIOGPUBlobPlace places[] = {
+        pages(f, 10, 4), pages(f, 20, 4), pages(f, 14, 6), pages(f, 0, 10),
+        pages(f, end - 1, 1), pages(f, 24, end - 25),
+    };
+    VirtIOGPUBlobPlace region = places[2];
+    size_t i;
 
-    set_up(&f);
-    end = WINDOW / f.page;
-    places[0] = pages(&f, 10, 4);
-    places[1] = pages(&f, 20, 4);
-    places[2] = pages(&f, 14, 6);
-    places[3] = pages(&f, 0, 10);
-    places[4] = pages(&f, end - 1, 1);
-    places[5] = pages(&f, 24, end - 25);
     for (i = 0; i < G_N_ELEMENTS(steps); i++) {
         VirtIOGPUBlobPlace *place = &places[steps[i].place];
 
         if (steps[i].map) {
-            g_assert_cmpint(virtio_gpu_blob_vma_map(&f.vma, place, f.fd), ==,
+            g_assert_cmpint(virtio_gpu_blob_vma_map(&f->vma, place, f->fd), ==,
                             0);
         } else {
-            g_assert_true(virtio_gpu_blob_vma_unmap(&f.vma, place));
+            g_assert_true(virtio_gpu_blob_vma_unmap(&f->vma, place));
         }
-        g_assert_cmpuint(f.vma.holes, ==, steps[i].holes);
-        g_assert_cmpuint(count_mappings(&f), <=,
-                         virtio_gpu_blob_vma_mappings(&f.vma));
+        g_assert_cmpuint(f->vma.holes, ==, steps[i].holes);
+        g_assert_cmpuint(count_mappings(f), <=,
+                         virtio_gpu_blob_vma_mappings(&f->vma));
     }
     /* A region of its own leaves a hole in the window. */
-    region = pages(&f, 14, 6);
-    interval_tree_insert(&region.node, &f.vma.places);
-    g_assert_cmpint(virtio_gpu_blob_vma_map(&f.vma, &places[0], f.fd), ==, 0);
-    g_assert_cmpuint(f.vma.holes, ==, 2);
-    g_assert_true(virtio_gpu_blob_vma_unmap(&f.vma, &places[0]));
-    interval_tree_remove(&region.node, &f.vma.places);
-    tear_down(&f);
+    interval_tree_insert(&region.node, &f->vma.places);
+    g_assert_cmpint(virtio_gpu_blob_vma_map(&f->vma, &places[0], f->fd), ==, 0);
+    g_assert_cmpuint(f->vma.holes, ==, 2);
+    g_assert_true(virtio_gpu_blob_vma_unmap(&f->vma, &places[0]));
+    interval_tree_remove(&region.node, &f->vma.places);
 }
 
 /* Each rule holds for both ways to map a buffer. */
-static void both_ways(gconstpointer data)
+static void add(const char *name, void (*func)(Fixture *, gconstpointer))
 {
-    GTestFunc func = data;
+    g_autofree char *moved = g_strdup_printf("/virtio-gpu-blob/vma/%s", name);
+    g_autofree char *direct = g_strconcat(moved, "/direct", NULL);
 
-    direct = false;
-    func();
-    direct = true;
-    func();
+    g_test_add(moved, Fixture, NULL, set_up, func, tear_down);
+    g_test_add(direct, Fixture, DIRECT, set_up, func, tear_down);
 }
 
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/virtio-gpu-blob/vma/check", test_check);
-    g_test_add_data_func("/virtio-gpu-blob/vma/life", test_life, both_ways);
-    g_test_add_data_func("/virtio-gpu-blob/vma/low", test_low, both_ways);
-    g_test_add_data_func("/virtio-gpu-blob/vma/hole", test_hole, both_ways);
-    g_test_add_data_func("/virtio-gpu-blob/vma/hole-elsewhere",
-                         test_hole_elsewhere, both_ways);
-    g_test_add_data_func("/virtio-gpu-blob/vma/buffer", test_buffer, both_ways);
-    g_test_add_data_func("/virtio-gpu-blob/vma/move", test_move, both_ways);
-    g_test_add_data_func("/virtio-gpu-blob/vma/failure", test_failure,
-                         both_ways);
-    g_test_add_data_func("/virtio-gpu-blob/vma/count", test_count, both_ways);
+    g_test_add_func("/virtio-gpu-blob/vma/low", test_low);
+    g_test_add_data_func("/virtio-gpu-blob/vma/life", NULL, test_life);
+    g_test_add_data_func("/virtio-gpu-blob/vma/life/direct", DIRECT, test_life);
+    add("hole", test_hole);
+    add("hole-elsewhere", test_hole_elsewhere);
+    add("buffer", test_buffer);
+    add("move", test_move);
+    add("failure", test_failure);
+    add("count", test_count);
 
     return g_test_run();
 }

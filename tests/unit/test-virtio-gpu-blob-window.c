@@ -232,7 +232,10 @@ static void ignore(void *opaque)
 {
 }
 
-static void set_up(Fixture *f, bool slot_checks)
+/* KVM looks at mappings when a slot is made; NULL: it does not. */
+#define SLOT_CHECKS ((void *)1)
+
+static void set_up(Fixture *f, gconstpointer slot_checks)
 {
     int i;
 
@@ -257,7 +260,7 @@ static void set_up(Fixture *f, bool slot_checks)
     }
 }
 
-static void tear_down(Fixture *f)
+static void tear_down(Fixture *f, gconstpointer slot_checks)
 {
     int i;
 
@@ -405,84 +408,71 @@ static void make_slot(Fixture *f, MemoryRegion *mr, unsigned sections)
     tell(NULL, false, true);
 }
 
-static void test_slot(void)
+static void test_slot(Fixture *f, gconstpointer slot_checks)
 {
-    Fixture f = { };
     unsigned i;
 
-    set_up(&f, true);
-    map_all(&f);
+    map_all(f);
     for (i = 1; i <= 3; i++) {
-        make_slot(&f, world.window, i);
-        check_all(&f);
+        make_slot(f, world.window, i);
+        check_all(f);
         g_assert_cmpuint(world.stops, ==, i);
         g_assert_cmpuint(world.kicks, ==, i);
     }
-    g_assert_cmpuint(mapped_to(&f, "test-shm"), ==, 34 * f.page);
-    unmap_all(&f);
-    tear_down(&f);
+    g_assert_cmpuint(mapped_to(f, "test-shm"), ==, 34 * f->page);
+    unmap_all(f);
 }
 
 /* Slots of others; and a window with shared memory only */
-static void test_slot_of_others(void)
+static void test_slot_of_others(Fixture *f, gconstpointer slot_checks)
 {
     MemoryRegion other = { };
-    Fixture f = { };
 
-    set_up(&f, true);
-    map(&f, 0, 0, 1, true);
-    make_slot(&f, world.window, 1);
-    map(&f, 1, 2, 1, false);
-    make_slot(&f, &other, 1);
+    map(f, 0, 0, 1, true);
+    make_slot(f, world.window, 1);
+    map(f, 1, 2, 1, false);
+    make_slot(f, &other, 1);
     g_assert_cmpuint(world.stops, ==, 0);
-    unmap(&f, 0);
-    unmap(&f, 1);
-    make_slot(&f, world.window, 1);
+    unmap(f, 0);
+    unmap(f, 1);
+    make_slot(f, world.window, 1);
     g_assert_cmpuint(world.stops, ==, 0);
-    tear_down(&f);
 }
 
 /* A driver may refuse to map a buffer again: a hole stays there. */
-static void test_slot_not_back(void)
+static void test_slot_not_back(Fixture *f, gconstpointer slot_checks)
 {
-    Fixture f = { };
     int bad;
 
-    set_up(&f, true);
-    map(&f, 0, 8, 2, false);
-    map(&f, 1, 16, 2, false);
+    map(f, 0, 8, 2, false);
+    map(f, 1, 16, 2, false);
     bad = socket(AF_UNIX, SOCK_STREAM, 0);
-    g_assert_cmpint(dup2(bad, f.m[0].place.fd), ==, f.m[0].place.fd);
+    g_assert_cmpint(dup2(bad, f->m[0].place.fd), ==, f->m[0].place.fd);
     close(bad);
-    make_slot(&f, world.window, 1);
-    g_assert_cmpuint(mapped_to(&f, "test-dmabuf"), ==, 2 * f.page);
-    g_assert_cmpint(f.m[0].place.fd, ==, -1);
-    *word(&f, 0) = 5;
-    g_assert_cmpuint(*word(&f, 1), ==, 1001);
-    g_assert_true(virtio_gpu_blob_lost_next(&f.blobs.lost) == &f.m[0].pages);
-    make_slot(&f, world.window, 1);
-    g_assert_null(virtio_gpu_blob_lost_next(&f.blobs.lost));
-    unmap(&f, 0);
-    unmap(&f, 1);
-    tear_down(&f);
+    make_slot(f, world.window, 1);
+    g_assert_cmpuint(mapped_to(f, "test-dmabuf"), ==, 2 * f->page);
+    g_assert_cmpint(f->m[0].place.fd, ==, -1);
+    *word(f, 0) = 5;
+    g_assert_cmpuint(*word(f, 1), ==, 1001);
+    g_assert_true(virtio_gpu_blob_lost_next(&f->blobs.lost) == &f->m[0].pages);
+    make_slot(f, world.window, 1);
+    g_assert_null(virtio_gpu_blob_lost_next(&f->blobs.lost));
+    unmap(f, 0);
+    unmap(f, 1);
 }
 
 /* A buffer that has lost its pages is not mapped again. */
-static void test_slot_lost(void)
+static void test_slot_lost(Fixture *f, gconstpointer slot_checks)
 {
-    Fixture f = { };
-
-    set_up(&f, true);
-    map(&f, 0, 8, 2, false);
-    g_assert_cmpint(ftruncate(f.m[0].place.fd, 0), ==, 0);
-    *word(&f, 0) = 5;
-    g_assert_true(qatomic_read(&f.m[0].pages.lost));
-    virtio_gpu_blob_window_drop_handle(f.blobs.window, &f.m[0]);
-    make_slot(&f, world.window, 1);
-    g_assert_cmpuint(*word(&f, 0), ==, 5);
+    map(f, 0, 8, 2, false);
+    g_assert_cmpint(ftruncate(f->m[0].place.fd, 0), ==, 0);
+    *word(f, 0) = 5;
+    g_assert_true(qatomic_read(&f->m[0].pages.lost));
+    virtio_gpu_blob_window_drop_handle(f->blobs.window, &f->m[0]);
+    make_slot(f, world.window, 1);
+    g_assert_cmpuint(*word(f, 0), ==, 5);
     g_assert_cmpuint(world.stops, ==, 0);
-    unmap(&f, 0);
-    tear_down(&f);
+    unmap(f, 0);
 }
 
 /*
@@ -533,33 +523,29 @@ static void unmap_region(Fixture *f, int i)
 }
 
 /* It may be in use after it is unmapped, and lose its pages then. */
-static void test_region_in_use(void)
+static void test_region_in_use(Fixture *f, gconstpointer slot_checks)
 {
     volatile uint64_t *at; /* an access raises a signal */
-    Fixture f = { };
     Object *obj;
-    int fd;
+    int fd = new_buffer(f, 0, 1, false);
 
-    set_up(&f, false);
-    fd = new_buffer(&f, 0, 1, false);
-    g_assert_cmpint(map_region(&f, 0, fd), ==, VIRTIO_GPU_BLOB_OK);
-    at = (uint64_t *)(uintptr_t)f.m[0].pages.range.start;
+    g_assert_cmpint(map_region(f, 0, fd), ==, VIRTIO_GPU_BLOB_OK);
+    at = (uint64_t *)(uintptr_t)f->m[0].pages.range.start;
     obj = object_ref(world.owner);
-    virtio_gpu_blob_region_unmap(&f.m[0], &f.container);
-    g_assert_null(virtio_gpu_blob_vma_find(f.vma, 0, 0));
+    virtio_gpu_blob_region_unmap(&f->m[0], &f->container);
+    g_assert_null(virtio_gpu_blob_vma_find(f->vma, 0, 0));
     g_assert_cmpint(ftruncate(fd, 0), ==, 0);
     *at = 5;
-    g_assert_true(qatomic_read(&f.m[0].pages.lost));
+    g_assert_true(qatomic_read(&f->m[0].pages.lost));
     free_unused(0);
     object_unref(obj);
     g_assert_cmpuint(world.finalized, ==, 0);
     free_unused(1);
     close(fd);
-    tear_down(&f);
 }
 
 /* KVM's or vhost's refusal of a slot would abort QEMU. */
-static void test_region_slots(void)
+static void test_region_slots(Fixture *f, gconstpointer slot_checks)
 {
     static const struct {
         bool kvm;
@@ -572,27 +558,23 @@ static void test_region_slots(void)
         { true, 5, 2, 2 },
         { true, 6, 2, 3 },
     };
-    Fixture f = { };
+    int fd = new_buffer(f, 0, 1, false), j;
     size_t i;
-    int fd, j;
 
-    set_up(&f, false);
-    fd = new_buffer(&f, 0, 1, false);
     for (i = 0; i < G_N_ELEMENTS(rows); i++) {
         kvm_allowed = rows[i].kvm;
         world.kvm_slots = rows[i].kvm_slots;
         world.vhost_slots = rows[i].vhost_slots;
         for (j = 0; j < 3; j++) {
-            g_assert_cmpint(map_region(&f, j, fd), ==, j < rows[i].granted
+            g_assert_cmpint(map_region(f, j, fd), ==, j < rows[i].granted
                             ? VIRTIO_GPU_BLOB_OK
                             : VIRTIO_GPU_BLOB_NO_MEMORY_SLOT);
         }
         for (j = 0; j < rows[i].granted; j++) {
-            unmap_region(&f, j);
+            unmap_region(f, j);
         }
     }
     close(fd);
-    tear_down(&f);
 }
 
 /* A page of the kernel's own: VM_PFNMAP, as a GPU's memory is */
@@ -614,63 +596,64 @@ static void *pfnmap_page(void)
     return NULL;
 }
 
-static void test_region_pfnmap(void)
+static void test_region_pfnmap(Fixture *f, gconstpointer slot_checks)
 {
     void *host = pfnmap_page();
-    Fixture f = { };
 
     if (!host) {
         g_test_skip("this kernel shows no page of its own");
         return;
     }
-    set_up(&f, true);
-    prepare(&f, 0, 0, 1, false);
-    f.m[0].renderer = true;
-    g_assert_cmpint(virtio_gpu_blob_region_map(&f.m[0], &f.container, host),
+    prepare(f, 0, 0, 1, false);
+    f->m[0].renderer = true;
+    g_assert_cmpint(virtio_gpu_blob_region_map(&f->m[0], &f->container, host),
                     ==, VIRTIO_GPU_BLOB_MAP_FAILED);
-    f.blobs.slot_checks = false;
-    g_assert_cmpint(virtio_gpu_blob_region_map(&f.m[0], &f.container, host),
+    f->blobs.slot_checks = false;
+    g_assert_cmpint(virtio_gpu_blob_region_map(&f->m[0], &f->container, host),
                     ==, VIRTIO_GPU_BLOB_OK);
-    unmap_region(&f, 0);
-    tear_down(&f);
+    unmap_region(f, 0);
 }
 
-static void test_region_limit(void)
+static void test_region_limit(Fixture *f, gconstpointer slot_checks)
 {
     const unsigned limit = VIRTIO_GPU_BLOB_REGIONS_MAX;
     g_autofree VirtIOGPUBlobMapping *m = g_new0(VirtIOGPUBlobMapping, limit);
-    Fixture f = { };
+    int fd = new_buffer(f, 0, 1, false);
     unsigned i;
-    int fd;
 
-    set_up(&f, false);
-    fd = new_buffer(&f, 0, 1, false);
     for (i = 0; i < limit; i++) {
-        m[i].blobs = &f.blobs;
-        m[i].place = virtio_gpu_blob_place(i * f.page, f.page);
-        g_assert_cmpint(virtio_gpu_blob_region_map(&m[i], &f.container,
-                            mmap(NULL, f.page, PROT_READ | PROT_WRITE,
+        m[i].blobs = &f->blobs;
+        m[i].place = virtio_gpu_blob_place(i * f->page, f->page);
+        g_assert_cmpint(virtio_gpu_blob_region_map(&m[i], &f->container,
+                            mmap(NULL, f->page, PROT_READ | PROT_WRITE,
                                  MAP_SHARED, fd, 0)), ==, VIRTIO_GPU_BLOB_OK);
     }
-    g_assert_cmpint(map_region(&f, 0, fd), ==, VIRTIO_GPU_BLOB_REGION_LIMIT);
+    g_assert_cmpint(map_region(f, 0, fd), ==, VIRTIO_GPU_BLOB_REGION_LIMIT);
     /* One that is still referred to is not in the guest's memory ... */
-    virtio_gpu_blob_region_unmap(&m[0], &f.container);
-    g_assert_cmpint(map_region(&f, 0, fd), ==, VIRTIO_GPU_BLOB_OK);
-    g_assert_cmpint(map_region(&f, 1, fd), ==, VIRTIO_GPU_BLOB_REGION_LIMIT);
+    virtio_gpu_blob_region_unmap(&m[0], &f->container);
+    g_assert_cmpint(map_region(f, 0, fd), ==, VIRTIO_GPU_BLOB_OK);
+    g_assert_cmpint(map_region(f, 1, fd), ==, VIRTIO_GPU_BLOB_REGION_LIMIT);
     /* ... but there is a limit on those, too. */
     for (i = 1; i < limit - 1; i++) {
-        virtio_gpu_blob_region_unmap(&m[i], &f.container);
+        virtio_gpu_blob_region_unmap(&m[i], &f->container);
     }
-    g_assert_cmpint(map_region(&f, 1, fd), ==, VIRTIO_GPU_BLOB_OK);
-    virtio_gpu_blob_region_unmap(&m[i], &f.container);
-    g_assert_cmpint(map_region(&f, 2, fd), ==, VIRTIO_GPU_BLOB_REGION_LIMIT);
-    virtio_gpu_blob_region_unmap(&f.m[0], &f.container);
-    virtio_gpu_blob_region_unmap(&f.m[1], &f.container);
+    g_assert_cmpint(map_region(f, 1, fd), ==, VIRTIO_GPU_BLOB_OK);
+    virtio_gpu_blob_region_unmap(&m[i], &f->container);
+    g_assert_cmpint(map_region(f, 2, fd), ==, VIRTIO_GPU_BLOB_REGION_LIMIT);
+    virtio_gpu_blob_region_unmap(&f->m[0], &f->container);
+    virtio_gpu_blob_region_unmap(&f->m[1], &f->container);
     free_unused(limit + 2);
-    g_assert_cmpint(map_region(&f, 0, fd), ==, VIRTIO_GPU_BLOB_OK);
-    unmap_region(&f, 0);
+    g_assert_cmpint(map_region(f, 0, fd), ==, VIRTIO_GPU_BLOB_OK);
+    unmap_region(f, 0);
     close(fd);
-    tear_down(&f);
+}
+
+static void add(const char *name, void (*func)(Fixture *, gconstpointer),
+                gconstpointer slot_checks)
+{
+    g_autofree char *path = g_strdup_printf("/virtio-gpu-blob/window/%s", name);
+
+    g_test_add(path, Fixture, slot_checks, set_up, func, tear_down);
 }
 
 int main(int argc, char **argv)
@@ -678,18 +661,14 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     qemu_init_main_loop(&error_abort);
     module_call_init(MODULE_INIT_QOM);
-    g_test_add_func("/virtio-gpu-blob/window/slot/made", test_slot);
-    g_test_add_func("/virtio-gpu-blob/window/slot/of-others",
-                    test_slot_of_others);
-    g_test_add_func("/virtio-gpu-blob/window/slot/not-back",
-                    test_slot_not_back);
-    g_test_add_func("/virtio-gpu-blob/window/slot/lost", test_slot_lost);
-    g_test_add_func("/virtio-gpu-blob/window/region/in-use",
-                    test_region_in_use);
-    g_test_add_func("/virtio-gpu-blob/window/region/slots", test_region_slots);
-    g_test_add_func("/virtio-gpu-blob/window/region/pfnmap",
-                    test_region_pfnmap);
-    g_test_add_func("/virtio-gpu-blob/window/region/limit", test_region_limit);
+    add("slot/made", test_slot, SLOT_CHECKS);
+    add("slot/of-others", test_slot_of_others, SLOT_CHECKS);
+    add("slot/not-back", test_slot_not_back, SLOT_CHECKS);
+    add("slot/lost", test_slot_lost, SLOT_CHECKS);
+    add("region/in-use", test_region_in_use, NULL);
+    add("region/slots", test_region_slots, NULL);
+    add("region/pfnmap", test_region_pfnmap, SLOT_CHECKS);
+    add("region/limit", test_region_limit, NULL);
 
     return g_test_run();
 }
