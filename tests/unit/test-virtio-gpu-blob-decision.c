@@ -273,63 +273,52 @@ static void test_names_type(void)
  * The guest's request
  */
 
-typedef struct RequestCase {
-    bool mappable, mapped;
-    uint64_t size, offset, window;
-    VirtIOGPUBlobReason reason;
-} RequestCase;
-
 #define WINDOW (64 * MiB)
 #define PAGE (4 * KiB)
 
-static const RequestCase requests[] = {
-    { true, false, PAGE, 0, WINDOW, VIRTIO_GPU_BLOB_OK },
-    { true, false, 1, 0, WINDOW, VIRTIO_GPU_BLOB_OK },
-    { true, false, WINDOW, 0, WINDOW, VIRTIO_GPU_BLOB_OK },
-    { true, false, WINDOW - 1, 0, WINDOW, VIRTIO_GPU_BLOB_OK },
-    { true, false, PAGE, WINDOW - PAGE, WINDOW, VIRTIO_GPU_BLOB_OK },
-    { true, false, 1, WINDOW - PAGE, WINDOW, VIRTIO_GPU_BLOB_OK },
-    { false, false, PAGE, 0, WINDOW, VIRTIO_GPU_BLOB_NOT_MAPPABLE },
-    { false, true, 0, 1, WINDOW, VIRTIO_GPU_BLOB_NOT_MAPPABLE },
-    { true, true, PAGE, 0, WINDOW, VIRTIO_GPU_BLOB_ALREADY_MAPPED },
-    { true, true, 0, 1, WINDOW, VIRTIO_GPU_BLOB_ALREADY_MAPPED },
-    { true, false, 0, 0, WINDOW, VIRTIO_GPU_BLOB_BAD_SIZE },
-    { true, false, 0, 1, WINDOW, VIRTIO_GPU_BLOB_BAD_SIZE },
-    { true, false, PAGE, 1, WINDOW, VIRTIO_GPU_BLOB_MISALIGNED_OFFSET },
-    { true, false, PAGE, 0x100, WINDOW, VIRTIO_GPU_BLOB_MISALIGNED_OFFSET },
-    { true, false, PAGE, PAGE - 1, WINDOW,
-      VIRTIO_GPU_BLOB_MISALIGNED_OFFSET },
-    { true, false, PAGE, UINT64_MAX, WINDOW,
-      VIRTIO_GPU_BLOB_MISALIGNED_OFFSET },
-    { true, false, WINDOW + 1, 0, WINDOW, VIRTIO_GPU_BLOB_OUTSIDE_WINDOW },
-    { true, false, UINT64_MAX, 0, WINDOW, VIRTIO_GPU_BLOB_OUTSIDE_WINDOW },
-    { true, false, WINDOW, PAGE, WINDOW, VIRTIO_GPU_BLOB_OUTSIDE_WINDOW },
-    { true, false, PAGE, WINDOW, WINDOW, VIRTIO_GPU_BLOB_OUTSIDE_WINDOW },
-    { true, false, PAGE + 1, WINDOW - PAGE, WINDOW,
-      VIRTIO_GPU_BLOB_OUTSIDE_WINDOW },
-    { true, false, PAGE, 1ULL << 40, WINDOW, VIRTIO_GPU_BLOB_OUTSIDE_WINDOW },
-    { true, false, PAGE, -PAGE, WINDOW, VIRTIO_GPU_BLOB_OUTSIDE_WINDOW },
-    { true, false, UINT64_MAX, -PAGE, WINDOW,
-      VIRTIO_GPU_BLOB_OUTSIDE_WINDOW },
-    { true, false, PAGE, 0, 0, VIRTIO_GPU_BLOB_NO_WINDOW },
-    { false, false, 0, 1, 0, VIRTIO_GPU_BLOB_NO_WINDOW },
+static const struct {
+    VirtIOGPUBlobRequest request; /* the host's page size is PAGE */
+    VirtIOGPUBlobReason reason;
+} requests[] = {
+    { { true, false, PAGE, 0, WINDOW }, R(OK) },
+    { { true, false, 1, 0, WINDOW }, R(OK) },
+    { { true, false, WINDOW, 0, WINDOW }, R(OK) },
+    { { true, false, WINDOW - 1, 0, WINDOW }, R(OK) },
+    { { true, false, PAGE, WINDOW - PAGE, WINDOW }, R(OK) },
+    { { true, false, 1, WINDOW - PAGE, WINDOW }, R(OK) },
+    { { false, false, PAGE, 0, WINDOW }, R(NOT_MAPPABLE) },
+    { { false, true, 0, 1, WINDOW }, R(NOT_MAPPABLE) },
+    { { true, true, PAGE, 0, WINDOW }, R(ALREADY_MAPPED) },
+    { { true, true, 0, 1, WINDOW }, R(ALREADY_MAPPED) },
+    { { true, false, 0, 0, WINDOW }, R(BAD_SIZE) },
+    { { true, false, 0, 1, WINDOW }, R(BAD_SIZE) },
+    { { true, false, PAGE, 1, WINDOW }, R(MISALIGNED_OFFSET) },
+    { { true, false, PAGE, 0x100, WINDOW }, R(MISALIGNED_OFFSET) },
+    { { true, false, PAGE, PAGE - 1, WINDOW }, R(MISALIGNED_OFFSET) },
+    { { true, false, PAGE, UINT64_MAX, WINDOW }, R(MISALIGNED_OFFSET) },
+    { { true, false, WINDOW + 1, 0, WINDOW }, R(OUTSIDE_WINDOW) },
+    { { true, false, UINT64_MAX, 0, WINDOW }, R(OUTSIDE_WINDOW) },
+    { { true, false, WINDOW, PAGE, WINDOW }, R(OUTSIDE_WINDOW) },
+    { { true, false, PAGE, WINDOW, WINDOW }, R(OUTSIDE_WINDOW) },
+    { { true, false, PAGE + 1, WINDOW - PAGE, WINDOW }, R(OUTSIDE_WINDOW) },
+    { { true, false, PAGE, 1ULL << 40, WINDOW }, R(OUTSIDE_WINDOW) },
+    { { true, false, PAGE, -PAGE, WINDOW }, R(OUTSIDE_WINDOW) },
+    { { true, false, UINT64_MAX, -PAGE, WINDOW }, R(OUTSIDE_WINDOW) },
+    { { true, false, PAGE, 0, 0 }, R(NO_WINDOW) },
+    { { false, false, 0, 1, 0 }, R(NO_WINDOW) },
 };
 
 static void test_request(void)
 {
-    const RequestCase *c;
+    size_t i;
 
-    for (c = requests; c < requests + G_N_ELEMENTS(requests); c++) {
-        VirtIOGPUBlobRequest req = {
-            .mappable = c->mappable,
-            .mapped = c->mapped,
-            .size = c->size,
-            .offset = c->offset,
-            .window_size = c->window,
-            .page_size = PAGE,
-        };
+    for (i = 0; i < G_N_ELEMENTS(requests); i++) {
+        VirtIOGPUBlobRequest req = requests[i].request;
 
-        g_assert_cmpint(virtio_gpu_blob_check_request(&req), ==, c->reason);
+        req.page_size = PAGE;
+        g_test_message("row %zu", i);
+        g_assert_cmpint(virtio_gpu_blob_check_request(&req), ==,
+                        requests[i].reason);
     }
 }
 
@@ -376,32 +365,32 @@ static const struct {
     const char *name;
     bool guests;
 } reasons[] = {
-    { VIRTIO_GPU_BLOB_OK, "ok" },
-    { VIRTIO_GPU_BLOB_UNKNOWN_RESOURCE, "unknown-resource", true },
-    { VIRTIO_GPU_BLOB_BAD_COMMAND, "bad-command", true },
-    { VIRTIO_GPU_BLOB_SHORT_REPLY, "short-reply", true },
-    { VIRTIO_GPU_BLOB_NO_WINDOW, "no-window" },
-    { VIRTIO_GPU_BLOB_NOT_MAPPABLE, "not-mappable", true },
-    { VIRTIO_GPU_BLOB_ALREADY_MAPPED, "already-mapped", true },
-    { VIRTIO_GPU_BLOB_BAD_SIZE, "bad-size", true },
-    { VIRTIO_GPU_BLOB_MISALIGNED_OFFSET, "misaligned-offset" },
-    { VIRTIO_GPU_BLOB_OUTSIDE_WINDOW, "outside-window", true },
-    { VIRTIO_GPU_BLOB_OVERLAP, "overlap", true },
-    { VIRTIO_GPU_BLOB_CONFIDENTIAL_GUEST, "confidential-guest" },
-    { VIRTIO_GPU_BLOB_BUFFER_TOO_SHORT, "buffer-too-short" },
-    { VIRTIO_GPU_BLOB_BUFFER_NOT_READ_WRITE, "buffer-not-read-write" },
-    { VIRTIO_GPU_BLOB_POSSIBLE_VRAM, "possible-vram" },
-    { VIRTIO_GPU_BLOB_EXPORTER_INCOHERENT, "exporter-incoherent" },
-    { VIRTIO_GPU_BLOB_EXPORTER_UNKNOWN_ANSWER, "exporter-unknown-answer" },
-    { VIRTIO_GPU_BLOB_EXPORTER_QUERY_FAILED, "exporter-query-failed" },
-    { VIRTIO_GPU_BLOB_RENDERER_DISAGREES, "renderer-disagrees" },
-    { VIRTIO_GPU_BLOB_NOBODY_VOUCHES, "nobody-vouches" },
-    { VIRTIO_GPU_BLOB_GUEST_TYPE_IGNORED, "guest-type-ignored" },
-    { VIRTIO_GPU_BLOB_MAP_FAILED, "map-failed" },
-    { VIRTIO_GPU_BLOB_NO_FILE_DESCRIPTOR, "no-file-descriptor" },
-    { VIRTIO_GPU_BLOB_TOO_MANY_MAPPINGS, "too-many-mappings" },
-    { VIRTIO_GPU_BLOB_REGION_LIMIT, "region-limit" },
-    { VIRTIO_GPU_BLOB_NO_MEMORY_SLOT, "no-memory-slot" },
+    { R(OK), "ok" },
+    { R(UNKNOWN_RESOURCE), "unknown-resource", true },
+    { R(BAD_COMMAND), "bad-command", true },
+    { R(SHORT_REPLY), "short-reply", true },
+    { R(NO_WINDOW), "no-window" },
+    { R(NOT_MAPPABLE), "not-mappable", true },
+    { R(ALREADY_MAPPED), "already-mapped", true },
+    { R(BAD_SIZE), "bad-size", true },
+    { R(MISALIGNED_OFFSET), "misaligned-offset" },
+    { R(OUTSIDE_WINDOW), "outside-window", true },
+    { R(OVERLAP), "overlap", true },
+    { R(CONFIDENTIAL_GUEST), "confidential-guest" },
+    { R(BUFFER_TOO_SHORT), "buffer-too-short" },
+    { R(BUFFER_NOT_READ_WRITE), "buffer-not-read-write" },
+    { R(POSSIBLE_VRAM), "possible-vram" },
+    { R(EXPORTER_INCOHERENT), "exporter-incoherent" },
+    { R(EXPORTER_UNKNOWN_ANSWER), "exporter-unknown-answer" },
+    { R(EXPORTER_QUERY_FAILED), "exporter-query-failed" },
+    { R(RENDERER_DISAGREES), "renderer-disagrees" },
+    { R(NOBODY_VOUCHES), "nobody-vouches" },
+    { R(GUEST_TYPE_IGNORED), "guest-type-ignored" },
+    { R(MAP_FAILED), "map-failed" },
+    { R(NO_FILE_DESCRIPTOR), "no-file-descriptor" },
+    { R(TOO_MANY_MAPPINGS), "too-many-mappings" },
+    { R(REGION_LIMIT), "region-limit" },
+    { R(NO_MEMORY_SLOT), "no-memory-slot" },
 };
 
 static const char *policy_name(VirtIOGPUMapPolicy policy)

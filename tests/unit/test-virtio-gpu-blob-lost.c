@@ -27,7 +27,7 @@ typedef struct Buffer {
 
 /* What the doubles were given, and what they saw */
 static VirtIOGPUBlobLost lost;
-static unsigned holes, told, warned;
+static unsigned holes, reported, warned;
 static bool holes_fail;
 static sigjmp_buf jump;
 static unsigned passed_on;
@@ -63,7 +63,7 @@ int error_vprintf_unless_qmp(const char *fmt, va_list ap)
 static void on_bh(void *opaque)
 {
     while (virtio_gpu_blob_lost_next(&lost)) {
-        told++;
+        reported++;
     }
 }
 
@@ -82,11 +82,11 @@ static unsigned ask_until_it_gives_up(KVMMemoryFault *fault)
     return n;
 }
 
-static void new_buffer_at(Buffer *b, bool file, void *at)
+static void new_buffer_of(Buffer *b, bool file, void *at, size_t pages)
 {
     *b = (Buffer) {
-        .pages.file = file, .pages.write_touch = !file, .len = PAGES * page,
-        .fd = qemu_memfd_create("buffer", PAGES * page, false, 0, 0,
+        .pages.file = file, .pages.write_touch = !file, .len = pages * page,
+        .fd = qemu_memfd_create("buffer", pages * page, false, 0, 0,
                                 &error_abort),
     };
     b->at = mmap(at, b->len, PROT_READ | PROT_WRITE,
@@ -95,9 +95,14 @@ static void new_buffer_at(Buffer *b, bool file, void *at)
     virtio_gpu_blob_lost_add(&b->pages, &lost, b->at, b->len);
 }
 
+static void new_buffer_at(Buffer *b, bool file, void *at)
+{
+    new_buffer_of(b, file, at, PAGES);
+}
+
 static void new_buffer(Buffer *b, bool file)
 {
-    holes = told = 0;
+    holes = reported = 0;
     new_buffer_at(b, file, NULL);
 }
 
@@ -152,14 +157,14 @@ static void test_lost(void)
     g_assert_cmpuint(a.at[0], ==, 0);
     g_assert_cmpuint(b.at[0], ==, 0xa5);
     g_assert_cmpuint(lost.count, ==, count + 1);
-    g_assert_cmpuint(told, ==, 0);
+    g_assert_cmpuint(reported, ==, 0);
     run_bh();
-    g_assert_cmpuint(told, ==, 1);
+    g_assert_cmpuint(reported, ==, 1);
     delete_buffer(&a);
     delete_buffer(&b);
 }
 
-/* What is removed before it is told is not told; its place is free. */
+/* What is removed before it is reported is not; its place is free. */
 static void test_removed(void)
 {
     Buffer a, b;
@@ -169,7 +174,7 @@ static void test_removed(void)
     g_assert_true(access_is_made(a.at));
     virtio_gpu_blob_lost_remove(&a.pages);
     run_bh();
-    g_assert_cmpuint(told, ==, 0);
+    g_assert_cmpuint(reported, ==, 0);
     virtio_gpu_blob_lost_add(&a.pages, &lost, a.at, a.len);
     g_assert_false(a.pages.lost);
     virtio_gpu_blob_lost_remove(&a.pages);
@@ -245,7 +250,7 @@ static void test_mark(void)
     virtio_gpu_blob_lost_mark(&b.pages);
     g_assert_true(b.pages.lost);
     run_bh();
-    g_assert_cmpuint(told, ==, 1);
+    g_assert_cmpuint(reported, ==, 1);
     g_assert_cmpuint(holes, ==, 0);
     g_assert_cmpuint(lost.count, ==, count + 1);
     delete_buffer(&b);
@@ -360,12 +365,11 @@ static void test_gives_up(void)
     fault = (KVMMemoryFault) { .host = &window };
     g_assert_cmpuint(ask_until_it_gives_up(&fault), ==, 3);
     virtio_gpu_blob_lost_remove_window(&window);
-    fault = (KVMMemoryFault) { };
-    fault.final = true;
+    fault = (KVMMemoryFault) { .final = true };
     ask_kvm(&fault);
     g_assert_cmpuint(warned, ==, 0);
-    fault = (KVMMemoryFault) { };
 
+    fault = (KVMMemoryFault) { };
     new_buffer(&b, true);
     g_assert_cmpuint(ask_until_it_gives_up(&fault), ==, 3);
     g_assert_false(ask_kvm(&fault));
@@ -446,18 +450,11 @@ static void test_look(void)
     run_bh();
 }
 
-static uint64_t blocks(Buffer *b)
-{
-    struct stat st;
-
-    g_assert_cmpint(fstat(b->fd, &st), ==, 0);
-    return st.st_blocks * 512;
-}
-
 /* A look changes nothing that was written, and fills no file. */
 static void test_look_is_harmless(void)
 {
     KVMMemoryFault fault = { };
+    struct stat st;
     Buffer b;
 
     new_buffer(&b, false);
@@ -468,15 +465,11 @@ static void test_look_is_harmless(void)
     g_assert_false(b.pages.lost);
     delete_buffer(&b);
 
-    new_buffer(&b, true);
-    delete_buffer(&b);
-    b.fd = qemu_memfd_create("sparse", 1024 * page, false, 0, 0, &error_abort);
-    b.len = 1024 * page;
-    b.at = mmap(NULL, b.len, PROT_READ | PROT_WRITE, MAP_SHARED, b.fd, 0);
-    virtio_gpu_blob_lost_add(&b.pages, &lost, b.at, b.len);
+    new_buffer_of(&b, true, NULL, 1024);
     fault = (KVMMemoryFault) { };
     ask_until_it_gives_up(&fault);
-    g_assert_cmpuint(blocks(&b), <=, 12 * page);
+    g_assert_cmpint(fstat(b.fd, &st), ==, 0);
+    g_assert_cmpuint(st.st_blocks * 512, <=, 12 * page);
     delete_buffer(&b);
 }
 
@@ -503,27 +496,16 @@ static void test_look_writes(void)
     }
 }
 
-/* Runs the main loop until @end says so, for 20 seconds at most. */
-static bool run_until(bool (*end)(unsigned n), unsigned n)
-{
-    int64_t last = get_clock() + 20 * NANOSECONDS_PER_SECOND;
-
-    while (!end(n) && get_clock() < last) {
-        main_loop_wait(true);
-        g_usleep(1000);
-    }
-    return end(n);
-}
-
-static bool are_told(unsigned n)
-{
-    return told == n;
-}
-
-static bool is_idle(unsigned n)
-{
-    return !qemu_clock_has_timers(QEMU_CLOCK_VIRTUAL);
-}
+/* Runs the main loop until a condition holds, for 20 seconds at most. */
+#define RUN_UNTIL(condition) do {                                   \
+    int64_t deadline = get_clock() + 20 * NANOSECONDS_PER_SECOND;   \
+                                                                    \
+    while (!(condition) && get_clock() < deadline) {                \
+        main_loop_wait(true);                                       \
+        g_usleep(1000);                                             \
+    }                                                               \
+    g_assert_true(condition);                                       \
+} while (0)
 
 /*
  * KVM that reports nothing: more buffers than one check covers, and the last
@@ -540,7 +522,7 @@ static void test_checks(void)
 
     kvm_allowed = true;
     qemu_clock_enable(QEMU_CLOCK_VIRTUAL, true);
-    holes = told = 0;
+    holes = reported = 0;
     new_buffer_at(&first, true, at);
     at += PAGES * page;
     for (i = 0; i < N; i++) {
@@ -549,10 +531,10 @@ static void test_checks(void)
     }
     new_buffer_at(&last, true, at + len);
     shrink(&last, PAGES - 1);
-    g_assert_true(run_until(are_told, 1));
+    RUN_UNTIL(reported == 1);
     g_assert_true(last.pages.lost && !first.pages.lost);
     shrink(&first, 0);
-    g_assert_true(run_until(are_told, 2));
+    RUN_UNTIL(reported == 2);
     g_assert_true(first.pages.lost);
     g_assert_cmpuint(holes, ==, 2);
 
@@ -562,7 +544,7 @@ static void test_checks(void)
     }
     delete_buffer(&last);
     munmap(at, len);
-    g_assert_true(run_until(is_idle, 0));
+    RUN_UNTIL(!qemu_clock_has_timers(QEMU_CLOCK_VIRTUAL));
     kvm_allowed = false;
 }
 
