@@ -12,19 +12,17 @@
  * One by one
  */
 
-uint32_t gpu_send(GPU *gpu, const void *out, size_t len)
-{
-    struct virtio_gpu_ctrl_hdr reply;
-
-    return gpu_run(gpu, out, len, &reply, sizeof(reply));
-}
-
 static unsigned put(GPU *gpu, const void *out, size_t len)
 {
     return gpu_put(gpu, &(GPUCmd) {
         .out = out, .out_len = len,
         .in_len = sizeof(struct virtio_gpu_ctrl_hdr),
     });
+}
+
+uint32_t gpu_send(GPU *gpu, const void *out, size_t len)
+{
+    return gpu_take(gpu, put(gpu, out, len));
 }
 
 static struct virtio_gpu_resource_create_blob
@@ -148,25 +146,29 @@ uint32_t gpu_show_blob(GPU *gpu, uint32_t head, uint32_t id, GPUPicture p)
     return gpu_send(gpu, &cmd, sizeof(cmd));
 }
 
-static struct virtio_gpu_resource_map_blob make_map(uint32_t id,
-                                                    uint64_t offset)
+unsigned gpu_put_map(GPU *gpu, uint32_t id, uint64_t offset)
 {
-    return (struct virtio_gpu_resource_map_blob) {
+    const struct virtio_gpu_resource_map_blob cmd = {
         .hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB),
         .resource_id = cpu_to_le32(id),
         .offset = cpu_to_le64(offset),
     };
+
+    return gpu_put(gpu, &(GPUCmd) {
+        .out = &cmd, .out_len = sizeof(cmd),
+        .in_len = sizeof(struct virtio_gpu_resp_map_info),
+    });
 }
 
 uint32_t gpu_map(GPU *gpu, uint32_t id, uint64_t offset, uint32_t *map_info)
 {
-    struct virtio_gpu_resource_map_blob cmd = make_map(id, offset);
-    struct virtio_gpu_resp_map_info reply;
-    uint32_t type = gpu_run(gpu, &cmd, sizeof(cmd), &reply, sizeof(reply));
+    unsigned slot = gpu_put_map(gpu, id, offset);
+    uint32_t type = gpu_take(gpu, slot);
+    const struct virtio_gpu_resp_map_info *reply = gpu_reply(gpu, slot, NULL);
 
-    g_assert_true(type != GRANTED || !reply.padding);
+    g_assert_true(type != GRANTED || !reply->padding);
     if (map_info) {
-        *map_info = type == GRANTED ? le32_to_cpu(reply.map_info) : 0;
+        *map_info = type == GRANTED ? le32_to_cpu(reply->map_info) : 0;
     }
     return type;
 }
@@ -178,45 +180,27 @@ void gpu_map_new(GPU *gpu, uint32_t id, ScriptedBlob blob, uint64_t size,
     g_assert_cmphex(gpu_map(gpu, id, offset, NULL), ==, GRANTED);
 }
 
-unsigned gpu_put_map(GPU *gpu, uint32_t id, uint64_t offset)
-{
-    struct virtio_gpu_resource_map_blob cmd = make_map(id, offset);
-
-    return gpu_put(gpu, &(GPUCmd) {
-        .out = &cmd, .out_len = sizeof(cmd),
-        .in_len = sizeof(struct virtio_gpu_resp_map_info),
-    });
-}
-
-static struct virtio_gpu_resource_unref make_simple(uint32_t type, uint32_t id)
-{
-    return (struct virtio_gpu_resource_unref) {
-        .hdr.type = cpu_to_le32(type), .resource_id = cpu_to_le32(id),
-    };
-}
-
-uint32_t gpu_simple(GPU *gpu, uint32_t type, uint32_t id)
-{
-    struct virtio_gpu_resource_unref cmd = make_simple(type, id);
-
-    return gpu_send(gpu, &cmd, sizeof(cmd));
-}
-
 unsigned gpu_put_fenced(GPU *gpu, uint32_t type, uint32_t id,
                         uint64_t fence_id)
 {
-    struct virtio_gpu_resource_unref cmd = make_simple(type, id);
+    const struct virtio_gpu_resource_unref cmd = {
+        .hdr.type = cpu_to_le32(type),
+        .hdr.flags = cpu_to_le32(fence_id ? VIRTIO_GPU_FLAG_FENCE : 0),
+        .hdr.fence_id = cpu_to_le64(fence_id),
+        .resource_id = cpu_to_le32(id),
+    };
 
-    if (fence_id) {
-        cmd.hdr.flags = cpu_to_le32(VIRTIO_GPU_FLAG_FENCE);
-        cmd.hdr.fence_id = cpu_to_le64(fence_id);
-    }
     return put(gpu, &cmd, sizeof(cmd));
 }
 
 unsigned gpu_put_simple(GPU *gpu, uint32_t type, uint32_t id)
 {
     return gpu_put_fenced(gpu, type, id, 0);
+}
+
+uint32_t gpu_simple(GPU *gpu, uint32_t type, uint32_t id)
+{
+    return gpu_take(gpu, gpu_put_simple(gpu, type, id));
 }
 
 uint32_t gpu_unmap(GPU *gpu, uint32_t id)

@@ -348,6 +348,13 @@ uint32_t gpu_vcpu_turns(GPU *gpu)
     return qatomic_read(&reset_orders(gpu)->done);
 }
 
+void gpu_vcpu_wait(GPU *gpu, uint32_t turns)
+{
+    while ((int32_t)(gpu_vcpu_turns(gpu) - turns) < 0) {
+        g_usleep(100);
+    }
+}
+
 void gpu_vcpu_reset(GPU *gpu, uint32_t n)
 {
     ResetOrders *o = reset_orders(gpu);
@@ -365,7 +372,7 @@ void gpu_vcpu_reset(GPU *gpu, uint32_t n)
 #define RESET_VECTOR (BIOS_SIZE - 16)
 
 static char *run_program(GPU *gpu, const uint8_t *code, size_t size,
-                         const char *accel)
+                         unsigned vcpus)
 {
     static const uint8_t jump[] = { 0xea, 0x00, 0x00, 0x00, 0xf0 };
     uint8_t *bios = gpu_new_file("qtest-bios", BIOS_SIZE, &gpu->bios_fd);
@@ -374,27 +381,24 @@ static char *run_program(GPU *gpu, const uint8_t *code, size_t size,
     memcpy(bios, code, size);
     memcpy(bios + RESET_VECTOR, jump, sizeof(jump));
     munmap(bios, BIOS_SIZE);
-    return g_strdup_printf("-accel %s -bios %s", accel, path);
+    return g_strdup_printf("-accel tcg,thread=multi -smp %u -bios %s", vcpus,
+                           path);
 }
 
 char *gpu_guest_arguments(GPU *gpu, const GPUConfig *config)
 {
     if (config->users) {
-        g_autofree char *accel = g_strdup_printf("tcg,thread=multi -smp %u",
-                                                 config->users);
-
-        return run_program(gpu, user_program, sizeof(user_program), accel);
+        return run_program(gpu, user_program, sizeof(user_program),
+                           config->users);
     }
     if (config->by_guest) {
-        return run_program(gpu, access_program, sizeof(access_program), "tcg");
+        return run_program(gpu, access_program, sizeof(access_program), 1);
     }
     if (config->reader) {
-        return run_program(gpu, reader_program, sizeof(reader_program),
-                           "tcg,thread=multi");
+        return run_program(gpu, reader_program, sizeof(reader_program), 1);
     }
     if (config->vcpu) {
-        return run_program(gpu, reset_program, sizeof(reset_program),
-                           "tcg,thread=multi");
+        return run_program(gpu, reset_program, sizeof(reset_program), 1);
     }
     return g_strdup("");
 }

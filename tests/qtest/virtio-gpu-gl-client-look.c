@@ -249,6 +249,23 @@ uint64_t gpu_failures(GPU *gpu, const char *what)
     return get_stat(gpu, "failures", what);
 }
 
+QDict *gpu_mapping(GPU *gpu, uint32_t id)
+{
+    QList *maps = qobject_to(QList, gpu_property(gpu, "blob-maps"));
+    const QListEntry *e;
+    QDict *found = NULL;
+
+    QLIST_FOREACH_ENTRY(maps, e) {
+        QDict *map = qobject_to(QDict, qlist_entry_obj(e));
+
+        found = qdict_get_int(map, "resource") == id ? map : found;
+    }
+    g_assert_nonnull(found);
+    qobject_ref(found);
+    qobject_unref(maps);
+    return found;
+}
+
 void gpu_check_path(GPU *gpu, const char *path)
 {
     QList *maps = qobject_to(QList, gpu_property(gpu, "blob-maps"));

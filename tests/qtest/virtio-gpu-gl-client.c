@@ -251,13 +251,6 @@ GPU *gpu_start_plain(void)
     return gpu_start(&(GPUConfig) { .hostmem = WINDOW });
 }
 
-GPU *gpu_start_logged(const char *args)
-{
-    return gpu_start(&(GPUConfig) {
-        .hostmem = WINDOW, .logged = true, .args = args,
-    });
-}
-
 void gpu_finish(GPU *gpu)
 {
     gpu_check_nothing_left(gpu);

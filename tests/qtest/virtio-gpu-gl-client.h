@@ -145,6 +145,7 @@ typedef struct GPU {
     uint16_t used_idx;
     bool busy[GPU_SLOTS_MAX];
     bool done[GPU_SLOTS_MAX];
+    uint32_t reply_max[GPU_SLOTS_MAX];
     uint32_t reply_len[GPU_SLOTS_MAX];
     unsigned next_slot;
 } GPU;
@@ -255,8 +256,9 @@ void gpu_system_reset(GPU *gpu);
  */
 #define GPU_FOR_EVER UINT32_MAX
 void gpu_vcpu_reset(GPU *gpu, uint32_t n);
-/* How often it has done so, or read all */
+/* How often it has done so, or read all; until it has so often */
 uint32_t gpu_vcpu_turns(GPU *gpu);
+void gpu_vcpu_wait(GPU *gpu, uint32_t turns);
 
 /*
  * The vCPUs of @users read and write the window's first pages, over and over;
@@ -318,6 +320,8 @@ uint64_t gpu_refused(GPU *gpu, const char *reason);
 uint64_t gpu_failures(GPU *gpu, const char *what);
 /* Any property of the device */
 QObject *gpu_property(GPU *gpu, const char *name);
+/* A resource's entry in blob-maps */
+QDict *gpu_mapping(GPU *gpu, uint32_t id);
 /* All that is mapped is in the "window", or has a "region" */
 void gpu_check_path(GPU *gpu, const char *path);
 /* Waits until no more than @n are mapped */
@@ -360,8 +364,6 @@ typedef struct GPUTest {
 
 /* A device with a window, and all else as it comes */
 GPU *gpu_start_plain(void);
-/* The same, logged, with more arguments, or NULL */
-GPU *gpu_start_logged(const char *args);
 /* Checks that nothing is left, and ends QEMU */
 void gpu_finish(GPU *gpu);
 /* What main() does: each test as /virtio-gpu-gl/GROUP/NAME */

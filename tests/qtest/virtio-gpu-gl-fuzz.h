@@ -34,17 +34,11 @@ typedef struct GPUFuzzType {
 
 const GPUFuzzType *gpu_fuzz_types(unsigned *n);
 
-/**
- * gpu_fuzz() - what one input says
- * @gpu: the device, set up and at rest, as it is afterwards, too; with a
- *       window of WINDOW, and two displays
- * @host: where it is
- * @data: the input
- * @size: bytes
- *
- * Fails an assertion when a reply is not one that may be, when a guest gets or
- * sees what the model does not, or when something is left after the reset that
- * comes last.
+/*
+ * Does what an input says.  The device has a window of WINDOW and two displays;
+ * it is set up and at rest, before and after.  Fails an assertion when a reply
+ * is not one that may be, when a guest gets or sees what the model does not, or
+ * when something is left after the reset that comes last.
  */
 void gpu_fuzz(GPU *gpu, const GPUFuzzHost *host, const uint8_t *data,
               size_t size);

@@ -86,25 +86,12 @@ static GPU *start_with_vcpu(void)
     return gpu_start(&(GPUConfig) { .hostmem = WINDOW, .vcpu = true });
 }
 
-static void wait_for_resets(GPU *gpu, uint32_t before, uint32_t n)
-{
-    while (gpu_vcpu_turns(gpu) - before < n) {
-        g_usleep(100);
-    }
-}
-
-/* The guest goes on with what it does. */
-static void see_resets(GPU *gpu, uint32_t n)
-{
-    wait_for_resets(gpu, gpu_vcpu_turns(gpu), n);
-}
-
 static void reset_once(GPU *gpu)
 {
     const uint32_t before = gpu_vcpu_turns(gpu);
 
     gpu_vcpu_reset(gpu, 1);
-    wait_for_resets(gpu, before, 1);
+    gpu_vcpu_wait(gpu, before + 1);
 }
 
 static void map_two(GPU *gpu)
@@ -119,34 +106,28 @@ static GPU *start_resetting(void)
 
     map_two(gpu);
     gpu_vcpu_reset(gpu, GPU_FOR_EVER);
-    see_resets(gpu, 1);
+    gpu_vcpu_wait(gpu, gpu_vcpu_turns(gpu) + 1);
     return gpu;
 }
 
-/* A device that cannot be added: QEMU waits for all readers under RCU. */
-static void test_readers(void)
+/*
+ * QEMU waits for all readers under RCU when a device cannot be added, and for
+ * vCPUs when the machine is reset.
+ */
+static void test_waits(void)
 {
     GPU *gpu = start_resetting();
     unsigned i;
 
     for (i = 0; i < 20; i++) {
-        QDict *reply = qtest_qmp(gpu->qts, "{ 'execute': 'device_add',"
-                                 " 'arguments': { 'driver': 'none' } }");
+        g_autoptr(QDict) reply = qtest_qmp(gpu->qts,
+            "{ 'execute': 'device_add', 'arguments': { 'driver': 'none' } }");
 
         g_assert_true(qdict_haskey(reply, "error"));
-        qobject_unref(reply);
     }
-    gpu_stop(gpu);
-}
-
-static void test_system_reset(void)
-{
-    GPU *gpu = start_resetting();
-    unsigned i;
-
     for (i = 0; i < 20; i++) {
         qtest_system_reset(gpu->qts);
-        see_resets(gpu, i % 3);
+        gpu_vcpu_wait(gpu, gpu_vcpu_turns(gpu) + i % 3);
     }
     gpu_stop(gpu);
 }
@@ -287,8 +268,7 @@ int main(int argc, char **argv)
     static const GPUTest tests[] = {
         { "reset", test_reset },
         { "exit", .alone = test_exit },
-        { "vcpu-readers", .alone = test_readers },
-        { "vcpu-system-reset", .alone = test_system_reset },
+        { "vcpu-waits", .alone = test_waits },
         { "vcpu-quit", .alone = test_quit },
         { "vcpu-blobs", .alone = test_blobs },
         { "last-kick", test_last_kick },

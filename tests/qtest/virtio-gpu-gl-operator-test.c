@@ -27,29 +27,6 @@ static void check_start(const GPUConfig *config, int status,
     g_assert_nonnull(strstr(text, hint));
 }
 
-/* What is accepted is what other tests set. */
-static void test_settings(void)
-{
-    static const char *const devices[] = {
-        "virtio-gpu-gl-pci", "virtio-vga-gl",
-    };
-    static const char *const bad[][2] = {
-        { ",map-policy=lax", "lax" }, { ",map-policy=Safe", "Safe" },
-        { ",map-policy=0", "map-policy" }, { ",guest-pat=0", "guest-pat" },
-        { ",blob-alignment=0", "blob-alignment" },
-    };
-    size_t d, i;
-
-    for (d = 0; d < G_N_ELEMENTS(devices); d++) {
-        GPUConfig config = { .device = devices[d], .hostmem = WINDOW };
-
-        for (i = 0; i < G_N_ELEMENTS(bad); i++) {
-            config.props = bad[i][0];
-            check_start(&config, 1, bad[i][1], i < 3 ? "map-policy" : "");
-        }
-    }
-}
-
 static void test_policy_is_fixed(GPU *gpu)
 {
     QDict *reply = qtest_qmp(gpu->qts, "{ 'execute': 'qom-set',"
@@ -69,7 +46,7 @@ static void test_help(void)
     static const char *const devices[] = {
         "virtio-gpu-gl-pci", "virtio-vga-gl", "virtio-gpu-gl-device",
     };
-    static const char *const told[] = {
+    static const char *const texts[] = {
         "list of mapped blobs",
         "host capabilities and settings for blob mappings",
         "blobs mapped, unmapped and refused, by reason",
@@ -83,8 +60,8 @@ static void test_help(void)
         g_assert_cmpint(gpu_try(&(GPUConfig) {
             .device = devices[i], .props = ",help",
         }, &text), ==, 0);
-        for (j = 0; j < G_N_ELEMENTS(told); j++) {
-            g_assert_nonnull(strstr(text, told[j]));
+        for (j = 0; j < G_N_ELEMENTS(texts); j++) {
+            g_assert_nonnull(strstr(text, texts[j]));
         }
         line = strstr(text, "map-policy=");
         g_assert_nonnull(line);
@@ -101,10 +78,19 @@ static void test_refused(void)
 {
 #define KVM(kvm_) .cpu = SCRIPTED_CPU_INTEL, .kvm = SCRIPTED_KVM_##kvm_
 #define FAIL(...) { .hostmem = WINDOW, .fail = { __VA_ARGS__ } }
+#define SET(...) { .hostmem = WINDOW, .props = __VA_ARGS__ }
     static const struct {
         GPUConfig config;
         const char *said, *hint;
     } rows[] = {
+        /* What is accepted is what other tests set. */
+        { SET(",map-policy=lax"), "lax", "map-policy" },
+        { SET(",map-policy=Safe"), "Safe", "map-policy" },
+        { SET(",map-policy=lax", .device = "virtio-vga-gl"), "lax" },
+        { SET(",map-policy=0"), "map-policy" },
+        { SET(",guest-pat=0"), "guest-pat" },
+        { SET(",blob-alignment=0"), "blob-alignment" },
+
         { { .device = "virtio-gpu-gl-device", .machine = "microvm",
             .hostmem = WINDOW }, "hostmem needs a PCI device" },
         /* Neither its pages nor a bit for each can be had. */
@@ -124,21 +110,20 @@ static void test_refused(void)
         { FAIL(SCRIPTED_MAP_STORE, 3, 1, ENOMEM), "hostmem", "ulimit -v" },
         { FAIL(SCRIPTED_MEMFD, 0, 1, EMFILE), "memfd" },
         /* What was set up goes when the rest cannot be had. */
-        { { .hostmem = WINDOW, .props = ",max_outputs=99" }, "max_outputs" },
+        { SET(",max_outputs=99"), "max_outputs" },
         { { .props = ",max_outputs=99" }, "max_outputs" },
 
         { { .props = ",guest-pat=on" }, "guest-pat=on requires" },
         { { .props = ",blob-alignment=on" }, "blob-alignment=on requires" },
-        { { .hostmem = WINDOW, .props = ",guest-pat=on", KVM(PLAIN) },
+        { SET(",guest-pat=on", KVM(PLAIN)),
           "guest-pat=on is not possible: KVM ignores guest PAT" },
-        { { .hostmem = WINDOW, .props = ",guest-pat=on", KVM(STUCK) },
+        { SET(",guest-pat=on", KVM(STUCK)),
           "guest-pat=on is not possible: KVM reports support" },
     };
     static const GPUConfig fine[] = {
-        { .hostmem = WINDOW, .props = ",guest-pat=on", .policy = "renderer",
-          KVM(QUIRK) },
-        { .hostmem = WINDOW, .props = ",guest-pat=on",
-          .cpu = SCRIPTED_CPU_AMD, .kvm = SCRIPTED_KVM_PLAIN },
+        SET(",guest-pat=on", .policy = "renderer", KVM(QUIRK)),
+        SET(",guest-pat=on", .cpu = SCRIPTED_CPU_AMD,
+            .kvm = SCRIPTED_KVM_PLAIN),
     };
     size_t i;
 
@@ -182,7 +167,7 @@ static void refuse(GPU *gpu, uint32_t id, unsigned n)
 /* A guest cannot fill the disk with messages. */
 static void test_log(GPU *gpu)
 {
-    static const char *const told[] = {
+    static const char *const reported[] = {
         "resource 5 (context 1, ", "i915", "exporter-incoherent",
         "map-policy=renderer",
     };
@@ -191,8 +176,8 @@ static void test_log(GPU *gpu)
     gpu_create(gpu, HOSTS_FAULT, DMABUF(.answer = ANSWER_INCOHERENT,
                                         .exporter = EXPORTER_I915), GPU_PAGE);
     refuse(gpu, HOSTS_FAULT, 101);
-    for (i = 0; i < G_N_ELEMENTS(told); i++) {
-        g_assert_cmpuint(gpu_count_log(gpu, told[i]), >, 0);
+    for (i = 0; i < G_N_ELEMENTS(reported); i++) {
+        g_assert_cmpuint(gpu_count_log(gpu, reported[i]), >, 0);
     }
     g_assert_cmpuint(gpu_count_log(gpu, "not mapped"), ==, 10);
     g_assert_cmpuint(gpu_refused(gpu, "exporter-incoherent"), ==, 101);
@@ -214,7 +199,9 @@ static void test_log(GPU *gpu)
 /* What its driver does wrong is for who debugs the guest. */
 static void check_guest_errors(const char *args, unsigned lines)
 {
-    GPU *gpu = gpu_start_logged(args);
+    GPU *gpu = gpu_start(&(GPUConfig) {
+        .hostmem = WINDOW, .logged = true, .args = args,
+    });
 
     gpu_create(gpu, HOSTS_FAULT, DMABUF(.answer = ANSWER_INCOHERENT),
                GPU_PAGE);
@@ -266,7 +253,7 @@ static void test_exporter_named(GPU *gpu)
     }
 }
 
-/* A guess is told, too, but not more often than that. */
+/* A guess is reported, too, but not more often than that. */
 static void test_assumed(GPU *gpu)
 {
     unsigned i;
@@ -286,7 +273,7 @@ static void test_trace(GPU *gpu)
     static const struct {
         const char *text;
         unsigned n; /* 0: once at least */
-    } told[] = {
+    } traced[] = {
         { "virtio_gpu_blob_decision", 3 },
         { "virtio_gpu_blob_map ", 2 },
         { "virtio_gpu_blob_unmap ", 2 },
@@ -309,11 +296,11 @@ static void test_trace(GPU *gpu)
     if (!gpu_count_log(gpu, "virtio_gpu_blob_")) {
         g_test_skip("this QEMU does not trace to its log");
     } else {
-        for (i = 0; i < G_N_ELEMENTS(told); i++) {
-            unsigned n = gpu_count_log(gpu, told[i].text);
+        for (i = 0; i < G_N_ELEMENTS(traced); i++) {
+            unsigned n = gpu_count_log(gpu, traced[i].text);
 
-            g_test_message("%s", told[i].text);
-            g_assert_true(told[i].n ? n == told[i].n : n > 0);
+            g_test_message("%s", traced[i].text);
+            g_assert_true(traced[i].n ? n == traced[i].n : n > 0);
         }
     }
 }
@@ -334,7 +321,6 @@ static void check_time(GPU *gpu, const char *stat, int64_t start)
 static void test_properties(GPU *gpu)
 {
     int64_t start = g_get_real_time();
-    QObject *maps;
     QDict *m;
 
     gpu_map_new(gpu, 7,
@@ -342,14 +328,11 @@ static void test_properties(GPU *gpu)
                        .word = WORD_CACHED),
                 2 * GPU_PAGE, 3 * GPU_PAGE);
     gpu_map_new(gpu, 8, DMABUF(.exporter = EXPORTER_UDMABUF), GPU_PAGE, 0);
-    maps = gpu_property(gpu, "blob-maps");
-    g_assert_cmpuint(qlist_size(qobject_to(QList, maps)), ==, 2);
-    m = qobject_to(QDict, qlist_pop(qobject_to(QList, maps)));
+    m = gpu_mapping(gpu, 8);
     g_assert_cmpstr(qdict_get_str(m, "exporter"), ==, "udmabuf");
     g_assert_cmpstr(qdict_get_str(m, "voucher"), ==, "exporter-name");
     qobject_unref(m);
-    m = qobject_to(QDict, qlist_peek(qobject_to(QList, maps)));
-    g_assert_cmpint(qdict_get_int(m, "resource"), ==, 7);
+    m = gpu_mapping(gpu, 7);
     g_assert_cmpint(qdict_get_int(m, "context"), ==, 1);
     g_assert_cmpint(qdict_get_int(m, "offset"), ==, 3 * GPU_PAGE);
     g_assert_cmpint(qdict_get_int(m, "size"), ==, 2 * GPU_PAGE);
@@ -360,7 +343,7 @@ static void test_properties(GPU *gpu)
     g_assert_cmpstr(qdict_get_str(m, "map-type"), ==, "wc");
     g_assert_cmpstr(qdict_get_str(m, "voucher"), ==, "exporter");
     g_assert_cmpstr(qdict_get_str(m, "path"), ==, "window");
-    qobject_unref(maps);
+    qobject_unref(m);
     check_time(gpu, "last-map-ms", start);
     g_assert_cmpuint(gpu_stat(gpu, "last-refusal-ms"), ==, 0);
     g_assert_cmphex(gpu_map(gpu, 7, 0, NULL), ==, BAD);
@@ -369,26 +352,24 @@ static void test_properties(GPU *gpu)
     gpu_unref(gpu, 8);
 }
 
-/* As many as a monitor can bear */
+/* The newest, as many as a monitor can bear */
 static void test_long_list(GPU *gpu)
 {
-    QObject *maps;
+    QList *maps;
+    QDict *first;
 
     gpu_batch_all(gpu, gpu_put_shared, 1, 300, OK);
     gpu_batch_all(gpu, gpu_put_map_next, 1, 300, GRANTED);
-    maps = gpu_property(gpu, "blob-maps");
-    g_assert_cmpuint(qlist_size(qobject_to(QList, maps)), ==, 256);
+    maps = qobject_to(QList, gpu_property(gpu, "blob-maps"));
+    first = qobject_to(QDict, qlist_peek(maps));
+    g_assert_cmpuint(qlist_size(maps), ==, 256);
+    g_assert_cmpuint(qdict_get_int(first, "resource"), ==, 300);
     qobject_unref(maps);
     gpu_batch_all(gpu, gpu_put_unref, 1, 300, OK);
 }
 
-static void test_host(void)
+static void test_host(GPU *gpu)
 {
-    GPU *gpu = gpu_start(&(GPUConfig) {
-        .hostmem = WINDOW, .policy = "strict", .cpu = SCRIPTED_CPU_ARM64,
-        .kvm = SCRIPTED_KVM_FWB, .page_size = 16384,
-        .drm = SCRIPTED_DRM_HIDDEN,
-    });
     QDict *host = qobject_to(QDict, gpu_property(gpu, "blob-host"));
 
     g_assert_cmpstr(qdict_get_str(host, "guest-type"), ==, "forced-write-back");
@@ -410,15 +391,15 @@ static void test_host(void)
     g_assert_false(qdict_get_bool(host, "direct"));
     g_assert_cmpint(qdict_get_int(host, "files-limit"), >, 0);
     qobject_unref(host);
-    gpu_finish(gpu);
 }
 
-/* What was not looked at is not told. */
+/* Without a window nothing depends on the host, nor is it looked at. */
 static void test_host_no_window(void)
 {
-    GPU *gpu = gpu_start(&(GPUConfig) { .policy = "safe" });
+    GPU *gpu = gpu_start(&(GPUConfig) { .policy = "safe", KVM(QUIRK) });
     QDict *host = qobject_to(QDict, gpu_property(gpu, "blob-host"));
 
+    g_assert_cmpuint(gpu->shared->kvm_enables, ==, 0);
     g_assert_false(qdict_haskey(host, "guest-type"));
     g_assert_false(qdict_haskey(host, "mappings"));
     g_assert_cmpint(qdict_get_int(host, "window"), ==, 0);
@@ -492,7 +473,6 @@ static void test_window_full(GPU *gpu)
 int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
-        { "settings", .alone = test_settings },
         { "policy-is-fixed", test_policy_is_fixed },
         { "help", .alone = test_help },
         { "refused", .alone = test_refused },
@@ -505,7 +485,10 @@ int main(int argc, char **argv)
           { .logged = true, .args = "-trace virtio_gpu_blob_*" } },
         { "blob-maps", test_properties },
         { "long-list", test_long_list },
-        { "blob-host", .alone = test_host },
+        { "blob-host", test_host,
+          { .policy = "strict", .cpu = SCRIPTED_CPU_ARM64,
+            .kvm = SCRIPTED_KVM_FWB, .page_size = 16384,
+            .drm = SCRIPTED_DRM_HIDDEN } },
         { "blob-host-no-window", .alone = test_host_no_window },
         { "room", test_room },
         { "window-full", test_window_full, { .logged = true } },

@@ -55,7 +55,7 @@ static GPU *start(GPUFuzzHost *host)
     return gpu;
 }
 
-/* In hexadecimal; what fails is the last that is told. */
+/* In hexadecimal; what fails is the last that is printed. */
 static void run_input(GPU *gpu, const GPUFuzzHost *host, const char *line)
 {
     size_t n = strlen(line) / 2, i;
@@ -452,14 +452,9 @@ static void test_regions_go(GPU *gpu)
     unsigned i;
 
     for (i = 0; i < (g_test_slow() ? 100 : 4); i++) {
-        uint32_t turns;
-
         gpu_batch_all(gpu, gpu_put_drivers, 1, GPU_BATCH, OK);
         gpu_batch_all(gpu, gpu_put_map_apart, 1, GPU_BATCH, GRANTED);
-        turns = gpu_vcpu_turns(gpu);
-        while (gpu_vcpu_turns(gpu) - turns < 10) {
-            g_usleep(100);
-        }
+        gpu_vcpu_wait(gpu, gpu_vcpu_turns(gpu) + 10);
         gpu_batch_all(gpu, gpu_put_unref, 1, GPU_BATCH, OK);
     }
 }

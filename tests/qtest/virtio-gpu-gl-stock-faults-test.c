@@ -82,25 +82,22 @@ static void test_detach_then_reset(GPU *gpu)
 }
 
 /* A blob of two pages is refused there, and nothing of it can be seen. */
-static void check_refused(ScriptedBlob blob, uint64_t offset)
+static void check_refused(GPU *gpu, ScriptedBlob blob, uint64_t offset)
 {
-    GPU *gpu = gpu_start_plain();
-
     gpu_create(gpu, 1, blob, 2 * GPU_PAGE);
     g_assert_cmphex(gpu_map(gpu, 1, offset, NULL), >=, UNSPEC);
     gpu_read(gpu, GPU_PAGE);
     gpu_unref(gpu, 1);
-    stop(gpu);
 }
 
 /* KVM rejects a slot that is not page aligned, and QEMU aborts. */
-static void test_misaligned(void)
+static void test_misaligned(GPU *gpu)
 {
-    check_refused(BUFFER, 0x100);
+    check_refused(gpu, BUFFER, 0x100);
 }
 
 /* Nothing can be seen beyond the window's end. */
-static void test_bounds(void)
+static void test_bounds(GPU *gpu)
 {
     static const uint64_t offsets[] = {
         1ull << 40, -GPU_PAGE, WINDOW, WINDOW - GPU_PAGE,
@@ -108,20 +105,21 @@ static void test_bounds(void)
     size_t i;
 
     for (i = 0; i < G_N_ELEMENTS(offsets); i++) {
-        check_refused(BUFFER, offsets[i]);
+        check_refused(gpu, BUFFER, offsets[i]);
     }
 }
 
 /* Half a buffer: touching the other half would be SIGBUS. */
-static void test_short_buffer(void)
+static void test_short_buffer(GPU *gpu)
 {
-    check_refused(BUFFER_BUT(.length = LENGTH_HALF), 0);
+    check_refused(gpu, BUFFER_BUT(.length = LENGTH_HALF), 0);
 }
 
 /* What the exporter calls incoherent is not mapped on the renderer's word. */
-static void test_incoherent(void)
+static void test_incoherent(GPU *gpu)
 {
-    check_refused(DMABUF(.answer = ANSWER_INCOHERENT, .word = WORD_CACHED), 0);
+    check_refused(gpu, DMABUF(.answer = ANSWER_INCOHERENT, .word = WORD_CACHED),
+                  0);
 }
 
 /* The memory core can have 4096 sections, a guest more blobs. */
@@ -209,38 +207,35 @@ static void test_fenced(GPU *gpu)
 }
 
 /* The first bytes of a MAP_BLOB, with space for a header in reply */
-static void check_short(size_t len, uint32_t at_least)
+static void check_short(GPU *gpu, size_t len, uint32_t at_least)
 {
     const struct virtio_gpu_resource_map_blob cmd = {
         .hdr.type = cpu_to_le32(VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB),
         .resource_id = cpu_to_le32(1),
     };
-    GPU *gpu = gpu_start_plain();
 
     gpu_create(gpu, 1, BUFFER, GPU_PAGE);
     g_assert_cmphex(gpu_send(gpu, &cmd, len), >=, at_least);
     g_assert_false(gpu_shows(gpu, 0, 1, 0));
     gpu_unref(gpu, 1);
-    stop(gpu);
 }
 
-static void test_truncated(void)
+static void test_truncated(GPU *gpu)
 {
-    check_short(32, BAD);
-    check_short(8, UNSPEC);
+    check_short(gpu, 32, BAD);
+    check_short(gpu, 8, UNSPEC);
 }
 
-static void test_short_reply(void)
+static void test_short_reply(GPU *gpu)
 {
-    check_short(sizeof(struct virtio_gpu_resource_map_blob), BAD);
+    check_short(gpu, sizeof(struct virtio_gpu_resource_map_blob), BAD);
 }
 
 #define ENTRIES 16000
 
 /* What each round takes, it gives back. */
-static void check_growth(void (*round)(GPU *gpu))
+static void check_growth(GPU *gpu, void (*round)(GPU *gpu))
 {
-    GPU *gpu = gpu_start_plain();
     uint64_t before = 0;
     unsigned i;
 
@@ -253,7 +248,6 @@ static void check_growth(void (*round)(GPU *gpu))
     if (GPU_MEMORY_TELLS) {
         g_assert_cmpuint(gpu_status_kib(gpu, "RssAnon:"), <=, before + 4096);
     }
-    stop(gpu);
 }
 
 static void create_and_unref(GPU *gpu)
@@ -263,9 +257,9 @@ static void create_and_unref(GPU *gpu)
 }
 
 /* The addresses of a guest blob's pages */
-static void test_guest_blobs(void)
+static void test_guest_blobs(GPU *gpu)
 {
-    check_growth(create_and_unref);
+    check_growth(gpu, create_and_unref);
 }
 
 static void create_and_reset(GPU *gpu)
@@ -277,9 +271,9 @@ static void create_and_reset(GPU *gpu)
 }
 
 /* What a reset must free: the backing of resources of all kinds */
-static void test_reset_frees(void)
+static void test_reset_frees(GPU *gpu)
 {
-    check_growth(create_and_reset);
+    check_growth(gpu, create_and_reset);
 }
 
 /*
@@ -290,17 +284,13 @@ static void test_vcpu_reset(void)
 {
     GPU *gpu = gpu_start(&(GPUConfig) { .hostmem = WINDOW, .vcpu = true });
     QTestState *qts = gpu->qts;
-    uint32_t turns;
     unsigned i;
 
     gpu_map_new(gpu, 1, BUFFER, GPU_PAGE, 0);
     gpu_map_new(gpu, 2, DRIVERS, GPU_PAGE, GPU_PAGE);
     gpu_vcpu_reset(gpu, GPU_FOR_EVER);
     for (i = 0; i < 20; i++) {
-        turns = gpu_vcpu_turns(gpu);
-        while (i % 2 && gpu_vcpu_turns(gpu) == turns) {
-            g_usleep(100);
-        }
+        gpu_vcpu_wait(gpu, gpu_vcpu_turns(gpu) + i % 2);
         qtest_qmp_assert_success(qts, "{ 'execute': 'stop' }");
         qtest_qmp_assert_success(qts, "{ 'execute': 'cont' }");
     }
@@ -464,35 +454,25 @@ static void test_empty_table(void)
     gpu_stop(gpu);
 }
 
-static GPU *start_in_order(unsigned queue_size)
-{
-    return gpu_start(&(GPUConfig) {
-        .hostmem = WINDOW, .props = ",in_order=on",
-        .features = 1ull << VIRTIO_F_IN_ORDER, .queue_size = queue_size,
-    });
-}
+#define IN_ORDER .props = ",in_order=on", \
+    .features = 1ull << VIRTIO_F_IN_ORDER
 
 /* A guest may choose a longer queue than it was offered. */
-static void test_long_queue(void)
+static void test_long_queue(GPU *gpu)
 {
-    GPU *gpu = start_in_order(1024);
     unsigned i;
 
     for (i = 0; i < 2048; i++) {
         g_assert_cmphex(gpu_create(gpu, 1, BUFFER, GPU_PAGE), ==, OK);
         g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
     }
-    stop(gpu);
 }
 
 /* All of a queue's commands at once, in order */
-static void test_full_queue(void)
+static void test_full_queue(GPU *gpu)
 {
-    GPU *gpu = start_in_order(64);
-
     gpu_batch_all(gpu, gpu_put_shared, 1, 64, OK);
     gpu_batch_all(gpu, gpu_put_unref, 1, 64, OK);
-    stop(gpu);
 }
 
 /* SDL makes no cursor with a hot spot elsewhere, and says so. */
@@ -519,8 +499,7 @@ static void test_context_name(GPU *gpu)
     };
 
     memset(cmd.debug_name, 'x', sizeof(cmd.debug_name));
-    g_assert_cmphex(gpu_send(gpu, &cmd, sizeof(cmd)),
-                    ==, OK);
+    g_assert_cmphex(gpu_send(gpu, &cmd, sizeof(cmd)), ==, OK);
 }
 
 /* QEMU must end by itself, and say why. */
@@ -556,20 +535,20 @@ int main(int argc, char **argv)
         { "create-twice", test_create_twice },
         { "reset-while-mapped", test_reset_while_mapped },
         { "detach-then-reset", test_detach_then_reset },
-        { "misaligned", .alone = test_misaligned },
+        { "misaligned", test_misaligned },
         { "many", test_many },
-        { "bounds", .alone = test_bounds },
+        { "bounds", test_bounds },
         { "overlap", test_overlap },
         { "renderers-size", test_renderers_size },
-        { "short-buffer", .alone = test_short_buffer },
+        { "short-buffer", test_short_buffer },
         { "flags", test_flags },
         { "map-info", test_map_info },
-        { "incoherent", .alone = test_incoherent },
+        { "incoherent", test_incoherent },
         { "fenced", test_fenced },
-        { "truncated", .alone = test_truncated },
-        { "short-reply", .alone = test_short_reply },
-        { "guest-blobs", .alone = test_guest_blobs },
-        { "reset-frees", .alone = test_reset_frees },
+        { "truncated", test_truncated },
+        { "short-reply", test_short_reply },
+        { "guest-blobs", test_guest_blobs },
+        { "reset-frees", test_reset_frees },
         { "hostmem", .alone = test_hostmem },
         { "vcpu-reset", .alone = test_vcpu_reset },
         { "scanout", test_scanout },
@@ -577,8 +556,8 @@ int main(int argc, char **argv)
         { "submit", test_submit },
         { "reset-in-flight", test_reset_in_flight },
         { "empty-table", .alone = test_empty_table },
-        { "long-queue", .alone = test_long_queue },
-        { "full-queue", .alone = test_full_queue },
+        { "long-queue", test_long_queue, { IN_ORDER, .queue_size = 1024 } },
+        { "full-queue", test_full_queue, { IN_ORDER, .queue_size = 64 } },
         { "hot-spot", test_hot_spot, { .logged = true } },
         { "context-name", test_context_name },
         { "heads", test_heads, { .props = ",max_outputs=3" } },
