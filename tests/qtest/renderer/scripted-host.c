@@ -41,8 +41,6 @@ static const struct cpu cpus[SCRIPTED_CPU__MAX] = {
         "aarch64", "processor\t: 0\nCPU implementer\t: 0x41\n", NULL },
     [SCRIPTED_CPU_RISCV64] = {
         "riscv64", "processor\t: 0\nisa\t\t: rv64imafdc\n", NULL },
-    [SCRIPTED_CPU_S390X] = {
-        "s390x", "vendor_id       : IBM/S390\n", NULL },
     [SCRIPTED_CPU_NO_PROC] = { "x86_64", NULL, NULL },
     [SCRIPTED_CPU_HYGON] = { "x86_64", "vendor_id\t: HygonGenuine", "1\n" },
     [SCRIPTED_CPU_NO_VENDOR] = { "x86_64", "model\t\t: 1\n", "Y\n" },

@@ -99,16 +99,13 @@ static int check_extension(uintptr_t cap)
         case SCRIPTED_KVM_QUIRK:
         case SCRIPTED_KVM_STUCK:
             return QUIRK_IGNORE_GUEST_PAT | 1;
-        case SCRIPTED_KVM_OTHER:
-            return 1;
         case SCRIPTED_KVM_BROKEN:
             return fail(EINVAL);
         default:
             return 0;
         }
     case CAP_ARM_CACHEABLE_PFNMAP:
-        return kvm_answer() == SCRIPTED_KVM_FWB_DIC ||
-               kvm_answer() == SCRIPTED_KVM_LIAR;
+        return kvm_answer() == SCRIPTED_KVM_LIAR;
     default:
         return 0;
     }
@@ -132,7 +129,7 @@ static int get_register(const struct kvm_one_reg *reg)
 
     if (reg->id == ARM_MMFR2 && kvm >= SCRIPTED_KVM_FWB &&
         kvm <= SCRIPTED_KVM_LIAR) {
-        *value = 1 | (kvm <= SCRIPTED_KVM_FWB_DIC ? ARM_FWB : 0);
+        *value = 1 | (kvm == SCRIPTED_KVM_FWB ? ARM_FWB : 0);
         return 0;
     }
     if (reg->id == RISCV_SVPBMT && (kvm == SCRIPTED_KVM_SVPBMT ||

@@ -122,15 +122,13 @@ static inline struct scripted_blob scripted_blob_of(uint64_t id)
 #define SCRIPTED_KVM_PLAIN      1  /* no quirks can be switched off */
 #define SCRIPTED_KVM_QUIRK      2  /* the one for guest PAT can */
 #define SCRIPTED_KVM_STUCK      3  /* it is offered, but stays on */
-#define SCRIPTED_KVM_OTHER      4  /* others can */
-#define SCRIPTED_KVM_BROKEN     5  /* asking for them fails */
-#define SCRIPTED_KVM_FWB        6  /* FEAT_S2FWB, no cacheable PFNMAP */
-#define SCRIPTED_KVM_FWB_DIC    7  /* both */
-#define SCRIPTED_KVM_NO_FWB     8  /* neither */
-#define SCRIPTED_KVM_LIAR       9  /* the latter, it says, but not the first */
-#define SCRIPTED_KVM_NO_REGS    10 /* no register can be read */
-#define SCRIPTED_KVM_SVPBMT     11
-#define SCRIPTED_KVM_NO_SVPBMT  12
+#define SCRIPTED_KVM_BROKEN     4  /* asking for them fails */
+#define SCRIPTED_KVM_FWB        5  /* FEAT_S2FWB */
+#define SCRIPTED_KVM_NO_FWB     6
+#define SCRIPTED_KVM_LIAR       7  /* not that, but cacheable PFNMAP */
+#define SCRIPTED_KVM_NO_REGS    8  /* no register can be read */
+#define SCRIPTED_KVM_SVPBMT     9
+#define SCRIPTED_KVM_NO_SVPBMT  10
 #define SCRIPTED_KVM_ANSWER     15
 #define SCRIPTED_KVM_NO_VCPU    16 /* QEMU has none yet */
 
@@ -140,12 +138,11 @@ static inline struct scripted_blob scripted_blob_of(uint64_t id)
 #define SCRIPTED_CPU_INTEL      3
 #define SCRIPTED_CPU_ARM64      4
 #define SCRIPTED_CPU_RISCV64    5
-#define SCRIPTED_CPU_S390X      6
-#define SCRIPTED_CPU_NO_NAME    7  /* uname() fails */
-#define SCRIPTED_CPU_NO_PROC    8  /* x86 without files that tell more */
-#define SCRIPTED_CPU_HYGON      9  /* as AMD's, told in other ways */
-#define SCRIPTED_CPU_NO_VENDOR  10 /* x86 whose maker is not told */
-#define SCRIPTED_CPU__MAX       11
+#define SCRIPTED_CPU_NO_NAME    6  /* uname() fails */
+#define SCRIPTED_CPU_NO_PROC    7  /* x86 without files that say more */
+#define SCRIPTED_CPU_HYGON      8  /* as AMD's, said in other ways */
+#define SCRIPTED_CPU_NO_VENDOR  9  /* x86 whose maker is not known */
+#define SCRIPTED_CPU__MAX       10
 
 /* What /sys/class/drm shows */
 #define SCRIPTED_DRM_FOLDER     1  /* what is in struct scripted_shared */
