@@ -6,7 +6,6 @@
 
 #include "qemu/osdep.h"
 #include "qobject/qdict.h"
-#include "qobject/qlist.h"
 #include "virtio-gpu-gl-client.h"
 
 #define REVOKED "its backing memory was revoked"
@@ -21,22 +20,28 @@ static void map_new(GPU *gpu, uint32_t id, ScriptedBlob blob, uint64_t offset)
 /* Is the mapping lost, as blob-maps shows it? */
 static bool is_lost(GPU *gpu, uint32_t id, const char *path)
 {
-    QList *maps = qobject_to(QList, gpu_property(gpu, "blob-maps"));
-    const QListEntry *e;
-    bool found = false, lost = false;
+    g_autoptr(QDict) map = gpu_mapping(gpu, id);
 
-    QLIST_FOREACH_ENTRY(maps, e) {
-        const QDict *map = qobject_to(QDict, qlist_entry_obj(e));
+    g_assert_cmpstr(qdict_get_str(map, "path"), ==, path);
+    return qdict_get_bool(map, "lost");
+}
 
-        if (qdict_get_int(map, "resource") == id) {
-            found = true;
-            lost = qdict_get_bool(map, "lost");
-            g_assert_cmpstr(qdict_get_str(map, "path"), ==, path);
-        }
+/* Each kind of buffer, mapped by the renderer, too, at an address of ours */
+static void for_each_kind(GPU *gpu,
+                          void (*check)(GPU *gpu, const GPUKind *kind))
+{
+    size_t i;
+
+    for (i = 0; i < 2 * GPU_KINDS; i++) {
+        bool fixed = i >= GPU_KINDS;
+        GPUKind kind = gpu_kinds[i % GPU_KINDS];
+
+        gpu->shared->map_fixed = fixed ? SCRIPTED_FIXED_GOOD
+                                       : SCRIPTED_FIXED_NONE;
+        kind.path = fixed && GPU_LOW ? "window" : kind.path;
+        g_test_message("%s%s", kind.name, fixed ? ", map_fixed" : "");
+        check(gpu, &kind);
     }
-    g_assert_true(found);
-    qobject_unref(maps);
-    return lost;
 }
 
 /* The access goes on, on other pages; all else stays as it was. */
@@ -45,7 +50,9 @@ static void check_lost(GPU *gpu, const GPUKind *kind, uint64_t at)
     uint64_t lost = gpu_stat(gpu, "lost");
 
     map_new(gpu, 1, kind->blob, at);
-    map_new(gpu, 2, kind->blob, at + PAGES * GPU_PAGE);
+    gpu_create(gpu, 2, kind->blob, PAGES * GPU_PAGE);
+    g_assert_cmphex(gpu_map(gpu, 2, at, NULL), ==, BAD);
+    g_assert_cmphex(gpu_map(gpu, 2, at + PAGES * GPU_PAGE, NULL), ==, GRANTED);
     gpu_buffer_truncate(gpu, 1, GPU_PAGE);
     g_assert_false(is_lost(gpu, 1, kind->path));
     gpu_read(gpu, at + 2 * GPU_PAGE);
@@ -58,59 +65,59 @@ static void check_lost(GPU *gpu, const GPUKind *kind, uint64_t at)
     g_assert_true(gpu_shows(gpu, at + PAGES * GPU_PAGE, 2, 0));
 }
 
+static void check_access(GPU *gpu, const GPUKind *kind)
+{
+    check_lost(gpu, kind, 16 * GPU_PAGE);
+    g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
+    /* A renderer's own memory may be new by then. */
+    g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==,
+                    kind->blob.backing ? UNSPEC : GRANTED);
+    g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
+    /* The place is free, and shows what comes next. */
+    map_new(gpu, 3, kind->blob, 16 * GPU_PAGE);
+    g_assert_true(gpu_shows(gpu, 16 * GPU_PAGE, 3, 0));
+    g_assert_false(is_lost(gpu, 3, kind->path));
+    gpu_unref(gpu, 2);
+    gpu_unref(gpu, 3);
+}
+
 static void test_access(GPU *gpu)
 {
-    size_t i;
-
-    for (i = 0; i < GPU_KINDS; i++) {
-        g_test_message("%s", gpu_kinds[i].name);
-        check_lost(gpu, &gpu_kinds[i], 16 * GPU_PAGE);
-        g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
-        /* A renderer's own memory may be new by then. */
-        g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==,
-                        gpu_kinds[i].blob.backing ? UNSPEC : GRANTED);
-        g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
-        /* The place is free, and shows what comes next. */
-        map_new(gpu, 3, gpu_kinds[i].blob, 16 * GPU_PAGE);
-        g_assert_true(gpu_shows(gpu, 16 * GPU_PAGE, 3, 0));
-        g_assert_false(is_lost(gpu, 3, gpu_kinds[i].path));
-        gpu_unref(gpu, 2);
-        gpu_unref(gpu, 3);
-    }
+    for_each_kind(gpu, check_access);
 }
 
 /* Spare mappings are used for the hole that shows in its place. */
+static void check_no_memory(GPU *gpu, const GPUKind *kind)
+{
+    map_new(gpu, 1, kind->blob, 0);
+    gpu_buffer_truncate(gpu, 1, GPU_PAGE);
+    gpu_fail(gpu, SCRIPTED_MAP_OTHER, 0, 1);
+    g_assert_cmphex(gpu_read(gpu, 2 * GPU_PAGE), ==, 0);
+    g_assert_cmpuint(gpu->shared->fail.count, ==, 0);
+    g_assert_true(is_lost(gpu, 1, kind->path));
+    gpu_unref(gpu, 1);
+}
+
 static void test_no_memory(GPU *gpu)
 {
-    size_t i;
-
-    for (i = 0; i < GPU_KINDS; i++) {
-        g_test_message("%s", gpu_kinds[i].name);
-        map_new(gpu, 1, gpu_kinds[i].blob, 0);
-        gpu_buffer_truncate(gpu, 1, GPU_PAGE);
-        gpu_fail(gpu, SCRIPTED_MAP_OTHER, 0, 1);
-        g_assert_cmphex(gpu_read(gpu, 2 * GPU_PAGE), ==, 0);
-        g_assert_cmpuint(gpu->shared->fail.count, ==, 0);
-        g_assert_true(is_lost(gpu, 1, gpu_kinds[i].path));
-        gpu_unref(gpu, 1);
-    }
+    for_each_kind(gpu, check_no_memory);
 }
 
 /* With its resource, or with a reset, it goes as any other. */
+static void check_ends(GPU *gpu, const GPUKind *kind)
+{
+    check_lost(gpu, kind, 0);
+    gpu_unref(gpu, 1);
+    gpu_unref(gpu, 2);
+    check_lost(gpu, kind, 0);
+    gpu_reset(gpu);
+    check_lost(gpu, kind, 0);
+    gpu_system_reset(gpu);
+}
+
 static void test_ends(GPU *gpu)
 {
-    size_t i;
-
-    for (i = 0; i < GPU_KINDS; i++) {
-        g_test_message("%s", gpu_kinds[i].name);
-        check_lost(gpu, &gpu_kinds[i], 0);
-        gpu_unref(gpu, 1);
-        gpu_unref(gpu, 2);
-        check_lost(gpu, &gpu_kinds[i], 0);
-        gpu_reset(gpu);
-        check_lost(gpu, &gpu_kinds[i], 0);
-        gpu_system_reset(gpu);
-    }
+    for_each_kind(gpu, check_ends);
 }
 
 /* One that goes with the command that follows is counted, too. */

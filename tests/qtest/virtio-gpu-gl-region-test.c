@@ -157,32 +157,6 @@ static void test_no_memory(GPU *gpu)
     }
 }
 
-/* A buffer that the renderer maps at our address can lose its pages, too. */
-static void test_fixed_lost(GPU *gpu)
-{
-    static const ScriptedBlob ids[] = { POINTER, DRIVERS };
-    size_t i;
-
-    gpu->shared->map_fixed = SCRIPTED_FIXED_GOOD;
-    for (i = 0; i < G_N_ELEMENTS(ids); i++) {
-        gpu_create(gpu, 1, ids[i], GPU_PAGE);
-        gpu_create(gpu, 2, ids[i], GPU_PAGE);
-        g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
-        g_assert_cmphex(gpu_map(gpu, 2, 0, NULL), ==, BAD);
-        g_assert_cmphex(gpu_map(gpu, 2, GPU_PAGE, NULL), ==, GRANTED);
-        gpu_check_path(gpu, i ? FIXED_PATH : "window");
-
-        gpu_buffer_truncate(gpu, 1, 0);
-        gpu_read(gpu, 0);
-        gpu_settle(gpu);
-        g_assert_cmpuint(gpu_stat(gpu, "lost"), ==, i + 1);
-        g_assert_true(gpu_shows(gpu, GPU_PAGE, 2, 0));
-        g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
-        gpu_reset(gpu);
-        g_assert_false(gpu_shows(gpu, GPU_PAGE, 2, 0));
-    }
-}
-
 #define REGIONS_MAX 1536
 
 static void test_limit(GPU *gpu)
@@ -661,7 +635,6 @@ int main(int argc, char **argv)
         { "many", test_many },
         { "renderers", .alone = test_renderers },
         { "no-memory", test_no_memory, { .kernel = SCRIPTED_KERNEL_OLD } },
-        { "fixed-lost", test_fixed_lost },
         { "limit", test_limit },
         { "odd-size", test_odd_size },
         { "held", test_held },
