@@ -67,10 +67,9 @@ static uint32_t run_with_pages(GPU *gpu, const void *cmd, size_t len,
                                uint64_t addr, uint32_t entries)
 {
     g_autoptr(GByteArray) out = g_byte_array_new();
-    uint32_t i;
 
     g_byte_array_append(out, cmd, len);
-    for (i = 0; i < entries; i++) {
+    for (uint32_t i = 0; i < entries; i++) {
         struct virtio_gpu_mem_entry entry = {
             .addr = cpu_to_le64(addr + i % 4096 * GPU_PAGE),
             .length = cpu_to_le32(GPU_PAGE),

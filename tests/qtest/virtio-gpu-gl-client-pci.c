@@ -75,10 +75,9 @@ static void map_bars(GPU *gpu)
 {
     uint64_t next32 = MMIO32_BASE;
     uint64_t next64 = gpu->low ? MMIO64_LOW : MMIO64_BASE;
-    unsigned i;
 
     memset(gpu->bars, 0, sizeof(gpu->bars));
-    for (i = 0; i < 6; i++) {
+    for (unsigned i = 0; i < 6; i++) {
         i += map_bar(gpu, i, &next32, &next64);
     }
     config_writel(gpu, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);

@@ -279,11 +279,9 @@ int gpu_run_tests_ending(int argc, char **argv, const char *group,
                          const GPUTest *tests, size_t n,
                          void (*end)(GPU *gpu))
 {
-    size_t i;
-
     g_test_init(&argc, &argv, NULL);
     end_of_test = end;
-    for (i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         g_autofree char *path = g_strdup_printf("/virtio-gpu-gl/%s/%s", group,
                                                 tests[i].name);
 

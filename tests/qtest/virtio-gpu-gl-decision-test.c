@@ -77,15 +77,13 @@ static void check_case(GPU *gpu, uint32_t id, const Case *c,
 
 static void run_cases(const Case *cases, size_t n)
 {
-    size_t p, i;
-
-    for (p = 0; p < G_N_ELEMENTS(policies); p++) {
+    for (size_t p = 0; p < G_N_ELEMENTS(policies); p++) {
         GPU *gpu = gpu_start(&(GPUConfig) {
             .hostmem = WINDOW, .policy = policies[p],
         });
 
         g_test_message("map-policy=%s", policies[p]);
-        for (i = 0; i < n; i++) {
+        for (size_t i = 0; i < n; i++) {
             check_case(gpu, i + 1, &cases[i], cases[i].outcome[p]);
         }
         gpu_finish(gpu);
@@ -263,14 +261,13 @@ static void test_effort(GPU *gpu)
         { POINTER, 0, 0 },
     };
     struct scripted_shared *s = gpu->shared;
-    size_t i, j;
 
-    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_test_message("row %zu", i);
         s->queries = s->names = s->words = s->exports = s->closes = 0;
         gpu_create(gpu, 1, rows[i].blob, GPU_PAGE);
         g_assert_cmpuint(s->queries + s->words + s->exports, ==, 0);
-        for (j = 1; j <= 3; j++) {
+        for (size_t j = 1; j <= 3; j++) {
             g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
             g_assert_cmpuint(s->queries, ==, j * rows[i].queries);
             g_assert_cmpuint(s->exports, ==,
@@ -326,9 +323,7 @@ static void test_word(GPU *gpu)
 
 static void test_confidential(void)
 {
-    size_t p;
-
-    for (p = 0; p < G_N_ELEMENTS(policies); p++) {
+    for (size_t p = 0; p < G_N_ELEMENTS(policies); p++) {
         GPU *gpu = gpu_start(&(GPUConfig) {
             .hostmem = WINDOW, .policy = policies[p],
             .watch = SCRIPTED_WATCH_CONFIDENTIAL,
@@ -384,9 +379,8 @@ static void test_not_sealed(GPU *gpu)
         { SHM(), SCRIPTED_SHRINK, UNSPEC, F_SEAL_SHRINK },
         { SHM(.sealed = true), 0, GRANTED, F_SEAL_SEAL },
     };
-    size_t i;
 
-    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         int fd;
 
         gpu_create(gpu, 1, rows[i].blob, SIZE);
@@ -403,9 +397,7 @@ static void test_not_sealed(GPU *gpu)
 /* The fd is a copy of the renderer's, which has the same offset. */
 static void test_offset(GPU *gpu)
 {
-    unsigned i;
-
-    for (i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < 2; i++) {
         g_autofree char *path = NULL, *info = NULL;
 
         gpu_map_new(gpu, 1, i ? SHM() : OPAQUE(SAYS(CACHED)), GPU_PAGE, 0);
@@ -663,9 +655,7 @@ static void check_host(const HostCase *c, const char *policy)
 
 static void test_hosts(void)
 {
-    size_t i;
-
-    for (i = 0; i < G_N_ELEMENTS(hosts); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(hosts); i++) {
         check_host(&hosts[i], "safe");
     }
 }
@@ -673,9 +663,7 @@ static void test_hosts(void)
 /* strict depends on the host as safe does; renderer does not. */
 static void test_policies(void)
 {
-    size_t i;
-
-    for (i = 0; i < G_N_ELEMENTS(hosts); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(hosts); i++) {
         if (hosts[i].policies) {
             check_host(&hosts[i], "strict");
             check_host(&hosts[i], "renderer");
@@ -693,11 +681,10 @@ static char *new_drm(const char *const *drivers)
     g_autoptr(GError) err = NULL;
     char *dir = g_dir_make_tmp("virtio-gpu-gl-drm-XXXXXX", &err);
     g_autofree char *version = g_build_filename(dir, "version", NULL);
-    int i;
 
     g_assert_no_error(err);
     g_assert_true(g_file_set_contents(version, "drm 1.1.0", -1, NULL));
-    for (i = 0; drivers[i]; i++) {
+    for (int i = 0; drivers[i]; i++) {
         g_autofree char *card = g_strdup_printf("%s/card%d/device", dir, i);
         g_autofree char *connector = g_strdup_printf("%s/card%d-DP-1/device",
                                                      dir, i);
@@ -779,12 +766,10 @@ static void check_vram(size_t i, const char *policy)
 
 static void test_vram(void)
 {
-    size_t i;
-
-    for (i = 0; i < G_N_ELEMENTS(gpus); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(gpus); i++) {
         check_vram(i, "safe");
     }
-    for (i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 2; i++) {
         check_vram(i, "strict");
         check_vram(i, "renderer");
     }
@@ -860,9 +845,7 @@ static void check_page(size_t i)
 
 static void test_page_size(void)
 {
-    size_t i;
-
-    for (i = 0; i < G_N_ELEMENTS(page_cases); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(page_cases); i++) {
         check_page(i);
     }
 }

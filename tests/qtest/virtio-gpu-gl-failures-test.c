@@ -113,9 +113,7 @@ static const uint32_t fenced[] = {
 
 static void check_refused_fences(GPU *gpu, bool of_context)
 {
-    size_t i;
-
-    for (i = 0; i < G_N_ELEMENTS(fenced); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(fenced); i++) {
         Command cmd = make(fenced[i], 1, i < WITH_ID ? 5 + i / 2 : 0);
 
         cmd.hdr.flags = cpu_to_le32(VIRTIO_GPU_FLAG_FENCE |
@@ -317,9 +315,8 @@ static void test_long_fence_id(GPU *gpu)
     static const uint64_t ids[] = {
         1, UINT32_MAX, 1ull << 32, (1ull << 32) + 5, UINT64_MAX,
     };
-    size_t i;
 
-    for (i = 0; i < G_N_ELEMENTS(ids); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(ids); i++) {
         g_assert_cmphex(gpu_take(gpu, put_ring(gpu,
             VIRTIO_GPU_CMD_RESOURCE_FLUSH, 0, ids[i], false)), ==, OK);
     }
@@ -361,11 +358,10 @@ static void test_no_start(GPU *gpu)
     struct scripted_shared *s = gpu->shared;
     int64_t start_us = g_get_monotonic_time();
     uint64_t inits = s->inits;
-    unsigned i;
 
     s->refuse = SCRIPTED_REFUSE_START;
     s->refuse_error = EIO;
-    for (i = 1; i <= 100; i++) {
+    for (unsigned i = 1; i <= 100; i++) {
         g_assert_cmphex(display_info(gpu), ==,
                         VIRTIO_GPU_RESP_OK_DISPLAY_INFO);
         g_assert_cmpuint(s->inits, ==, inits + i);
@@ -444,14 +440,13 @@ static void test_remembered(GPU *gpu)
 {
     int64_t start_us = g_get_monotonic_time();
     struct scripted_shared *s = gpu->shared;
-    unsigned i;
 
     g_assert_cmphex(create_context(gpu, 1), ==, OK);
     s->refuse = SCRIPTED_REFUSE_BLOB;
     gpu_batch_all(gpu, gpu_put_shared, 1, 257, UNSPEC);
     g_assert_cmpuint(gpu_failures(gpu, "blob"), ==, 257);
     g_assert_cmpuint(gpu_count_log(gpu, "warning:"), <=, lines_max(start_us));
-    for (i = 2; i <= 257; i++) {
+    for (unsigned i = 2; i <= 257; i++) {
         g_assert_cmphex(gpu_map(gpu, i, 0, NULL), ==, BAD_ID);
     }
     g_assert_cmpuint(gpu_refused(gpu, "unknown-resource"), ==, 0);
@@ -500,10 +495,9 @@ static void test_failed(GPU *gpu)
         { SCRIPTED_REFUSE_RESOURCE, ENOMEM, CREATE(3D), RESOURCE_9 },
     };
     struct scripted_shared *s = gpu->shared;
-    size_t i;
 
     g_assert_cmphex(create_context(gpu, 1), ==, OK);
-    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         const char *error = rows[i].error == 1 ? "no reason given"
                                                : strerror(rows[i].error);
         uint64_t before = gpu_failures(gpu, rows[i].counter);
@@ -569,11 +563,10 @@ static void test_failed_contexts(GPU *gpu)
     };
     Command blob = make(VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, 0, 7);
     struct scripted_shared *s = gpu->shared;
-    size_t i;
 
     g_assert_cmphex(create_context(gpu, 1), ==, OK);
     s->refuse = SCRIPTED_REFUSE_CONTEXT;
-    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         uint64_t before = gpu_failures(gpu, "context");
 
         g_assert_cmphex(create_context_of(gpu, rows[i].ctx_id,
@@ -657,12 +650,10 @@ static void test_failures_traced(GPU *gpu)
 
 static void test_window_not_placed(GPU *gpu)
 {
-    unsigned i;
-
     g_assert_cmphex(create_context(gpu, 1), ==, OK);
     g_assert_cmpuint(gpu_count_log(gpu, "address space"), ==, 0);
     gpu_place_window(gpu, 0);
-    for (i = 2; i < 5; i++) {
+    for (unsigned i = 2; i < 5; i++) {
         g_assert_cmphex(create_context(gpu, i), ==, OK);
     }
     g_assert_cmpuint(gpu_count_log(gpu, "address space"), ==, 1);

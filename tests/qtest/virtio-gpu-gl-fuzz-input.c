@@ -265,9 +265,7 @@ const GPUFuzzType *gpu_fuzz_types(unsigned *n)
 
 static const GPUFuzzType *find_type(uint64_t blob_id)
 {
-    size_t i;
-
-    for (i = 0; i < G_N_ELEMENTS(types); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(types); i++) {
         if (scripted_blob_id(types[i].blob) == blob_id) {
             return &types[i];
         }
@@ -278,10 +276,8 @@ static const GPUFuzzType *find_type(uint64_t blob_id)
 /* What is done from here on may come out otherwise, until a reset. */
 static void doubt(Fuzz *f)
 {
-    unsigned i;
-
     f->sure = false;
-    for (i = 0; i < f->n_pending; i++) {
+    for (unsigned i = 0; i < f->n_pending; i++) {
         f->pending[i].wanted.type = 0;
     }
 }
@@ -293,9 +289,7 @@ static uint64_t length_of(const Blob *b)
 
 static Blob *blob_at(Fuzz *f, uint64_t offset, uint64_t length)
 {
-    unsigned i;
-
-    for (i = 0; i < IDS; i++) {
+    for (unsigned i = 0; i < IDS; i++) {
         Blob *b = &f->blobs[i];
 
         if (b->mapped && b->offset < offset + length &&
@@ -312,7 +306,6 @@ static Answer model_create(Fuzz *f, uint32_t id,
     Blob *b = &f->blobs[id];
     /* The highest of its 32 bits is another field's: see put_create_blob(). */
     const GPUFuzzType *type = find_type(c->blob_id & ~(1ull << 31));
-    unsigned i;
 
     if (!id || b->exists) {
         return (Answer) { BAD_ID };
@@ -335,7 +328,7 @@ static Answer model_create(Fuzz *f, uint32_t id,
             .type = type, .size = c->size,
             .vanished = type->blob.one_buffer,
         };
-        for (i = 0; i < VALUES; i++) {
+        for (unsigned i = 0; i < VALUES; i++) {
             b->first[i] = scripted_stamp(id, i);
         }
         return (Answer) { OK };
@@ -486,11 +479,9 @@ static void check_page(Fuzz *f, uint64_t offset)
 
 static void settle(Fuzz *f)
 {
-    unsigned i;
-
     f->host->settle(f->gpu);
     collect(f);
-    for (i = 0; i < IDS; i++) {
+    for (unsigned i = 0; i < IDS; i++) {
         uint64_t at = f->blobs[i].offset;
 
         if (at % GPU_PAGE == 0 && at < WINDOW) {
@@ -567,9 +558,7 @@ static void put(Fuzz *f)
 
 static void add_entries(Fuzz *f, unsigned n)
 {
-    unsigned i;
-
-    for (i = 0; i < n; i++) {
+    for (unsigned i = 0; i < n; i++) {
         struct virtio_gpu_mem_entry entry = {
             .addr = pick_address(f), .length = pick_length(f),
         };
@@ -783,10 +772,9 @@ static void put_raw(Fuzz *f)
 {
     struct virtio_gpu_ctrl_hdr *hdr = new_command(f, 0, 0);
     uint8_t b = byte(f);
-    unsigned i;
 
     f->len = 1 + byte(f) % 128;
-    for (i = 0; i < MIN(f->len, sizeof(*hdr) + 32); i++) {
+    for (unsigned i = 0; i < MIN(f->len, sizeof(*hdr) + 32); i++) {
         f->cmd[i] = byte(f);
     }
     hdr->type = b < 0xf0 ? 0x100 * (1 + b / 32) + b % 32 : hdr->type;
@@ -1016,7 +1004,6 @@ static void finish(Fuzz *f)
 {
     struct scripted_shared *s = f->gpu->shared;
     Pending *p;
-    unsigned i;
 
     s->hold_fences = 0;
     s->dead_context = 0;
@@ -1031,7 +1018,7 @@ static void finish(Fuzz *f)
         f->host->map_bars(f->gpu);
     }
     reset(f, 0);
-    for (i = 0; i < 100 && f->host->live(f->gpu); i++) {
+    for (unsigned i = 0; i < 100 && f->host->live(f->gpu); i++) {
         f->host->settle(f->gpu);
     }
     g_assert_cmpuint(f->host->live(f->gpu), ==, 0);
@@ -1042,7 +1029,7 @@ static void finish(Fuzz *f)
     put(f);
     p = &f->pending[0];
     gpu_kick(f->gpu);
-    for (i = 0; i < 100 && !gpu_is_done(f->gpu, p->slot); i++) {
+    for (unsigned i = 0; i < 100 && !gpu_is_done(f->gpu, p->slot); i++) {
         f->host->settle(f->gpu);
     }
     g_assert_true(gpu_is_done(f->gpu, p->slot));
@@ -1060,9 +1047,8 @@ void gpu_fuzz(GPU *gpu, const GPUFuzzHost *host, const uint8_t *data,
     Fuzz f = {
         .gpu = gpu, .host = host, .data = data, .size = size, .sure = true,
     };
-    unsigned i;
 
-    for (i = 0; f.size && i < STEPS_MAX; i++) {
+    for (unsigned i = 0; f.size && i < STEPS_MAX; i++) {
         step(&f);
     }
     finish(&f);

@@ -117,15 +117,14 @@ static GPU *start_resetting(void)
 static void test_waits(void)
 {
     GPU *gpu = start_resetting();
-    unsigned i;
 
-    for (i = 0; i < 20; i++) {
+    for (unsigned i = 0; i < 20; i++) {
         g_autoptr(QDict) reply = qtest_qmp(gpu->qts,
             "{ 'execute': 'device_add', 'arguments': { 'driver': 'none' } }");
 
         g_assert_true(qdict_haskey(reply, "error"));
     }
-    for (i = 0; i < 20; i++) {
+    for (unsigned i = 0; i < 20; i++) {
         qtest_system_reset(gpu->qts);
         gpu_vcpu_wait(gpu, gpu_vcpu_turns(gpu) + i % 3);
     }
@@ -134,9 +133,7 @@ static void test_waits(void)
 
 static void test_quit(void)
 {
-    unsigned i;
-
-    for (i = 0; i < 5; i++) {
+    for (unsigned i = 0; i < 5; i++) {
         GPU *gpu = start_resetting();
 
         if (i % 2) {
@@ -150,9 +147,8 @@ static void test_quit(void)
 static void test_blobs(void)
 {
     GPU *gpu = start_with_vcpu();
-    unsigned i;
 
-    for (i = 0; i < 5; i++) {
+    for (unsigned i = 0; i < 5; i++) {
         map_two(gpu);
         reset_once(gpu);
         gpu_wait_live(gpu, 0);
@@ -168,9 +164,7 @@ static void test_blobs(void)
 /* The guest's last kick has commands that run after the reset, or never. */
 static void test_last_kick(GPU *gpu)
 {
-    unsigned i;
-
-    for (i = 0; i < 5; i++) {
+    for (unsigned i = 0; i < 5; i++) {
         gpu_watch(gpu, SCRIPTED_WATCH_VCPU_RESET, 0);
         gpu_put_create(gpu, 1, BUFFER, GPU_PAGE);
         gpu_put_map(gpu, 1, 0);

@@ -30,9 +30,7 @@ static bool is_lost(GPU *gpu, uint32_t id, const char *path)
 static void for_each_kind(GPU *gpu,
                           void (*check)(GPU *gpu, const GPUKind *kind))
 {
-    size_t i;
-
-    for (i = 0; i < 2 * GPU_KINDS; i++) {
+    for (size_t i = 0; i < 2 * GPU_KINDS; i++) {
         bool fixed = i >= GPU_KINDS;
         GPUKind kind = gpu_kinds[i % GPU_KINDS];
 

@@ -67,12 +67,11 @@ static void test_edges(GPU *gpu)
 static void test_overlap(GPU *gpu)
 {
     static const uint64_t pages[] = { 8, 5, 11 };
-    size_t i;
 
     gpu_map_new(gpu, 1, BUFFER, 4 * GPU_PAGE, 8 * GPU_PAGE);
     gpu_create(gpu, 2, BUFFER, 4 * GPU_PAGE);
     gpu_create(gpu, 3, DRIVERS, 4 * GPU_PAGE);
-    for (i = 0; i < G_N_ELEMENTS(pages); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(pages); i++) {
         g_assert_cmphex(gpu_map(gpu, 2, pages[i] * GPU_PAGE, NULL), ==, BAD);
     }
     g_assert_cmphex(gpu_map(gpu, 3, 11 * GPU_PAGE, NULL), ==, BAD);
@@ -111,16 +110,15 @@ static void test_no_resource(GPU *gpu)
 {
     static const uint32_t ids[] = { 0, 5, UINT32_MAX };
     static const uint32_t flags[] = { 0, VIRTIO_GPU_BLOB_FLAG_USE_SHAREABLE };
-    size_t i;
 
-    for (i = 0; i < G_N_ELEMENTS(ids); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(ids); i++) {
         g_assert_cmphex(gpu_map(gpu, ids[i], 0, NULL), ==, BAD_ID);
         g_assert_cmphex(gpu_unmap(gpu, ids[i]), ==, BAD_ID);
     }
     g_assert_cmpuint(gpu_refused(gpu, "unknown-resource"), ==, 3);
 
     /* Not to be mapped */
-    for (i = 0; i < G_N_ELEMENTS(flags); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(flags); i++) {
         g_assert_cmphex(gpu_create_flags(gpu, 5, BUFFER, GPU_PAGE, flags[i]),
                         ==, OK);
         g_assert_cmphex(gpu_map(gpu, 5, 0, NULL), ==, BAD);
@@ -167,9 +165,8 @@ static void test_unmap_refused(GPU *gpu)
         { BUFFER, MAPPABLE, 1, BAD },
         { BUFFER, MAPPABLE, WINDOW, BAD },
     };
-    size_t i;
 
-    for (i = 0; i < G_N_ELEMENTS(refusals); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(refusals); i++) {
         g_assert_cmphex(gpu_create_flags(gpu, 1, refusals[i].blob, GPU_PAGE,
                                          refusals[i].flags), ==, OK);
         g_assert_cmphex(gpu_unmap(gpu, 1), ==, BAD);

@@ -51,16 +51,15 @@ static void test_help(void)
         "host capabilities and settings for blob mappings",
         "blobs mapped, unmapped and refused, by reason",
     };
-    size_t i, j;
 
-    for (i = 0; i < G_N_ELEMENTS(devices); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(devices); i++) {
         g_autofree char *text = NULL;
         char *line;
 
         g_assert_cmpint(gpu_try(&(GPUConfig) {
             .device = devices[i], .props = ",help",
         }, &text), ==, 0);
-        for (j = 0; j < G_N_ELEMENTS(texts); j++) {
+        for (size_t j = 0; j < G_N_ELEMENTS(texts); j++) {
             g_assert_nonnull(strstr(text, texts[j]));
         }
         line = strstr(text, "map-policy=");
@@ -125,13 +124,12 @@ static void test_refused(void)
         SET(",guest-pat=on", .cpu = SCRIPTED_CPU_AMD,
             .kvm = SCRIPTED_KVM_PLAIN),
     };
-    size_t i;
 
-    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         check_start(&rows[i].config, 1, rows[i].said,
                     rows[i].hint ? rows[i].hint : "");
     }
-    for (i = 0; i < G_N_ELEMENTS(fine); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(fine); i++) {
         check_start(&fine[i], 0, "", "");
     }
 }
@@ -156,9 +154,7 @@ static void test_hostmem_without_blob(void)
 
 static void refuse(GPU *gpu, uint32_t id, unsigned n)
 {
-    unsigned i;
-
-    for (i = 0; i < n; i++) {
+    for (unsigned i = 0; i < n; i++) {
         g_assert_cmphex(gpu_map(gpu, id, 0, NULL), ==,
                         id == HOSTS_FAULT ? UNSPEC : BAD_ID);
     }
@@ -171,12 +167,11 @@ static void test_log(GPU *gpu)
         "resource 5 (context 1, ", "i915", "exporter-incoherent",
         "map-policy=renderer",
     };
-    size_t i;
 
     gpu_create(gpu, HOSTS_FAULT, DMABUF(.answer = ANSWER_INCOHERENT,
                                         .exporter = EXPORTER_I915), GPU_PAGE);
     refuse(gpu, HOSTS_FAULT, 101);
-    for (i = 0; i < G_N_ELEMENTS(reported); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(reported); i++) {
         g_assert_cmpuint(gpu_count_log(gpu, reported[i]), >, 0);
     }
     g_assert_cmpuint(gpu_count_log(gpu, "not mapped"), ==, 10);
@@ -238,9 +233,8 @@ static void test_exporter_named(GPU *gpu)
         { DMABUF(I915, .answer = ANSWER_INCOHERENT), "exporter-incoherent" },
         { DMABUF(I915), "nobody-vouches" },
     };
-    size_t i;
 
-    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autofree char *why = g_strdup_printf("not mapped (%s)",
                                                rows[i].reason);
         unsigned before = gpu_count_log(gpu, why);
@@ -256,10 +250,8 @@ static void test_exporter_named(GPU *gpu)
 /* A guess is reported, too, but not more often than that. */
 static void test_assumed(GPU *gpu)
 {
-    unsigned i;
-
     gpu_create(gpu, 1, DMABUF(.exporter = EXPORTER_DRM), GPU_PAGE);
-    for (i = 0; i < 20; i++) {
+    for (unsigned i = 0; i < 20; i++) {
         g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
         gpu_unmap(gpu, 1);
     }
@@ -283,7 +275,6 @@ static void test_trace(GPU *gpu)
         { "reason exporter-incoherent", 0 },
         { "reason unknown-resource", 0 },
     };
-    size_t i;
 
     gpu_map_new(gpu, 1, BUFFER_BUT(.exporter = EXPORTER_I915), GPU_PAGE, 0);
     gpu_unref(gpu, 1);
@@ -296,7 +287,7 @@ static void test_trace(GPU *gpu)
     if (!gpu_count_log(gpu, "virtio_gpu_blob_")) {
         g_test_skip("this QEMU does not trace to its log");
     } else {
-        for (i = 0; i < G_N_ELEMENTS(traced); i++) {
+        for (size_t i = 0; i < G_N_ELEMENTS(traced); i++) {
             unsigned n = gpu_count_log(gpu, traced[i].text);
 
             g_test_message("%s", traced[i].text);
@@ -452,14 +443,12 @@ static void test_room(GPU *gpu)
 /* Linux sends no RESOURCE_MAP_BLOB if its window is full. */
 static void test_window_full(GPU *gpu)
 {
-    unsigned i;
-
     gpu_map_new(gpu, 1, BUFFER, WINDOW / 2, WINDOW / 4);
     /* It would fit, and is not wanted. */
     g_assert_cmphex(gpu_create(gpu, 2, BUFFER, WINDOW / 4), ==, OK);
     g_assert_cmphex(gpu_unref(gpu, 2), ==, OK);
     g_assert_cmpuint(gpu_failures(gpu, "window-full"), ==, 0);
-    for (i = 1; i <= 12; i++) {
+    for (unsigned i = 1; i <= 12; i++) {
         /* It is not looked at more often than that. */
         g_usleep(60 * 1000);
         g_assert_cmphex(gpu_create(gpu, 3, BUFFER, WINDOW / 2), ==, OK);

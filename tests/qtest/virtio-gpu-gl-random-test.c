@@ -107,9 +107,7 @@ enum { SETTLE = 1, CREATE_GOOD, MAP, UNMAP, CREATE, CONTEXT = 10, VANISH = 18,
 
 static void add(GString *input, const uint8_t *bytes, size_t n)
 {
-    size_t i;
-
-    for (i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         g_string_append_printf(input, "%02x", bytes[i]);
     }
 }
@@ -449,9 +447,7 @@ static void test_failing_maps(void)
  */
 static void test_regions_go(GPU *gpu)
 {
-    unsigned i;
-
-    for (i = 0; i < (g_test_slow() ? 100 : 4); i++) {
+    for (unsigned i = 0; i < (g_test_slow() ? 100 : 4); i++) {
         gpu_batch_all(gpu, gpu_put_drivers, 1, GPU_BATCH, OK);
         gpu_batch_all(gpu, gpu_put_map_apart, 1, GPU_BATCH, GRANTED);
         gpu_vcpu_wait(gpu, gpu_vcpu_turns(gpu) + 10);

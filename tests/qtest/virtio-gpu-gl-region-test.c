@@ -26,14 +26,13 @@
 static void check_many(GPU *gpu, GPUBatch put)
 {
     struct scripted_shared *s = gpu->shared;
-    unsigned i;
 
     gpu_batch_all(gpu, put, 1, MANY, OK);
     gpu_batch_all(gpu, gpu_put_map_next, 1, MANY, GRANTED);
     gpu_check_path(gpu, "window");
     g_assert_cmpuint(s->maps, ==, s->unmaps);
     g_assert_cmpuint(gpu_count_maps(gpu, SCRIPTED_BUFFER_NAME), ==, MANY);
-    for (i = 1; i <= MANY; i += 77) {
+    for (unsigned i = 1; i <= MANY; i += 77) {
         g_assert_true(gpu_shows(gpu, i * GPU_PAGE, i, 0));
         gpu_write(gpu, i * GPU_PAGE + 8, i);
         g_assert_cmphex(gpu_buffer_read(gpu, i, 8), ==, i);
@@ -56,14 +55,13 @@ static void check_kind(GPU *gpu, unsigned memory, uint32_t fixed,
 {
     unsigned before = gpu_count_maps(gpu, "");
     bool region = !strcmp(path, "region");
-    unsigned i;
 
     g_test_message("memory %u, map_fixed %u", memory, fixed);
     gpu->shared->map_fixed = fixed;
     gpu_map_new(gpu, 1, POINTER_BUT(.memory = memory), PAGES * GPU_PAGE,
                 GPU_PAGE);
     gpu_check_path(gpu, path);
-    for (i = 0; i < PAGES; i++) {
+    for (unsigned i = 0; i < PAGES; i++) {
         g_assert_true(gpu_shows(gpu, (i + 1) * GPU_PAGE, 1, i));
     }
     gpu_write(gpu, GPU_PAGE + 8, 77);
@@ -92,10 +90,9 @@ static void test_renderers(void)
     };
     GPU *gpu = gpu_start_plain();
     uint32_t how;
-    size_t i;
 
     check_kind(gpu, MEMORY_SHARED, SCRIPTED_FIXED_NONE, "window");
-    for (i = 0; i < G_N_ELEMENTS(others); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(others); i++) {
         check_kind(gpu, others[i], SCRIPTED_FIXED_NONE, "region");
         check_kind(gpu, others[i], SCRIPTED_FIXED_GOOD, FIXED_PATH);
     }
@@ -127,9 +124,8 @@ static void test_no_memory(GPU *gpu)
         { DRIVERS, SCRIPTED_MAP_RESERVE }, { DRIVERS, SCRIPTED_MAP_STORE },
         { DRIVERS, SCRIPTED_MOVE },
     };
-    size_t i;
 
-    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         bool drivers = rows[i].blob.memory == MEMORY_DRIVER;
 
         if (drivers && !GPU_LOW) {
@@ -265,9 +261,8 @@ static void test_held_unref(GPU *gpu)
     static const uint32_t creates[] = {
         VIRTIO_GPU_CMD_RESOURCE_CREATE_2D, VIRTIO_GPU_CMD_RESOURCE_CREATE_3D,
     };
-    size_t i;
 
-    for (i = 0; i < G_N_ELEMENTS(creates); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(creates); i++) {
         unsigned slot;
 
         gpu_map_new(gpu, 1, DRIVERS, GPU_PAGE, GPU_PAGE);
@@ -329,10 +324,8 @@ static void test_held_reset(GPU *gpu)
 /* Where the renderer has lent nothing, a reset waits for nothing. */
 static void test_held_own(GPU *gpu)
 {
-    unsigned i;
-
     gpu_watch(gpu, SCRIPTED_WATCH_PIN, 0);
-    for (i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < 2; i++) {
         gpu_map_new(gpu, 1, i ? POINTER : BUFFER, GPU_PAGE, GPU_PAGE);
         gpu_check_path(gpu, "region");
         gpu_watch(gpu, SCRIPTED_WATCH_HOLD, GPU_PAGE);
@@ -347,9 +340,7 @@ static void test_held_own(GPU *gpu)
 /* Whose region it is in does not matter to a reset; to an unref, its own. */
 static void test_backing_in_region(GPU *gpu)
 {
-    unsigned i;
-
-    for (i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < 4; i++) {
         g_assert_cmphex(gpu_create(gpu, 1, DRIVERS, GPU_PAGE), ==, OK);
         g_assert_cmphex(gpu_create(gpu, 2, DRIVERS, GPU_PAGE), ==, OK);
         g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
@@ -391,9 +382,7 @@ static void map_two(GPU *gpu, uint32_t id, ScriptedBlob blob, uint64_t offset)
 /* Neither one that asks nor one that listens is told of a buffer. */
 static void test_told_nothing(GPU *gpu)
 {
-    size_t i;
-
-    for (i = 0; i < GPU_KINDS; i++) {
+    for (size_t i = 0; i < GPU_KINDS; i++) {
         bool region = !strcmp(gpu_kinds[i].path, "region");
 
         g_test_message("%s", gpu_kinds[i].name);
@@ -412,11 +401,9 @@ static void test_told_nothing(GPU *gpu)
 /* A driver that pins all RAM cannot come while anything is mapped. */
 static void test_required(GPU *gpu)
 {
-    size_t i;
-
     g_assert_true(gpu_try_to_pin(gpu));
     gpu_unpin(gpu);
-    for (i = 0; i < GPU_KINDS; i++) {
+    for (size_t i = 0; i < GPU_KINDS; i++) {
         g_test_message("%s", gpu_kinds[i].name);
         map_two(gpu, 1, gpu_kinds[i].blob, 0);
         map_two(gpu, 2, gpu_kinds[i].blob, 4 * GPU_PAGE);
@@ -441,11 +428,9 @@ static void test_required(GPU *gpu)
 /* Where it came first, blobs have regions whose DMA is bounced. */
 static void test_pinned(GPU *gpu)
 {
-    size_t i;
-
     gpu->shared->map_fixed = SCRIPTED_FIXED_GOOD;
     gpu_pin(gpu);
-    for (i = 0; i < GPU_KINDS; i++) {
+    for (size_t i = 0; i < GPU_KINDS; i++) {
         g_test_message("%s", gpu_kinds[i].name);
         map_two(gpu, 1, gpu_kinds[i].blob, 0);
         gpu_check_path(gpu, "region");
@@ -477,11 +462,10 @@ static void test_dump(GPU *gpu)
     int fd = g_file_open_tmp("dump-XXXXXX", &file, NULL);
     uint64_t before;
     gsize len;
-    size_t i;
 
     g_assert_cmpint(fd, >=, 0);
     close(fd);
-    for (i = 0; i < GPU_KINDS; i++) {
+    for (size_t i = 0; i < GPU_KINDS; i++) {
         map_two(gpu, i + 1, gpu_kinds[i].blob, far + 2 * i * GPU_PAGE);
     }
     before = gpu_memory(gpu);
@@ -493,7 +477,7 @@ static void test_dump(GPU *gpu)
     unlink(file);
     g_test_message("%zu bytes", (size_t)len);
     g_assert_cmpuint(len, <, 256 * GPU_MIB);
-    for (i = 0; i < GPU_KINDS; i++) {
+    for (size_t i = 0; i < GPU_KINDS; i++) {
         uint64_t stamp = scripted_stamp(i + 1, 1);
 
         g_assert_null(memmem(text, len, &stamp, sizeof(stamp)));
@@ -527,7 +511,6 @@ typedef struct Balloon {
 static void balloon_start(Balloon *b)
 {
     QVirtioDevice *vdev;
-    unsigned i;
 
     b->gpu = gpu_start(&(GPUConfig) {
         .hostmem = WINDOW,
@@ -546,7 +529,7 @@ static void balloon_start(Balloon *b)
     qvirtio_start_device(vdev);
     qvirtio_set_features(vdev, 1ull << VIRTIO_F_VERSION_1 |
                          1ull << VIRTIO_BALLOON_F_REPORTING);
-    for (i = 0; i <= REPORT; i++) {
+    for (unsigned i = 0; i <= REPORT; i++) {
         b->queues[i] = qvirtqueue_setup(vdev, &b->memory, i);
     }
     qvirtio_set_driver_ok(vdev);
@@ -554,9 +537,7 @@ static void balloon_start(Balloon *b)
 
 static void balloon_stop(Balloon *b)
 {
-    unsigned i;
-
-    for (i = 0; i <= REPORT; i++) {
+    for (unsigned i = 0; i <= REPORT; i++) {
         qvirtqueue_cleanup(b->dev->vdev.bus, b->queues[i], &b->memory);
     }
     qos_object_destroy((QOSGraphObject *)b->dev);
@@ -606,7 +587,6 @@ static void test_balloon(void)
     const uint64_t page = GPU_SCRATCH + GPU_PAGE;
     uint8_t *ram;
     Balloon b;
-    unsigned i;
 
     balloon_start(&b);
     map_blobs(b.gpu);
@@ -618,7 +598,7 @@ static void test_balloon(void)
     *ram = 1;
     g_assert_cmpuint(hand_over(&b, REPORT, page, GPU_PAGE, true), ==, 1);
     g_assert_cmphex(*ram, ==, 0);
-    for (i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < 3; i++) {
         const uint64_t addr = b.gpu->window + i * GPU_PAGE;
 
         g_assert_cmpuint(hand_over_page(&b, INFLATE, addr), ==, 0);

@@ -52,9 +52,7 @@ static void test_create_twice(GPU *gpu)
 /* A reset takes what is mapped out of the window. */
 static void test_reset_while_mapped(GPU *gpu)
 {
-    unsigned i;
-
-    for (i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < 2; i++) {
         const ScriptedBlob blob = i ? DRIVERS : BUFFER;
 
         gpu_map_new(gpu, 1, blob, GPU_PAGE, GPU_PAGE);
@@ -69,9 +67,7 @@ static void test_reset_while_mapped(GPU *gpu)
 /* A guest blob whose backing was detached has none to be freed. */
 static void test_detach_then_reset(GPU *gpu)
 {
-    unsigned i;
-
-    for (i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < 4; i++) {
         g_assert_cmphex(gpu_create_guest(gpu, 1, 64), ==, OK);
         gpu_simple(gpu, VIRTIO_GPU_CMD_RESOURCE_DETACH_BACKING, 1);
         gpu_reset(gpu);
@@ -102,9 +98,8 @@ static void test_bounds(GPU *gpu)
     static const uint64_t offsets[] = {
         1ull << 40, -GPU_PAGE, WINDOW, WINDOW - GPU_PAGE,
     };
-    size_t i;
 
-    for (i = 0; i < G_N_ELEMENTS(offsets); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(offsets); i++) {
         check_refused(gpu, BUFFER, offsets[i]);
     }
 }
@@ -148,9 +143,8 @@ static void test_renderers_size(GPU *gpu)
         POINTER_BUT(.pointer = POINTER_TWICE),
         DRIVERS_BUT(.pointer = POINTER_TWICE),
     };
-    size_t i;
 
-    for (i = 0; i < G_N_ELEMENTS(blobs); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(blobs); i++) {
         gpu_map_new(gpu, 1, blobs[i], GPU_PAGE, GPU_PAGE);
         g_assert_true(gpu_shows(gpu, GPU_PAGE, 1, 0));
         g_assert_false(gpu_shows(gpu, 2 * GPU_PAGE, 1, 1));
@@ -174,9 +168,8 @@ static void test_map_info(GPU *gpu)
     static const unsigned words[] = {
         WORD_ERROR, WORD_NONE, WORD_STRAY, WORD_ONES,
     };
-    size_t i;
 
-    for (i = 0; i < G_N_ELEMENTS(words); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(words); i++) {
         uint32_t map_info;
 
         gpu_create(gpu, 1, DMABUF(.answer = ANSWER_CACHED, .word = words[i]),
@@ -237,9 +230,8 @@ static void test_short_reply(GPU *gpu)
 static void check_growth(GPU *gpu, void (*round)(GPU *gpu))
 {
     uint64_t before = 0;
-    unsigned i;
 
-    for (i = 0; i < 120; i++) {
+    for (unsigned i = 0; i < 120; i++) {
         if (i == 20) {
             before = gpu_status_kib(gpu, "RssAnon:");
         }
@@ -284,12 +276,11 @@ static void test_vcpu_reset(void)
 {
     GPU *gpu = gpu_start(&(GPUConfig) { .hostmem = WINDOW, .vcpu = true });
     QTestState *qts = gpu->qts;
-    unsigned i;
 
     gpu_map_new(gpu, 1, BUFFER, GPU_PAGE, 0);
     gpu_map_new(gpu, 2, DRIVERS, GPU_PAGE, GPU_PAGE);
     gpu_vcpu_reset(gpu, GPU_FOR_EVER);
-    for (i = 0; i < 20; i++) {
+    for (unsigned i = 0; i < 20; i++) {
         gpu_vcpu_wait(gpu, gpu_vcpu_turns(gpu) + i % 2);
         qtest_qmp_assert_success(qts, "{ 'execute': 'stop' }");
         qtest_qmp_assert_success(qts, "{ 'execute': 'cont' }");
@@ -306,10 +297,9 @@ static void test_scanout(GPU *gpu)
         { -16u, 0, 64, 64 }, { 0, -16u, 64, 64 }, { 64, 0, -64u, 64 },
         { 0, 0, 1 << 16, 1 << 16 }, { 0, 0, INT32_MAX, INT32_MAX },
     };
-    size_t i;
 
     g_assert_cmphex(gpu_create_2d(gpu, 1), ==, OK);
-    for (i = 0; i < G_N_ELEMENTS(bad); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_assert_cmphex(gpu_show_texture(gpu, 0, 1, bad[i]), ==, BAD);
     }
     g_assert_cmphex(gpu_show_texture(gpu, 0, 1, GPU_PICTURE.r), ==, OK);
@@ -340,10 +330,9 @@ static void test_scanout_blob(GPU *gpu)
         { { 0, 1 << 16, 16, 16 }, 64, 1 << 17, 1 << 16, 0 },
         { { 4, 0, 16, 16 }, 64, 64, 256, -16u },
     };
-    size_t i;
 
     g_assert_cmphex(gpu_create(gpu, 1, BUFFER, 64 * 64 * 4), ==, OK);
-    for (i = 0; i < G_N_ELEMENTS(bad); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_test_message("%zu", i);
         g_assert_cmphex(gpu_show_blob(gpu, 0, 1, bad[i]), ==, BAD);
     }
@@ -423,9 +412,8 @@ static void test_reset_in_flight(GPU *gpu)
         .flags = cpu_to_le32(VIRTIO_GPU_FLAG_FENCE),
         .fence_id = cpu_to_le64(1),
     };
-    unsigned i;
 
-    for (i = 0; i < 8; i++) {
+    for (unsigned i = 0; i < 8; i++) {
         gpu->shared->hold_fences = 1;
         gpu_put(gpu, &(GPUCmd) {
             .out = &cmd, .out_len = sizeof(cmd), .in_len = sizeof(cmd),
@@ -460,9 +448,7 @@ static void test_empty_table(void)
 /* A guest may choose a longer queue than it was offered. */
 static void test_long_queue(GPU *gpu)
 {
-    unsigned i;
-
-    for (i = 0; i < 2048; i++) {
+    for (unsigned i = 0; i < 2048; i++) {
         g_assert_cmphex(gpu_create(gpu, 1, BUFFER, GPU_PAGE), ==, OK);
         g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
     }
@@ -512,10 +498,9 @@ static void test_hostmem(void)
     static const char *const devices[] = {
         "virtio-gpu-gl-pci", "virtio-vga-gl",
     };
-    size_t i, d;
 
-    for (d = 0; d < G_N_ELEMENTS(devices); d++) {
-        for (i = 0; i < G_N_ELEMENTS(sizes); i++) {
+    for (size_t d = 0; d < G_N_ELEMENTS(devices); d++) {
+        for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
             g_autofree char *props = g_strdup_printf(",hostmem=%s", sizes[i]);
             g_autofree char *text = NULL;
             int status = gpu_try(&(GPUConfig) {

@@ -46,7 +46,6 @@ static void test_holes(void)
 static void test_many(GPU *gpu)
 {
     uint64_t before;
-    unsigned i;
 
     gpu_batch_all(gpu, gpu_put_shared, 1, MANY, OK);
     before = gpu_status_kib(gpu, "RssAnon:");
@@ -64,7 +63,7 @@ static void test_many(GPU *gpu)
     /* The rest goes with a reset, and so does its memory. */
     gpu_reset(gpu);
     before = gpu_status_kib(gpu, "RssAnon:");
-    for (i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < 3; i++) {
         gpu_batch_all(gpu, gpu_put_shared, 1, MANY, OK);
         gpu_reset(gpu);
     }
@@ -136,14 +135,13 @@ static void test_map_count(void)
 {
     static const uint64_t gib[] = { 1, 256, 512 };
     unsigned limit = max_map_count();
-    size_t i;
 
     if (!limit || limit > 200000) {
         g_test_skip("vm.max_map_count is too high to be reached");
         return;
     }
     /* A minute each with a sanitizer: then the one that leaves least */
-    for (i = GPU_MEMORY_TELLS ? 0 : G_N_ELEMENTS(gib) - 1;
+    for (size_t i = GPU_MEMORY_TELLS ? 0 : G_N_ELEMENTS(gib) - 1;
          i < G_N_ELEMENTS(gib); i++) {
         check_map_count(gib[i] * 1024 * GPU_MIB);
     }
@@ -193,9 +191,8 @@ static void test_refusal(void)
     };
     static const unsigned backings[] = { BACKING_DMABUF, BACKING_SHM };
     uint32_t kernel;
-    size_t i;
 
-    for (i = 0; i < G_N_ELEMENTS(backings); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(backings); i++) {
         for (kernel = 0; kernel <= SCRIPTED_KERNEL_NEXT; kernel++) {
             check_refusal(&(GPUConfig) {
                 .hostmem = WINDOW, .kernel = kernel,
@@ -224,10 +221,9 @@ static void check_no_memory_to_map(uint32_t cpu)
     };
     const uint32_t map = SCRIPTED_MAP_BUFFER | SCRIPTED_MAP_FREE;
     GPU *gpu = gpu_start(&(GPUConfig) { .hostmem = WINDOW, .cpu = cpu });
-    unsigned i;
 
     gpu_create(gpu, 1, BUFFER, 4 * GPU_PAGE);
-    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+    for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
         gpu_fail(gpu, map, 0, 1);
         gpu->shared->fail.error = rows[i].error;
         g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, rows[i].answer);
@@ -238,7 +234,7 @@ static void check_no_memory_to_map(uint32_t cpu)
     g_assert_cmpuint(gpu_refused(gpu, "too-many-mappings"), ==, 1);
     /* Nor is there memory for a hole, whatever was to be mapped or moved. */
     gpu_create(gpu, 2, POINTER, 4 * GPU_PAGE);
-    for (i = 1; i <= 2; i++) {
+    for (unsigned i = 1; i <= 2; i++) {
         gpu_fail(gpu, (is_direct(gpu) && i == 1 ? map : SCRIPTED_MOVE) |
                       SCRIPTED_MAP_OTHER, 0, 3);
         g_assert_cmphex(gpu_map(gpu, i, 0, NULL), ==, NO_MEMORY);
@@ -448,9 +444,8 @@ static void test_slots(void)
         { SCRIPTED_CPU_RISCV64, gpu_move_window },
         { SCRIPTED_CPU_ARM64, show_and_hide },
     };
-    size_t i;
 
-    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         GPU *gpu = start_with_slots(rows[i].cpu);
         uint64_t slots = gpu->shared->slots, round;
 
@@ -505,9 +500,8 @@ static void test_no_slots(void)
           .cpu = SCRIPTED_CPU_INTEL },
         { .hostmem = WINDOW, .cpu = SCRIPTED_CPU_ARM64 },
     };
-    size_t i;
 
-    for (i = 0; i < G_N_ELEMENTS(configs); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(configs); i++) {
         GPU *gpu = gpu_start(&configs[i]);
         struct scripted_shared *s = gpu->shared;
         uint64_t fixed, holes, moves;

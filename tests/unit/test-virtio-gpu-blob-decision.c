@@ -39,9 +39,7 @@ static unsigned take(unsigned *number, unsigned n)
 /* Every combination of inputs; returns how many there were */
 static unsigned for_each_case(CaseFunc check)
 {
-    unsigned i;
-
-    for (i = 0; ; i++) {
+    for (unsigned i = 0; ; i++) {
         VirtIOGPUBlobFacts facts = { };
         VirtIOGPUBlobVerdict verdict;
         VirtIOGPUMapPolicy policy;
@@ -310,9 +308,7 @@ static const struct {
 
 static void test_request(void)
 {
-    size_t i;
-
-    for (i = 0; i < G_N_ELEMENTS(requests); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(requests); i++) {
         VirtIOGPUBlobRequest req = requests[i].request;
 
         req.page_size = PAGE;
@@ -430,10 +426,8 @@ static void test_names(void)
 
 static void test_reason_names(void)
 {
-    size_t i;
-
     g_assert_cmpuint(G_N_ELEMENTS(reasons), ==, VIRTIO_GPU_BLOB_REASON__MAX);
-    for (i = 0; i < G_N_ELEMENTS(reasons); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(reasons); i++) {
         const VirtIOGPUBlobReasonText *text =
             virtio_gpu_blob_reason_text(reasons[i].reason);
 

@@ -408,9 +408,8 @@ static void apply(DoctorFacts *facts, const Change *changes)
 static DoctorFacts facts_of(const char *name)
 {
     DoctorFacts facts = good;
-    size_t i;
 
-    for (i = 0; i < G_N_ELEMENTS(wrong); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
         if (!strcmp(wrong[i].name, name)) {
             apply(&facts, wrong[i].first);
             apply(&facts, wrong[i].changes);
@@ -717,10 +716,8 @@ static bool is_alive(pid_t pid)
 
 static void assert_gone(pid_t pid)
 {
-    int i;
-
     g_assert_cmpint(pid, >, 0);
-    for (i = 0; i < 2000 && is_alive(pid); i++) {
+    for (int i = 0; i < 2000 && is_alive(pid); i++) {
         g_usleep(1000);
     }
     g_assert_false(is_alive(pid));
@@ -739,14 +736,13 @@ static void test_children(void)
     pid_t *pids = shared_pids();
     DoctorProbe probes[G_N_ELEMENTS(works)];
     int64_t start = g_get_monotonic_time();
-    size_t i;
 
-    for (i = 0; i < G_N_ELEMENTS(works); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(works); i++) {
         doctor_children_start(children, works[i], &pids[i], &probes[i]);
     }
     doctor_children_wait(children, 1);
     g_assert_cmpint(g_get_monotonic_time() - start, <, 5 * G_USEC_PER_SEC);
-    for (i = 0; i < G_N_ELEMENTS(works); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(works); i++) {
         g_test_message("child %zu", i);
         g_assert_cmpint(probes[i].end, ==, wanted[i]);
         if (works[i] != fail) {
@@ -853,9 +849,8 @@ static void test_bad_options(void)
         { "doctor --hostmem", "Missing argument for --hostmem" },
     };
     DoctorOptions options;
-    size_t i;
 
-    for (i = 0; i < G_N_ELEMENTS(lines); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
         g_autofree char *error = parse(lines[i][0], &options);
 
         g_assert_cmpstr(error, ==, lines[i][1]);
@@ -864,8 +859,6 @@ static void test_bad_options(void)
 
 int main(int argc, char **argv)
 {
-    size_t i;
-
     setlocale(LC_ALL, "C");
     g_test_init(&argc, &argv, NULL);
     load_expected();
@@ -873,13 +866,13 @@ int main(int argc, char **argv)
     g_assert_cmpuint(g_hash_table_size(expected), ==,
                      G_N_ELEMENTS(wrong) + 1);
     g_test_add_func("/doctor/good", test_good);
-    for (i = 0; i < G_N_ELEMENTS(wrong); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
         g_autofree char *path = g_strdup_printf("/doctor/wrong/%s",
                                                 wrong[i].name);
 
         g_test_add_data_func(path, (void *)(uintptr_t)i, test_wrong);
     }
-    for (i = 0; i < G_N_ELEMENTS(recipes); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(recipes); i++) {
         g_autofree char *path = g_strdup_printf("/doctor/recipe/%s",
                                                 recipes[i].name);
 

@@ -26,11 +26,10 @@ static void test_known(void)
     int fd = qemu_memfd_create("test", 4096, false, 0, 0, &error_abort);
     int next = dup(fd);
     struct stat st;
-    int i;
 
     close(next);
     g_assert_cmpint(fstat(fd, &st), ==, 0);
-    for (i = 0; i < 4; i++) {
+    for (int i = 0; i < 4; i++) {
         VirtIOGPUBlobNamed known = {
             .dev = st.st_dev + (i & 1),
             .ino = st.st_ino + (i >> 1),

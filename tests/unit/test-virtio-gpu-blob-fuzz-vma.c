@@ -76,9 +76,7 @@ static void ignore(void *opaque)
 
 static void write_stamps(int fd, uint64_t value)
 {
-    unsigned i;
-
-    for (i = 0; i < STAMPED; i++) {
+    for (unsigned i = 0; i < STAMPED; i++) {
         uint64_t stamp = STAMP + value + i;
 
         g_assert(pwrite(fd, &stamp, sizeof(stamp), i * w.page) ==
@@ -119,9 +117,7 @@ static void set_up(void)
 
 static Buffer *buffer_at(unsigned page)
 {
-    unsigned i;
-
-    for (i = 0; i < BUFFERS; i++) {
+    for (unsigned i = 0; i < BUFFERS; i++) {
         Buffer *b = &w.buffers[i];
 
         if (b->live && page * w.page >= b->place.node.start &&
@@ -172,9 +168,8 @@ static void check_around(unsigned first, unsigned n)
         first ? first - 1 : 0, first, first + n / 2, first + n - 1, first + n,
         0, w.pages / 2 - 1, w.pages / 2, w.pages - 1,
     };
-    size_t i;
 
-    for (i = 0; i < G_N_ELEMENTS(pages); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(pages); i++) {
         if (pages[i] < w.pages) {
             check_page(pages[i]);
         }
@@ -235,9 +230,7 @@ static void unmap(Buffer *b)
 
 static void retry_stale(void)
 {
-    unsigned i;
-
-    for (i = 0; i < BUFFERS; i++) {
+    for (unsigned i = 0; i < BUFFERS; i++) {
         if (w.buffers[i].place.stale) {
             unmap(&w.buffers[i]);
         }
@@ -415,11 +408,9 @@ static void step(Input *in)
 
 static void tear_down(void)
 {
-    unsigned i;
-
     fail_at = 0;
     check_counts();
-    for (i = 0; i < BUFFERS; i++) {
+    for (unsigned i = 0; i < BUFFERS; i++) {
         put_back(&w.buffers[i]);
         unmap(&w.buffers[i]);
         g_assert(!w.buffers[i].live);
@@ -468,13 +459,12 @@ static void test_corpus(void)
     g_autofree char *text = NULL;
     g_auto(GStrv) lines = NULL;
     size_t first = 0;
-    unsigned i, j;
 
     g_assert_true(g_file_get_contents(CORPUS, &text, NULL, NULL));
     lines = g_strsplit(text, "\n", 0);
     g_assert_cmpuint(g_strv_length(lines), >, 100);
-    for (i = 0; i < TIMES; i++) {
-        for (j = 0; lines[j]; j++) {
+    for (unsigned i = 0; i < TIMES; i++) {
+        for (unsigned j = 0; lines[j]; j++) {
             replay(lines[j]);
         }
         first = first ? first : mallinfo2().uordblks;

@@ -54,9 +54,7 @@ static VirtIOGPUBlobProbes variation(unsigned n)
 /* What KVM would answer does not matter to other accelerators. */
 static void test_no_kvm(void)
 {
-    unsigned n;
-
-    for (n = 0; n < VARIATIONS; n++) {
+    for (unsigned n = 0; n < VARIATIONS; n++) {
         VirtIOGPUBlobProbes p = variation(n);
 
         p.accel = VIRTIO_GPU_BLOB_ACCEL_QEMU;
@@ -116,9 +114,7 @@ static const Row rows[] = {
 
 static void test_kvm(void)
 {
-    size_t i;
-
-    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         VirtIOGPUBlobProbes probes = rows[i].probes;
 
         probes.accel = KVM;
@@ -131,9 +127,7 @@ static void test_kvm(void)
 /* honor-guest-pat=off wins on every host; on adds no support. */
 static void test_honor_guest_pat(void)
 {
-    unsigned n;
-
-    for (n = 0; n < VARIATIONS; n++) {
+    for (unsigned n = 0; n < VARIATIONS; n++) {
         VirtIOGPUBlobProbes p = variation(n);
         VirtIOGPUBlobGuestType type, plain;
 
@@ -174,9 +168,8 @@ static void test_cpu(void)
         { "loongarch64", "", OTHER },
         { "", "", OTHER },
     };
-    size_t i;
 
-    for (i = 0; i < G_N_ELEMENTS(cpus); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(cpus); i++) {
         VirtIOGPUBlobCPU cpu = virtio_gpu_blob_cpu_of(cpus[i].machine,
                                                       cpus[i].vendor);
 
@@ -208,13 +201,12 @@ static void test_drivers(void)
     };
     static const char *const no[] = { "", "ast", "xen", "nvidia2", "msm" };
     VirtIOGPUBlobCPU cpu;
-    size_t i;
 
     for (cpu = 0; cpu < VIRTIO_GPU_BLOB_CPU__MAX; cpu++) {
-        for (i = 0; i < G_N_ELEMENTS(yes); i++) {
+        for (size_t i = 0; i < G_N_ELEMENTS(yes); i++) {
             g_assert_true(virtio_gpu_blob_driver_has_vram(yes[i], cpu));
         }
-        for (i = 0; i < G_N_ELEMENTS(no); i++) {
+        for (size_t i = 0; i < G_N_ELEMENTS(no); i++) {
             g_assert_false(virtio_gpu_blob_driver_has_vram(no[i], cpu));
         }
         g_assert(virtio_gpu_blob_driver_has_vram("i915", cpu) ==

@@ -260,9 +260,8 @@ static void test_mark(void)
 static void *access_all(void *opaque)
 {
     Buffer *b = opaque;
-    size_t i;
 
-    for (i = 0; i < b->len; i += page) {
+    for (size_t i = 0; i < b->len; i += page) {
         qatomic_set(b->at + i, 1);
     }
     return NULL;
@@ -330,11 +329,10 @@ static void test_gap_of_buffer(void)
 {
     VirtIOGPUBlobGapRange range = { };
     Buffer b;
-    int i;
 
     new_buffer(&b, true);
     virtio_gpu_blob_lost_add_window(&range, b.at, b.len);
-    for (i = 0; i < 3; i++) {
+    for (int i = 0; i < 3; i++) {
         mprotect(b.at, b.len, PROT_NONE);
         holes_fail = i == 0;
         g_assert_true(access_is_made(b.at) == (i > 0));
@@ -426,9 +424,8 @@ static void test_look(void)
         { false, PAGES, -1, true, true },
     };
     Buffer b;
-    size_t i;
 
-    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         KVMMemoryFault fault = { };
 
         new_buffer(&b, rows[i].file);
@@ -481,9 +478,8 @@ static void test_look_writes(void)
 {
     KVMMemoryFault fault = { };
     Buffer b;
-    int i;
 
-    for (i = 0; i < 2; i++) {
+    for (int i = 0; i < 2; i++) {
         new_buffer(&b, i);
         munmap(b.at, b.len);
         g_assert_true(mmap(b.at, b.len, PROT_READ | PROT_WRITE,

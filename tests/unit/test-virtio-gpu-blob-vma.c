@@ -76,12 +76,11 @@ static size_t read_maps(const Fixture *f, const char *buffer, size_t *before,
     g_auto(GStrv) lines = NULL;
     size_t n = 0, bytes = 0;
     char access[5];
-    int i;
 
     *before = *behind = 0;
     g_assert_true(g_file_get_contents("/proc/self/maps", &text, NULL, NULL));
     lines = g_strsplit(text, "\n", 0);
-    for (i = 0; lines[i]; i++) {
+    for (int i = 0; lines[i]; i++) {
         if (sscanf(lines[i], "%" SCNxPTR "-%" SCNxPTR " %4s", &start, &end,
                    access) != 3) {
             continue;
@@ -254,9 +253,8 @@ static void test_failure(Fixture *f, gconstpointer direct)
                             &error_abort), -EPERM },
     };
     VirtIOGPUBlobPlace place = pages(f, 3, 2);
-    size_t i;
 
-    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         *word(f, 3) = i;
         g_assert_cmpint(virtio_gpu_blob_vma_map(&f->vma, &place, rows[i].fd),
                         ==, rows[i].error);
@@ -299,9 +297,8 @@ static void test_count(Fixture *f, gconstpointer direct)
         pages(f, end - 1, 1), pages(f, 24, end - 25),
     };
     VirtIOGPUBlobPlace region = places[2];
-    size_t i;
 
-    for (i = 0; i < G_N_ELEMENTS(steps); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(steps); i++) {
         VirtIOGPUBlobPlace *place = &places[steps[i].place];
 
         if (steps[i].map) {

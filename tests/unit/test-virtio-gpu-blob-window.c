@@ -237,8 +237,6 @@ static void ignore(void *opaque)
 
 static void set_up(Fixture *f, gconstpointer slot_checks)
 {
-    int i;
-
     memset(&world, 0, sizeof(world));
     world.listeners = g_ptr_array_new();
     world.kvm_slots = world.vhost_slots = UINT_MAX;
@@ -253,7 +251,7 @@ static void set_up(Fixture *f, gconstpointer slot_checks)
     f->blobs.lost.vma = f->vma;
     f->blobs.lost.bh = qemu_bh_new(ignore, NULL);
     QTAILQ_INIT(&f->blobs.lost.unreported);
-    for (i = 0; i < 2; i++) {
+    for (int i = 0; i < 2; i++) {
         f->cpus[i] = g_new0(CPUState, 1);
         f->cpus[i]->created = i == 0;
         QTAILQ_INSERT_TAIL_RCU(&cpus_queue, f->cpus[i], node);
@@ -262,8 +260,6 @@ static void set_up(Fixture *f, gconstpointer slot_checks)
 
 static void tear_down(Fixture *f, gconstpointer slot_checks)
 {
-    int i;
-
     g_assert_true(interval_tree_is_empty(&f->vma->places));
     virtio_gpu_blob_window_delete(f->blobs.window);
     g_assert_cmpint(world.discards, ==, 0);
@@ -272,7 +268,7 @@ static void tear_down(Fixture *f, gconstpointer slot_checks)
     g_ptr_array_free(world.listeners, true);
     qemu_bh_delete(f->blobs.lost.bh);
     object_unref(f->device);
-    for (i = 0; i < 2; i++) {
+    for (int i = 0; i < 2; i++) {
         QTAILQ_REMOVE_RCU(&cpus_queue, f->cpus[i], node);
         g_free(f->cpus[i]);
     }
@@ -325,27 +321,21 @@ static void unmap(Fixture *f, int i)
 /* One page each, with a page between; every third is shared memory. */
 static void map_all(Fixture *f)
 {
-    int i;
-
-    for (i = 0; i < BUFFERS; i++) {
+    for (int i = 0; i < BUFFERS; i++) {
         map(f, i, 2 * i, 1, i % 3 == 0);
     }
 }
 
 static void check_all(const Fixture *f)
 {
-    int i;
-
-    for (i = 0; i < BUFFERS; i++) {
+    for (int i = 0; i < BUFFERS; i++) {
         g_assert_cmpuint(*word(f, i), ==, 1000 + i);
     }
 }
 
 static void unmap_all(Fixture *f)
 {
-    int i;
-
-    for (i = 0; i < BUFFERS; i++) {
+    for (int i = 0; i < BUFFERS; i++) {
         unmap(f, i);
     }
 }
@@ -357,11 +347,10 @@ static uint64_t mapped_to(const Fixture *f, const char *name)
     g_autofree char *text = NULL;
     g_auto(GStrv) lines = NULL;
     uint64_t found = 0;
-    int i;
 
     g_assert_true(g_file_get_contents("/proc/self/maps", &text, NULL, NULL));
     lines = g_strsplit(text, "\n", 0);
-    for (i = 0; lines[i]; i++) {
+    for (int i = 0; lines[i]; i++) {
         if (sscanf(lines[i], "%" SCNxPTR "-%" SCNxPTR, &start, &end) == 2 &&
             start >= base && end <= base + WINDOW && strstr(lines[i], name)) {
             found += end - start;
@@ -378,9 +367,8 @@ static uint64_t mapped_to(const Fixture *f, const char *name)
 static void tell(MemoryRegion *mr, bool before_kvm, bool commit)
 {
     MemoryRegionSection section = { .mr = mr };
-    unsigned i;
 
-    for (i = 0; i < world.listeners->len; i++) {
+    for (unsigned i = 0; i < world.listeners->len; i++) {
         MemoryListener *listener = g_ptr_array_index(world.listeners, i);
 
         if ((listener->priority < KVM_PRIORITY) != before_kvm) {
@@ -410,10 +398,8 @@ static void make_slot(Fixture *f, MemoryRegion *mr, unsigned sections)
 
 static void test_slot(Fixture *f, gconstpointer slot_checks)
 {
-    unsigned i;
-
     map_all(f);
-    for (i = 1; i <= 3; i++) {
+    for (unsigned i = 1; i <= 3; i++) {
         make_slot(f, world.window, i);
         check_all(f);
         g_assert_cmpuint(world.stops, ==, i);
@@ -559,9 +545,8 @@ static void test_region_slots(Fixture *f, gconstpointer slot_checks)
         { true, 6, 2, 3 },
     };
     int fd = new_buffer(f, 0, 1, false), j;
-    size_t i;
 
-    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         kvm_allowed = rows[i].kvm;
         world.kvm_slots = rows[i].kvm_slots;
         world.vhost_slots = rows[i].vhost_slots;
@@ -583,11 +568,10 @@ static void *pfnmap_page(void)
     g_autofree char *text = NULL;
     g_auto(GStrv) lines = NULL;
     uintptr_t start;
-    int i;
 
     g_assert_true(g_file_get_contents("/proc/self/maps", &text, NULL, NULL));
     lines = g_strsplit(text, "\n", 0);
-    for (i = 0; lines[i]; i++) {
+    for (int i = 0; lines[i]; i++) {
         if (strstr(lines[i], "[vvar]") &&
             sscanf(lines[i], "%" SCNxPTR, &start) == 1) {
             return (void *)start;
