@@ -20,6 +20,7 @@
 #include "qemu/memfd.h"
 #include "virtio-gpu-gl-client.h"
 
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
@@ -138,6 +139,38 @@ static double used_us(GPU *gpu)
         g_error("QEMU's clock cannot be read");
     }
     return ts.tv_sec * 1e6 + ts.tv_nsec / 1e3;
+}
+
+/*
+ * The vCPU of a guest that kicks polls all the time.  On the other half of a
+ * core it would slow the main loop.  So all of QEMU's threads are on one
+ * processor, where the others run while the main loop sleeps.
+ */
+static void share_processor(pid_t pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/task", pid);
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    const struct sched_param none = { };
+    cpu_set_t set, one;
+    const char *name;
+    int cpu = CPU_SETSIZE;
+
+    if (!dir || sched_getaffinity(pid, sizeof(set), &set)) {
+        g_error("QEMU's threads cannot be listed");
+    }
+    while (!CPU_ISSET(--cpu, &set)) {
+        continue;
+    }
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    while ((name = g_dir_read_name(dir))) {
+        pid_t thread = g_ascii_strtoull(name, NULL, 10);
+
+        if (sched_setaffinity(thread, sizeof(one), &one) ||
+            (thread != pid && sched_setscheduler(thread, SCHED_IDLE, &none))) {
+            g_error("QEMU's threads cannot be moved");
+        }
+    }
 }
 
 static Cost run_batch(GPU *gpu, GPUBatch put, uint32_t first)
@@ -495,6 +528,9 @@ int main(int argc, char **argv)
         .log = "/dev/null",
         .by_guest = by_guest(),
     });
+    if (by_guest()) {
+        share_processor(gpu->pid);
+    }
     /* QEMU 11 has the renderer map all buffers into its window. */
     gpu->shared->map_fixed = SCRIPTED_FIXED_GOOD;
     make_live(gpu, argv[1], live);
