@@ -246,12 +246,18 @@ static void test_mark(void)
     Buffer b;
 
     new_buffer(&b, false);
+    virtio_gpu_blob_lost_recheck(&b.pages);
     virtio_gpu_blob_lost_mark(&b.pages);
     virtio_gpu_blob_lost_mark(&b.pages);
     g_assert_true(b.pages.lost);
     run_bh();
     g_assert_cmpuint(reported, ==, 1);
     g_assert_cmpuint(holes, ==, 0);
+    /* A buffer that was mapped again nevertheless */
+    virtio_gpu_blob_lost_recheck(&b.pages);
+    run_bh();
+    g_assert_cmpuint(reported, ==, 1);
+    g_assert_cmpuint(holes, ==, 1);
     g_assert_cmpuint(lost.count, ==, count + 1);
     delete_buffer(&b);
 }

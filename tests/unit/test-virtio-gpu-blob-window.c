@@ -425,6 +425,28 @@ static void test_slot_of_others(Fixture *f, gconstpointer slot_checks)
     g_assert_cmpuint(world.stops, ==, 0);
 }
 
+/* With no mapping left, spare mappings are freed, and the buffer is back. */
+static void test_slot_at_limit(Fixture *f, gconstpointer slot_checks)
+{
+    g_autoptr(GPtrArray) others = g_ptr_array_new();
+    void *at;
+
+    map(f, 0, 8, 2, false);
+    tell(world.window, true, false);
+    /* Pages of one file with the same offset are not merged. */
+    while ((at = mmap(NULL, f->page, PROT_NONE, MAP_SHARED, f->vma->hole_fd,
+                      0)) != MAP_FAILED) {
+        g_ptr_array_add(others, at);
+    }
+    tell(NULL, false, true);
+    for (size_t i = 0; i < others->len; i++) {
+        munmap(others->pdata[i], f->page);
+    }
+    g_assert_cmpuint(*word(f, 0), ==, 1000);
+    g_assert_cmpuint(mapped_to(f, "test-dmabuf"), ==, 2 * f->page);
+    unmap(f, 0);
+}
+
 /* A driver may refuse to map a buffer again: a hole stays there. */
 static void test_slot_not_back(Fixture *f, gconstpointer slot_checks)
 {
@@ -646,6 +668,7 @@ int main(int argc, char **argv)
     qemu_init_main_loop(&error_abort);
     module_call_init(MODULE_INIT_QOM);
     add("slot/made", test_slot, SLOT_CHECKS);
+    add("slot/at-limit", test_slot_at_limit, SLOT_CHECKS);
     add("slot/of-others", test_slot_of_others, SLOT_CHECKS);
     add("slot/not-back", test_slot_not_back, SLOT_CHECKS);
     add("slot/lost", test_slot_lost, SLOT_CHECKS);
