@@ -106,6 +106,8 @@ bool doctor_options_parse(DoctorOptions *options, char **argv, GError **error)
     options->rendernode = node ? g_path_get_basename(node) : NULL;
     if (!check(options, rest, error) ||
         !parse_hostmem(hostmem, &options->hostmem, error)) {
+        g_clear_pointer(&options->rendernode, g_free);
+        g_clear_pointer(&options->qemu, g_free);
         return false;
     }
     options->json = json;
