@@ -19,8 +19,9 @@
 
 /*
  * Tries to grow the range in place, for which there is no address space:
- * ENOMEM, or EAGAIN if QEMU's memory is locked.  If the range is not within one mapping, or is a mapping of a driver
- * (VM_PFNMAP, VM_DONTEXPAND), the kernel finds that first: EFAULT.
+ * ENOMEM, or EAGAIN if QEMU's memory is locked.  If the range is not within one
+ * mapping, or is a mapping of a driver (VM_PFNMAP, VM_DONTEXPAND), the kernel
+ * finds that first: EFAULT.
  */
 static bool is_one_mapping(void *at, size_t len)
 {

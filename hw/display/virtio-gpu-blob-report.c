@@ -108,8 +108,9 @@ void virtio_gpu_blob_log_lost(const VirtIOGPUBlobMapping *m)
     warn_report("virtio-gpu: blob resource %" PRIu32 " (context %" PRIu32
                 ", %" PRIu64 " bytes, offset 0x%" PRIx64 ", backing %s, "
                 "exporter \"%s\"): its backing memory was revoked; the guest "
-                "now sees other memory of its own; usually the GPU's driver evicted "
-                "or purged it, the GPU is gone, or its file was truncated",
+                "now sees other memory in its place; usually the GPU's driver "
+                "evicted or purged it, the GPU is gone, or its file was "
+                "truncated",
                 m->resource_id, m->ctx_id,
                 (uint64_t)virtio_gpu_blob_place_len(&m->place),
                 m->place.node.start,

@@ -244,10 +244,10 @@ void virtio_gpu_blob_hide_ram(MemoryRegion *mr)
  * Linux 6.17 on, KVM on arm64 refuses a slot over VM_PFNMAP mappings, such as
  * dma-bufs (kvm_arch_prepare_memory_region()), and QEMU aborts.  Before Linux
  * 6.18, KVM on riscv64 maps unrelated physical memory.  So on all hosts but x86
- * other memory replaces dma-bufs before KVM sees the change, and dma-bufs are mapped
- * again after it, with a file descriptor that is kept for each.  No vCPU runs
- * meanwhile, as what it writes would be lost.  Other threads of QEMU may see a
- * hole.
+ * other memory replaces dma-bufs before KVM sees the change, and dma-bufs are
+ * mapped again after it, with a file descriptor that is kept for each.  No vCPU
+ * runs meanwhile, as what it writes would be lost.  Other threads of QEMU may
+ * see that memory.
  */
 
 /*
