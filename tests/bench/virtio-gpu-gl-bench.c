@@ -166,8 +166,11 @@ static void share_processor(pid_t pid)
     while ((name = g_dir_read_name(dir))) {
         pid_t thread = g_ascii_strtoull(name, NULL, 10);
 
-        if (sched_setaffinity(thread, sizeof(one), &one) ||
-            (thread != pid && sched_setscheduler(thread, SCHED_IDLE, &none))) {
+        /* ESRCH: it has ended since */
+        if ((sched_setaffinity(thread, sizeof(one), &one) ||
+             (thread != pid &&
+              sched_setscheduler(thread, SCHED_IDLE, &none))) &&
+            errno != ESRCH) {
             g_error("QEMU's threads cannot be moved");
         }
     }

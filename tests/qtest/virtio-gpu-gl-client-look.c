@@ -258,9 +258,13 @@ QDict *gpu_mapping(GPU *gpu, uint32_t id)
     QLIST_FOREACH_ENTRY(maps, e) {
         QDict *map = qobject_to(QDict, qlist_entry_obj(e));
 
-        found = qdict_get_int(map, "resource") == id ? map : found;
+        if (qdict_get_int(map, "resource") == id) {
+            g_assert_null(found);
+            found = map;
+        }
     }
     g_assert_nonnull(found);
+    g_assert_cmpuint(qlist_size(maps), ==, gpu_stat(gpu, "live"));
     qobject_ref(found);
     qobject_unref(maps);
     return found;

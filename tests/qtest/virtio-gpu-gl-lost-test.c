@@ -109,6 +109,7 @@ static void check_ends(GPU *gpu, const GPUKind *kind)
     gpu_unref(gpu, 2);
     check_lost(gpu, kind, 0);
     gpu_reset(gpu);
+    g_assert_false(gpu_shows(gpu, GPU_PAGE, 2, 0));
     check_lost(gpu, kind, 0);
     gpu_system_reset(gpu);
 }

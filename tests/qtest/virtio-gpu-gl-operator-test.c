@@ -89,6 +89,9 @@ static void test_refused(void)
         { SET(",map-policy=0"), "map-policy" },
         { SET(",guest-pat=0"), "guest-pat" },
         { SET(",blob-alignment=0"), "blob-alignment" },
+        { SET(",guest-pat=0", .device = "virtio-vga-gl"), "guest-pat" },
+        { SET(",blob-alignment=0", .device = "virtio-vga-gl"),
+          "blob-alignment" },
 
         { { .device = "virtio-gpu-gl-device", .machine = "microvm",
             .hostmem = WINDOW }, "hostmem needs a PCI device" },

@@ -99,6 +99,8 @@ static const Row rows[] = {
     { { .cpu = ARM64, .reg = FWB }, T(WRITE_BACK_UNKNOWN) },
     { { .cpu = ARM64, .reg_known = true, .cacheable_pfnmap = true },
       T(FORCED_WRITE_BACK) },
+    { { .cpu = ARM64, .reg_known = true, .reg = FWB,
+        .cacheable_pfnmap = true }, T(FORCED_WRITE_BACK) },
     { { .cpu = ARM64, .cacheable_pfnmap = true }, T(FORCED_WRITE_BACK) },
     { { .cpu = ARM64, .quirks = PAT, .nested_paging = true },
       T(WRITE_BACK_UNKNOWN) },

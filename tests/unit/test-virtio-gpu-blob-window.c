@@ -431,6 +431,10 @@ static void test_slot_at_limit(Fixture *f, gconstpointer slot_checks)
     g_autoptr(GPtrArray) others = g_ptr_array_new();
     void *at;
 
+    if (virtio_gpu_blob_vma_max_mappings() > 200000) {
+        g_test_skip("vm.max_map_count is too high to be reached");
+        return;
+    }
     map(f, 0, 8, 2, false);
     tell(world.window, true, false);
     /* Pages of one file with the same offset are not merged. */
