@@ -1,10 +1,20 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# check-unit.sh: run the unit tests that build.sh built, count their TAP lines;
-# then build them once more with clang, and run those.  The sanitizers' builds
-# are gcc's alone.
+# check-unit.sh [NAME...]: run the unit tests that build.sh built, count their
+#                          TAP lines; then build them once more with clang, and
+#                          run those.  The sanitizers' builds are gcc's alone.
+#
+#   NAME   only programs with this in their name
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+
+case ${1:-} in
+-h | --help)
+    header "${BASH_SOURCE[0]}"
+    exit 0
+    ;;
+-*) die "no such option: $1" "try --help" ;;
+esac
 
 passed=0 failed=0 skipped=0 tests=()
 
@@ -29,11 +39,24 @@ run_test()
     failed=$((failed + bad))
 }
 
+# is_wanted NAME WANTED...
+is_wanted()
+{
+    local name=$1 wanted
+    shift
+    for wanted; do
+        [[ $name != *"$wanted"* ]] || return 0
+    done
+    [ $# = 0 ]
+}
+
 for test in "$TOP"/tests/unit/test-*.c; do
     name=$(basename "$test" .c)
+    is_wanted "$name" "$@" || continue
     tests+=("$name")
     run_test "$name" "$OURS/tests/unit/$name" "$SERIES_DIR/$name.tap"
 done
+[ ${#tests[@]} -gt 0 ] || die "no unit test has that in its name: $*"
 if [ -z "$VARIANT" ]; then
     say "the same, built with clang"
     if ! run "$TOP/scripts/root.sh" need clang; then

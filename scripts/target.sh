@@ -176,7 +176,7 @@ check)
     ;;
 check-unit)
     build_unit
-    script scripts/check-unit.sh
+    script scripts/check-unit.sh "$@"
     ;;
 check-qtest)
     build

@@ -80,7 +80,7 @@ struct scripted_blob {
     uint64_t no_seals:1;        /* no memfd at all */
     uint64_t new_export:1;      /* another each time */
     uint64_t gl:1;              /* no word if made before a capset is filled */
-    uint64_t unused:8;
+    uint64_t unused:8;          /* the lowest is the fuzzer's */
     uint64_t huge_pages:1;      /* on hugetlbfs */
     uint64_t memory:3;          /* the renderer's mapping, for mremap() */
 };
