@@ -86,7 +86,6 @@ static bool known_by_name(const VirtIOGPUBlobFacts *facts)
 enum { REFUSE = 0, AGREED = 10, NAMED };
 
 typedef struct Row {
-    int number;
     int backing;
     int answer;            /* -1: any */
     int by_name;           /* -1: either */
@@ -109,32 +108,32 @@ typedef struct Row {
 #define ITS_WORD { NAMED, REFUSE, NAMED }
 
 static const Row table[] = {
-    { 4, DMABUF, A(UNSUPPORTED), -1, true, NEVER, AT_WORST, V(NOBODY),
+    { DMABUF, A(UNSUPPORTED), -1, true, NEVER, AT_WORST, V(NOBODY),
       R(POSSIBLE_VRAM) },
-    { 5, VIRTIO_GPU_BLOB_BACKING_SHM, -1, -1, false,
+    { VIRTIO_GPU_BLOB_BACKING_SHM, -1, -1, false,
       { CACHED, CACHED, CACHED }, { CACHED, CACHED, CACHED }, V(MEMFD) },
-    { 6, DMABUF, A(COHERENT_CACHED), -1, false,
+    { DMABUF, A(COHERENT_CACHED), -1, false,
       { CACHED, CACHED, CACHED }, { CACHED, AGREED, NAMED }, V(EXPORTER),
       R(RENDERER_DISAGREES) },
-    { 7, DMABUF, A(COHERENT_WC), -1, false,
+    { DMABUF, A(COHERENT_WC), -1, false,
       { WC, WC, WC }, { WC, AGREED, NAMED }, V(EXPORTER),
       R(RENDERER_DISAGREES) },
-    { 8, DMABUF, A(INCOHERENT), -1, false, NEVER, AT_WORST, V(NOBODY),
+    { DMABUF, A(INCOHERENT), -1, false, NEVER, AT_WORST, V(NOBODY),
       R(EXPORTER_INCOHERENT) },
-    { 9, DMABUF, A(OTHER), -1, false, NEVER, AT_WORST, V(NOBODY),
+    { DMABUF, A(OTHER), -1, false, NEVER, AT_WORST, V(NOBODY),
       R(EXPORTER_UNKNOWN_ANSWER) },
-    { 9, DMABUF, A(FAILED), -1, false, NEVER, AT_WORST, V(NOBODY),
+    { DMABUF, A(FAILED), -1, false, NEVER, AT_WORST, V(NOBODY),
       R(EXPORTER_QUERY_FAILED) },
-    { 9, DMABUF, A(NOT_ASKED), -1, false, NEVER, AT_WORST, V(NOBODY),
+    { DMABUF, A(NOT_ASKED), -1, false, NEVER, AT_WORST, V(NOBODY),
       R(EXPORTER_QUERY_FAILED) },
-    { 10, DMABUF, A(UNSUPPORTED), 1, false,
+    { DMABUF, A(UNSUPPORTED), 1, false,
       { CACHED, CACHED, CACHED }, { CACHED, CACHED, NAMED },
       V(EXPORTER_NAME) },
-    { 11, DMABUF, A(UNSUPPORTED), 0, false, GUESSED, ITS_WORD,
+    { DMABUF, A(UNSUPPORTED), 0, false, GUESSED, ITS_WORD,
       V(NOBODY), R(NOBODY_VOUCHES) },
-    { 11, VIRTIO_GPU_BLOB_BACKING_OPAQUE, -1, -1, false, GUESSED, ITS_WORD,
+    { VIRTIO_GPU_BLOB_BACKING_OPAQUE, -1, -1, false, GUESSED, ITS_WORD,
       V(NOBODY), R(NOBODY_VOUCHES) },
-    { 11, VIRTIO_GPU_BLOB_BACKING_NONE, -1, -1, false, GUESSED, ITS_WORD,
+    { VIRTIO_GPU_BLOB_BACKING_NONE, -1, -1, false, GUESSED, ITS_WORD,
       V(NOBODY), R(NOBODY_VOUCHES) },
 };
 

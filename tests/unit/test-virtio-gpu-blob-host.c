@@ -49,7 +49,8 @@ static VirtIOGPUBlobProbes variation(unsigned n)
     return p;
 }
 
-#define VARIATIONS (5 * 3 * 6 * 2 * 2 * 2 * 2)
+#define VARIATIONS \
+    (VIRTIO_GPU_BLOB_CPU__MAX * ON_OFF_AUTO__MAX * 6 * 2 * 2 * 2 * 2)
 
 /* What KVM would answer does not matter to other accelerators. */
 static void test_no_kvm(void)
