@@ -186,18 +186,24 @@ static void free_spares(VirtIOGPUBlobVMA *vma)
 }
 
 /*
- * True if mmap() failed with ENOMEM because of the kernel's limit on mappings
+ * True if mmap() or mremap() failed with ENOMEM because of the kernel's limit on
+ * mappings.  mremap() wants a few more than it takes (mremap_to() in Linux).
  */
 static bool at_limit(VirtIOGPUBlobVMA *vma)
 {
-    void *page = mmap(NULL, vma->page_size, PROT_NONE, MAP_SHARED,
-                      vma->hole_fd, 0);
+    void *pages[8];
+    size_t n = 0, made;
 
-    if (page == MAP_FAILED) {
-        return true;
+    while (n < G_N_ELEMENTS(pages) &&
+           (pages[n] = mmap(NULL, vma->page_size, PROT_NONE, MAP_SHARED,
+                            vma->hole_fd, 0)) != MAP_FAILED) {
+        n++;
     }
-    munmap(page, vma->page_size);
-    return false;
+    made = n;
+    while (n) {
+        munmap(pages[--n], vma->page_size);
+    }
+    return made < G_N_ELEMENTS(pages);
 }
 
 /*

@@ -270,6 +270,38 @@ static void test_failure(Fixture *f, gconstpointer direct)
                     -ENOSPC);
 }
 
+/*
+ * Three mappings below the kernel's limit: mremap() wants more than it takes,
+ * and the limit is the reason then, too.
+ */
+static void test_limit(Fixture *f, gconstpointer direct)
+{
+    g_autoptr(GPtrArray) others = g_ptr_array_new();
+    VirtIOGPUBlobPlace place = pages(f, 3, 2);
+    void *at;
+    int ret = -1;
+
+    if (f->vma.max > 200000) {
+        g_test_skip("vm.max_map_count is too high to be reached");
+        return;
+    }
+    /* Pages of one file with the same offset are not merged. */
+    while ((at = mmap(NULL, f->page, PROT_NONE, MAP_SHARED, f->vma.hole_fd,
+                      0)) != MAP_FAILED) {
+        g_ptr_array_add(others, at);
+    }
+    for (size_t i = 0; i < others->len; i++) {
+        munmap(others->pdata[i], f->page);
+        if (i == 2) {
+            ret = virtio_gpu_blob_vma_map(&f->vma, &place, f->fd);
+        }
+    }
+    g_assert_cmpint(ret, ==, f->vma.direct ? 0 : -ENOSPC);
+    if (!ret) {
+        g_assert_true(virtio_gpu_blob_vma_unmap(&f->vma, &place));
+    }
+}
+
 /* The kernel has no more mappings than are counted. */
 static void test_count(Fixture *f, gconstpointer direct)
 {
@@ -341,6 +373,7 @@ int main(int argc, char **argv)
     add("buffer", test_buffer);
     add("move", test_move);
     add("failure", test_failure);
+    add("limit", test_limit);
     add("count", test_count);
 
     return g_test_run();
