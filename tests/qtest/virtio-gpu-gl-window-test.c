@@ -196,7 +196,7 @@ static void test_refusal(void)
         for (kernel = 0; kernel <= SCRIPTED_KERNEL_NEXT; kernel++) {
             check_refusal(&(GPUConfig) {
                 .hostmem = WINDOW, .kernel = kernel,
-            }, backings[i], true);
+            }, backings[i], GPU_LOW);
         }
         check_refusal(&(GPUConfig) {
             .hostmem = WINDOW, .kernel = SCRIPTED_KERNEL_OLD,
