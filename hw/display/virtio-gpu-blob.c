@@ -298,19 +298,6 @@ static VirtIOGPUBlobReason place_renderer(MapRequest *req,
     return place_region(m, host);
 }
 
-/*
- * Whether the dma-buf is known to be RAM that is mapped cached.  On x86, atomic
- * operations are possible whatever it is.
- */
-static bool is_cached_ram(const VirtIOGPUBlobFacts *facts,
-                          const VirtIOGPUBlobVerdict *verdict)
-{
-    return facts->backing == VIRTIO_GPU_BLOB_BACKING_DMABUF &&
-           verdict->map_info == VIRTIO_GPU_MAP_CACHE_CACHED &&
-           (facts->host_x86 ||
-            facts->answer == VIRTIO_GPU_EXPORTER_COHERENT_CACHED);
-}
-
 static VirtIOGPUBlobReason place(MapRequest *req)
 {
     const VirtIOGPUBlobFacts *facts = &req->buf.facts;
@@ -322,7 +309,8 @@ static VirtIOGPUBlobReason place(MapRequest *req)
         .state = VIRTIO_GPU_BLOB_MAPPED,
         .place = place_of(req),
         .pages.file = facts->backing != VIRTIO_GPU_BLOB_BACKING_DMABUF,
-        .pages.write_touch = is_cached_ram(facts, &req->verdict),
+        .pages.write_touch = facts->backing == VIRTIO_GPU_BLOB_BACKING_DMABUF &&
+                    req->verdict.map_info == VIRTIO_GPU_MAP_CACHE_CACHED,
         .res = req->res,
         .resource_id = req->subject.resource_id,
         .ctx_id = req->subject.ctx_id,
