@@ -190,7 +190,11 @@ check-demo)
     build
     script tests/guest/run-demo.sh --check "$@"
     ;;
-check-stock-faults | soak | mutants)
+mutants)
+    build
+    script scripts/mutants.sh "$@"
+    ;;
+check-stock-faults | soak)
     build
     script "tests/qtest/run-${target#check-}.sh" "$@"
     ;;

@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# run-mutants.sh: change the decision, one operator or constant at a time; the
+# mutants.sh: change the decision, one operator or constant at a time; the
 # unit test must notice each change.
 #
-# run-mutants.sh --all [OPTION...]: change any of the device's files, and see
+# mutants.sh --all [OPTION...]: change any of the device's files, and see
 # whether unit tests or qtests notice; a sample, as long as --seconds says.
 # What --all noticed is not tried again, until make clean.
 #   --seconds=N   default 900
@@ -15,7 +15,7 @@
 #   --again       try again what survived before
 #   --jobs=N      so many at once
 #   --list        only say what would be changed
-. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../tests/qtest/common.sh"
 
 help_if_asked "$@"
 
@@ -27,9 +27,9 @@ mutants()
     local memory=$1
     shift
     make_scratch
-    with_qemu "$SCRATCH/ours" env PYTHONDONTWRITEBYTECODE=1 python3 "$UNIT/mutants.py" \
+    with_qemu "$SCRATCH/ours" env PYTHONDONTWRITEBYTECODE=1 python3 "$TOP/scripts/mutants.py" \
         --jobs "$JOBS" --build "$(inside "$OURS")" --scratch "$SCRATCH" \
-        --memory "$memory" --explained "$UNIT/mutants-explained.txt" \
+        --memory "$memory" --explained "$TOP/scripts/mutants-explained.txt" \
         --emulator "$(inside "$OURS")/qemu-system-x86_64 -L /usr/share/qemu -L /usr/share/seabios" \
         "$@"
 }

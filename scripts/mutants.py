@@ -11,7 +11,7 @@ so that the next run goes on from there.
 
 A test that fails must pass without the change; if it took long to fail, it must
 fail twice, as the machine may have been busy.  What the options mean is said by
-run-mutants.sh in tests/qtest, which passes them on.
+mutants.sh, which passes them on.
 """
 
 import argparse
