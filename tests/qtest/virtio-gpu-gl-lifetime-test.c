@@ -27,6 +27,9 @@ static void fill(GPU *gpu, bool regions)
         gpu_map_new(gpu, id, blob, GPU_PAGE, id * GPU_PAGE);
     }
     gpu_create_guest(gpu, 17, 16);
+    /* So many that what is not freed shows */
+    gpu_batch_all(gpu, gpu_put_shared, 18, 192, OK);
+    gpu_batch_all(gpu, gpu_put_map_next, 18, 192, GRANTED);
 }
 
 static void check_empty(GPU *gpu)
