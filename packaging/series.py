@@ -454,8 +454,9 @@ class Series:
                    for p in patches)
         parts, now = [], []
         lines = 0
-        order = sorted(step.files, key=lambda n: (n.startswith('tests/'),
-                                                  not n.endswith('.h'), n))
+        # first what others include or read
+        order = sorted(step.files, key=lambda n: (
+            n.startswith('tests/'), not n.endswith(('.h', '.txt')), n))
         for name in order:
             done = 0
             for text in self.cuts(name, self.now(name)):

@@ -186,8 +186,8 @@ static void free_spares(VirtIOGPUBlobVMA *vma)
 }
 
 /*
- * True if mmap() or mremap() failed with ENOMEM because of the kernel's limit on
- * mappings.  mremap() wants a few more than it takes (mremap_to() in Linux).
+ * True if mmap() or mremap() failed with ENOMEM because of the kernel's limit
+ * on mappings.  mremap() wants a few more than it takes (mremap_to() in Linux).
  */
 static bool at_limit(VirtIOGPUBlobVMA *vma)
 {
