@@ -10,7 +10,7 @@
 # run in rounds, stock in between: a busy minute hits a few rounds at most.
 # Where processors are short, the clock counts the time of others, too: what
 # QEMU used of their time is beside it, with all that a kick costs.
-# Stock takes 0.1 s for each unmap, so that this takes about 5 minutes.
+# Stock takes 0.1 s for each unmap; all of this takes about 13 minutes.
 # Then the newest QEMU that the distribution serves, which has no qtest: a guest
 # kicks, and what its main loop used of the processor's time counts, beside what
 # ours does then.  Last the same as a Linux guest sees it, from a blob's creation
