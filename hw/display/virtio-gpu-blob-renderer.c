@@ -108,8 +108,8 @@ static bool may_try_to_write(void *host, size_t len)
 #endif
 }
 
-static VirtIOGPUBlobReason map(uint32_t resource_id, uint64_t size, size_t len,
-                               void **host, int *err)
+static VirtIOGPUBlobReason map_by_renderer(uint32_t resource_id, uint64_t size,
+                                           size_t len, void **host, int *err)
 {
     VirtIOGPUBlobReason reason;
     uint64_t got;
@@ -129,14 +129,28 @@ static VirtIOGPUBlobReason map(uint32_t resource_id, uint64_t size, size_t len,
     return reason;
 }
 
+/* A mapping of our own needs no memory region, so it is tried in two ways. */
 VirtIOGPUBlobReason virtio_gpu_blob_renderer_map(uint32_t resource_id,
                                                  uint64_t size, size_t len,
                                                  bool slot_checks, void **host,
                                                  bool *ours, int *err)
 {
-    VirtIOGPUBlobReason reason = map(resource_id, size, len, host, err);
+    VirtIOGPUBlobReason reason;
     void *at;
 
+    /*
+     * If KVM checks mappings, they must be mapped again after it has created a
+     * memory slot, which is not possible with pages of a driver.
+     */
+    if (!slot_checks) {
+        at = map_fixed(resource_id, len);
+        *ours = at != MAP_FAILED;
+        if (*ours) {
+            *host = at;
+            return VIRTIO_GPU_BLOB_OK;
+        }
+    }
+    reason = map_by_renderer(resource_id, size, len, host, err);
     if (reason) {
         return reason;
     }
@@ -145,21 +159,6 @@ VirtIOGPUBlobReason virtio_gpu_blob_renderer_map(uint32_t resource_id,
     if (*ours) {
         virgl_renderer_resource_unmap(resource_id);
         *host = at;
-        return VIRTIO_GPU_BLOB_OK;
     }
-    /*
-     * Pages of a driver could not be mapped again after a memory slot is
-     * created.
-     */
-    if (slot_checks) {
-        return VIRTIO_GPU_BLOB_OK;
-    }
-    virgl_renderer_resource_unmap(resource_id);
-    at = map_fixed(resource_id, len);
-    *ours = at != MAP_FAILED;
-    if (*ours) {
-        *host = at;
-        return VIRTIO_GPU_BLOB_OK;
-    }
-    return map(resource_id, size, len, host, err);
+    return VIRTIO_GPU_BLOB_OK;
 }
