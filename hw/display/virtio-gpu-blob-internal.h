@@ -47,22 +47,23 @@ typedef enum VirtIOGPUBlobState {
     VIRTIO_GPU_BLOB_LEAVING,
 } VirtIOGPUBlobState;
 
+/* A guest may have tens of thousands: enums are kept in bytes. */
 struct VirtIOGPUBlobMapping {
     VirtIOGPUBlobs *blobs;
-    VirtIOGPUBlobState state;
     VirtIOGPUBlobPlace place;
     VirtIOGPUBlobPages pages;
     VirtIOGPUBlobRegion *region;    /* NULL if it is in the window */
-    struct virtio_gpu_virgl_resource *res; /* NULL once the resource is gone */
-    bool renderer;                  /* the renderer's own mapping is used */
-    bool release;                   /* also release the renderer's resource */
+    struct virtio_gpu_virgl_resource *res; /* not NULL while MAPPED */
     uint32_t resource_id;
     uint32_t ctx_id;
+    uint8_t state;                  /* VirtIOGPUBlobState */
+    bool renderer;                  /* the renderer's own mapping is used */
+    bool release;                   /* also release the renderer's resource */
     uint8_t backing;                /* VirtIOGPUBlobBacking */
     uint8_t answer;                 /* VirtIOGPUExporterAnswer */
     uint8_t renderer_type;          /* as reported by the renderer, or 0 */
-    VirtIOGPUBlobVerdict verdict;
-    const char *exporter;           /* interned; NULL if it was not read */
+    uint8_t map_info;               /* as the guest was told */
+    uint8_t voucher;                /* VirtIOGPUBlobVoucher */
     QTAILQ_ENTRY(VirtIOGPUBlobMapping) next; /* in the list of its state */
 };
 

@@ -22,7 +22,7 @@
  * fast.
  */
 #define RETRIES_MAX 16
-#define RETRIES_PERIOD_NS NANOSECONDS_PER_SECOND
+#define RETRIES_PERIOD_MS 1000
 
 /* At least so many pages of a dma-buf, or all, are accessed to check it. */
 #define DMABUF_STEPS 16
@@ -58,14 +58,14 @@ static QEMUTimer *check_timer;
 /* The host address where the next round of checks begins; BQL */
 static uint64_t check_next;
 
-static IntervalTreeNode *find(IntervalTreeRoot *root, void *addr)
+static IntervalTreeNode *find_range(IntervalTreeRoot *root, void *addr)
 {
     return interval_tree_iter_first(root, (uintptr_t)addr, (uintptr_t)addr);
 }
 
 static VirtIOGPUBlobPages *find_buffer(void *addr)
 {
-    IntervalTreeNode *node = find(&buffers, addr);
+    IntervalTreeNode *node = find_range(&buffers, addr);
 
     return node ? container_of(node, VirtIOGPUBlobPages, range) : NULL;
 }
@@ -102,7 +102,7 @@ static void set_lost(VirtIOGPUBlobPages *pages)
 
     qatomic_set(&pages->lost, true);
     qatomic_set(&owner->count, owner->count + 1);
-    QTAILQ_INSERT_TAIL(&owner->unreported, pages, next_unreported);
+    QSIMPLEQ_INSERT_TAIL(&owner->unreported, pages, next_unreported);
     virtio_gpu_blob_lost_changed();
     qemu_bh_schedule(owner->bh);
 }
@@ -127,13 +127,13 @@ static bool lose(VirtIOGPUBlobPages *pages)
 /* What was mapped when the access failed may have been replaced since. */
 static bool may_retry(VirtIOGPUBlobPages *pages)
 {
-    int64_t now = get_clock();
+    uint32_t now = get_clock() / SCALE_MS;
 
     if (!pages) {
         return other_retries++ < RETRIES_MAX;
     }
-    if (now - pages->retry_start > RETRIES_PERIOD_NS) {
-        pages->retry_start = now;
+    if (now - pages->retry_start_ms > RETRIES_PERIOD_MS) {
+        pages->retry_start_ms = now;
         pages->retries = 0;
     }
     return pages->lost || pages->retries++ < RETRIES_MAX;
@@ -162,7 +162,7 @@ static bool is_replacing(void *addr)
     bool replacing = false;
 
     qemu_spin_lock(&lock);
-    node = find(&windows, addr);
+    node = find_range(&windows, addr);
     if (node) {
         range = container_of(node, VirtIOGPUBlobGapRange, range);
         replacing = qatomic_load_acquire(&range->replacing) &&
@@ -196,7 +196,7 @@ static bool on_unmapped(void *addr)
     size_t before;
 
     qemu_spin_lock(&lock);
-    in_window = find(&windows, addr);
+    in_window = find_range(&windows, addr);
     qemu_spin_unlock(&lock);
     if (!in_window) {
         return false;
@@ -295,12 +295,12 @@ static bool is_ours(void *host)
         return !interval_tree_is_empty(&buffers) ||
                !interval_tree_is_empty(&windows);
     }
-    return find(&buffers, host) || find(&windows, host);
+    return find_range(&buffers, host) || find_range(&windows, host);
 }
 
 static void warn(void *host)
 {
-    if (host ? !find(&buffers, host) : interval_tree_is_empty(&buffers)) {
+    if (host ? !find_range(&buffers, host) : interval_tree_is_empty(&buffers)) {
         return;
     }
     warn_report("virtio-gpu: if KVM said \"Bad address\", a blob that is "
@@ -432,7 +432,7 @@ void virtio_gpu_blob_lost_init(VirtIOGPUBlobLost *lost, QEMUBH *bh)
 {
     lost->bh = bh;
     lost->count = 0;
-    QTAILQ_INIT(&lost->unreported);
+    QSIMPLEQ_INIT(&lost->unreported);
 }
 
 static void insert(IntervalTreeNode *range, IntervalTreeRoot *root, void *host,
@@ -452,8 +452,7 @@ void virtio_gpu_blob_lost_add(VirtIOGPUBlobPages *pages,
     pages->owner = owner;
     pages->lost = false;
     pages->retries = 0;
-    pages->retry_start = 0;
-    memset(&pages->next_unreported, 0, sizeof(pages->next_unreported));
+    pages->retry_start_ms = 0;
     insert(&pages->range, &buffers, host, len);
     if (kvm_enabled()) {
         start_checks();
@@ -462,10 +461,17 @@ void virtio_gpu_blob_lost_add(VirtIOGPUBlobPages *pages,
 
 void virtio_gpu_blob_lost_remove(VirtIOGPUBlobPages *pages)
 {
+    VirtIOGPUBlobPages *p;
+
     qemu_spin_lock(&lock);
     interval_tree_remove(&pages->range, &buffers);
-    if (QTAILQ_IN_USE(pages, next_unreported)) {
-        QTAILQ_REMOVE(&pages->owner->unreported, pages, next_unreported);
+    /* It has been reported, in most cases. */
+    QSIMPLEQ_FOREACH(p, &pages->owner->unreported, next_unreported) {
+        if (p == pages) {
+            QSIMPLEQ_REMOVE(&pages->owner->unreported, pages,
+                            VirtIOGPUBlobPages, next_unreported);
+            break;
+        }
     }
     other_retries = 0;
     qemu_spin_unlock(&lock);
@@ -476,9 +482,9 @@ VirtIOGPUBlobPages *virtio_gpu_blob_lost_next(VirtIOGPUBlobLost *owner)
     VirtIOGPUBlobPages *pages;
 
     qemu_spin_lock(&lock);
-    pages = QTAILQ_FIRST(&owner->unreported);
+    pages = QSIMPLEQ_FIRST(&owner->unreported);
     if (pages) {
-        QTAILQ_REMOVE(&owner->unreported, pages, next_unreported);
+        QSIMPLEQ_REMOVE_HEAD(&owner->unreported, next_unreported);
     }
     qemu_spin_unlock(&lock);
     return pages;

@@ -37,30 +37,30 @@ typedef struct VirtIOGPUBlobLost {
     VirtIOGPUBlobVMA *vma;
     QEMUBH *bh;
     size_t count;
-    QTAILQ_HEAD(, VirtIOGPUBlobPages) unreported;
+    QSIMPLEQ_HEAD(, VirtIOGPUBlobPages) unreported;
 } VirtIOGPUBlobLost;
 
 /**
  * VirtIOGPUBlobPages - the pages of one mapped buffer
  * @range: its first and last host address
  * @owner: the losses of its device
+ * @next_unreported: within the owner's queue
+ * @retry_start_ms: get_clock() in milliseconds, which may wrap around
+ * @retries: accesses tried again since then, as they seemed possible
  * @file: not a dma-buf: its pages may be allocated when they are accessed
  * @write_touch: cached memory of a dma-buf: an atomic write that changes
  *               nothing is allowed
  * @lost: a hole is mapped there; set in any thread, qatomic_read()
- * @retries: accesses tried again since @retry_start, as they seemed possible
- * @retry_start: nanoseconds, get_clock()
- * @next_unreported: within the owner's queue
  */
 typedef struct VirtIOGPUBlobPages {
     IntervalTreeNode range;
     VirtIOGPUBlobLost *owner;
+    QSIMPLEQ_ENTRY(VirtIOGPUBlobPages) next_unreported;
+    uint32_t retry_start_ms;
+    uint8_t retries;
     bool file;
     bool write_touch;
     bool lost;
-    unsigned retries;
-    int64_t retry_start;
-    QTAILQ_ENTRY(VirtIOGPUBlobPages) next_unreported;
 } VirtIOGPUBlobPages;
 
 /**

@@ -115,7 +115,7 @@ void virtio_gpu_blob_log_lost(const VirtIOGPUBlobMapping *m)
                 (uint64_t)virtio_gpu_blob_place_len(&m->place),
                 m->place.node.start,
                 virtio_gpu_blob_backing_name(m->backing),
-                m->exporter ?: "-");
+                m->res->blob.named.name ?: "-");
 }
 
 void virtio_gpu_blob_log_unmap_failed(const VirtIOGPUBlobMapping *m)
@@ -157,15 +157,15 @@ static QDict *map_entry(const VirtIOGPUBlobMapping *m)
     qdict_put_int(entry, "offset", m->place.node.start);
     qdict_put_int(entry, "size", virtio_gpu_blob_place_len(&m->place));
     qdict_put_str(entry, "backing", virtio_gpu_blob_backing_name(m->backing));
-    qdict_put_str(entry, "exporter", m->exporter ?: "");
+    qdict_put_str(entry, "exporter", m->res->blob.named.name ?: "");
     qdict_put_str(entry, "exporter-answer",
                   virtio_gpu_blob_answer_name(m->answer));
     qdict_put_str(entry, "renderer",
                   virtio_gpu_blob_type_name(m->renderer_type));
     qdict_put_str(entry, "map-type",
-                  virtio_gpu_blob_type_name(m->verdict.map_info));
+                  virtio_gpu_blob_type_name(m->map_info));
     qdict_put_str(entry, "voucher",
-                  virtio_gpu_blob_voucher_name(m->verdict.voucher));
+                  virtio_gpu_blob_voucher_name(m->voucher));
     qdict_put_str(entry, "path", m->region ? "region" : "window");
     qdict_put_bool(entry, "lost", qatomic_read(&m->pages.lost));
     return entry;

@@ -73,7 +73,7 @@ static void record(VirtIOGPUBlobMapping *m)
     blobs->last_map_ms = g_get_real_time() / 1000;
     trace_virtio_gpu_blob_map(m->resource_id, m->place.node.start,
                               virtio_gpu_blob_place_len(&m->place),
-                              m->verdict.map_info,
+                              m->map_info,
                               m->region ? "region" : "window");
 }
 
@@ -117,7 +117,7 @@ static VirtIOGPUBlobReason parse(MapRequest *req,
     return VIRTIO_GPU_BLOB_OK;
 }
 
-static VirtIOGPUBlobReason find(MapRequest *req)
+static VirtIOGPUBlobReason find_resource(MapRequest *req)
 {
     VirtIOGPUBlobSubject *subject = &req->subject;
 
@@ -221,7 +221,7 @@ static VirtIOGPUBlobReason decide(MapRequest *req)
     return req->verdict.reason;
 }
 
-static VirtIOGPUBlobReason reason_of(MapRequest *req, int ret)
+static VirtIOGPUBlobReason to_reason(MapRequest *req, int ret)
 {
     req->err = -ret;
     switch (req->err) {
@@ -262,11 +262,11 @@ static VirtIOGPUBlobReason place_fd(MapRequest *req, VirtIOGPUBlobMapping *m)
     }
     ret = virtio_gpu_blob_window_map(req->blobs->window, m, req->buf.fd);
     if (ret != -EBUSY) {
-        return reason_of(req, ret);
+        return to_reason(req, ret);
     }
     host = mmap(NULL, virtio_gpu_blob_place_len(&m->place),
                 PROT_READ | PROT_WRITE, MAP_SHARED, req->buf.fd, 0);
-    return host == MAP_FAILED ? reason_of(req, -errno) : place_region(m, host);
+    return host == MAP_FAILED ? to_reason(req, -errno) : place_region(m, host);
 }
 
 static VirtIOGPUBlobReason place_renderer(MapRequest *req,
@@ -291,7 +291,7 @@ static VirtIOGPUBlobReason place_renderer(MapRequest *req,
         }
         if (m->place.stale) {
             munmap(host, len);
-            return reason_of(req, ret);
+            return to_reason(req, ret);
         }
     }
     m->renderer = !ours;
@@ -317,8 +317,8 @@ static VirtIOGPUBlobReason place(MapRequest *req)
         .backing = facts->backing,
         .answer = facts->answer,
         .renderer_type = facts->renderer,
-        .verdict = req->verdict,
-        .exporter = facts->exporter,
+        .map_info = req->verdict.map_info,
+        .voucher = req->verdict.voucher,
     };
     reason = req->buf.fd >= 0 &&
              facts->backing != VIRTIO_GPU_BLOB_BACKING_OPAQUE
@@ -355,10 +355,11 @@ static VirtIOGPUBlobReason ask_and_place(MapRequest *req)
  * not create the resource, nothing is logged: the refusal is not an error of
  * the guest.
  */
-static void refuse(MapRequest *req, struct virtio_gpu_ctrl_command *cmd,
-                   VirtIOGPUBlobReason reason)
+static void refuse_command(MapRequest *req,
+                           struct virtio_gpu_ctrl_command *cmd,
+                           VirtIOGPUBlobReason reason)
 {
-    /* If the reply has no space, find() was not called. */
+    /* If the reply has no space, find_resource() was not called. */
     struct virtio_gpu_virgl_resource *res =
         virtio_gpu_virgl_find_resource(req->blobs->g,
                                        req->subject.resource_id);
@@ -396,7 +397,7 @@ void virtio_gpu_blob_cmd_map(VirtIOGPU *g, struct virtio_gpu_ctrl_command *cmd,
     /* For the operator: also if the command is refused */
     virtio_gpu_virgl_prepare(g);
     if (!reason) {
-        reason = find(&req);
+        reason = find_resource(&req);
     }
     if (!reason && is_leaving(req.res)) {
         *suspended = true;
@@ -409,7 +410,7 @@ void virtio_gpu_blob_cmd_map(VirtIOGPU *g, struct virtio_gpu_ctrl_command *cmd,
         reason = ask_and_place(&req);
     }
     if (reason) {
-        refuse(&req, cmd, reason);
+        refuse_command(&req, cmd, reason);
         return;
     }
     req.res->blob.map_refused = false;
@@ -582,8 +583,7 @@ static void read_exporter_of(VirtIOGPUBlobMapping *m)
 
     virtio_gpu_blob_buffer_open(&buf, &m->blobs->host, m->resource_id,
                                 virtio_gpu_blob_place_len(&m->place));
-    virtio_gpu_blob_buffer_read_exporter(&buf, NULL);
-    m->exporter = buf.exporter;
+    virtio_gpu_blob_buffer_read_exporter(&buf, &m->res->blob.named);
     virtio_gpu_blob_buffer_close(&buf);
 }
 
@@ -599,7 +599,7 @@ static void report_loss(VirtIOGPUBlobMapping *m)
     if (!virtio_gpu_blob_log_open(&blobs->log)) {
         return;
     }
-    if (!m->exporter) {
+    if (!m->res->blob.named.name) {
         read_exporter_of(m);
     }
     virtio_gpu_blob_log_lost(m);

@@ -103,7 +103,8 @@ static VirtIOGPUVirglFailures *failures_of(VirtIOGPU *g)
  */
 
 /* Returns: the index in @remembered, or -1 */
-static int find(const VirtIOGPUVirglFailures *f, uint32_t id, bool is_context)
+static int find_id(const VirtIOGPUVirglFailures *f, uint32_t id,
+                   bool is_context)
 {
     int i;
 
@@ -125,7 +126,7 @@ static void forget(VirtIOGPUVirglFailures *f, int i)
 
 static void forget_id(VirtIOGPUVirglFailures *f, uint32_t id, bool is_context)
 {
-    int i = find(f, id, is_context);
+    int i = find_id(f, id, is_context);
 
     if (i >= 0) {
         forget(f, i);
@@ -146,12 +147,12 @@ void virtio_gpu_virgl_blob_created(VirtIOGPU *g, uint32_t resource_id)
     forget_id(failures_of(g), resource_id, false);
 }
 
-/* Returns: as find() */
+/* Returns: as find_id() */
 static int follows(VirtIOGPU *g, struct virtio_gpu_ctrl_command *cmd,
                    uint32_t id, bool is_context)
 {
     VirtIOGPUVirglFailures *f = failures_of(g);
-    int i = find(f, id, is_context);
+    int i = find_id(f, id, is_context);
 
     if (i >= 0) {
         f->counts[VIRTIO_GPU_VIRGL_AFTER]++;
@@ -210,7 +211,7 @@ static bool may_log(VirtIOGPUVirglFailures *f)
 }
 
 /* The renderer's errors have either sign; 1 is its "no reason given". */
-static const char *reason_of(int ret)
+static const char *error_text(int ret)
 {
     return abs(ret) == 1 ? "no reason given" : strerror(abs(ret));
 }
@@ -269,12 +270,12 @@ void virtio_gpu_virgl_start_failed(VirtIOGPU *g, int ret)
 
     f->counts[VIRTIO_GPU_VIRGL_START]++;
     trace_virtio_gpu_virgl_failure(names[VIRTIO_GPU_VIRGL_START], 0, 0, 0,
-                                   reason_of(ret));
+                                   error_text(ret));
     if (may_log(f)) {
         warn_report("virtio-gpu: the renderer could not be started: "
                     "virgl_renderer_init() returned %d (%s); the guest has no "
                     "3D and no picture until a reset of the device starts it%s",
-                    ret, reason_of(ret),
+                    ret, error_text(ret),
                     virtio_gpu_venus_enabled(g->parent_obj.conf)
                     ? "; " VENUS_REMEDY : "");
     }
@@ -423,7 +424,7 @@ void virtio_gpu_virgl_context_created(VirtIOGPU *g,
     f->restart = true;
     f->counts[VIRTIO_GPU_VIRGL_CONTEXT]++;
     remember(f, ctx_id, true);
-    report(g, VIRTIO_GPU_VIRGL_CONTEXT, cmd, ctx_id, 0, 0, reason_of(ret),
+    report(g, VIRTIO_GPU_VIRGL_CONTEXT, cmd, ctx_id, 0, 0, error_text(ret),
            capset_id == VIRTIO_GPU_CAPSET_VENUS
            ? VENUS_REMEDY "; a reset of the device starts it again"
            : memory_remedy(ret));
@@ -468,9 +469,9 @@ uint32_t virtio_gpu_virgl_fence_failed(VirtIOGPU *g,
     f->counts[VIRTIO_GPU_VIRGL_FENCE] += n;
     cmd->reported = true;
     if (!of_context) {
-        report(g, VIRTIO_GPU_VIRGL_FENCE, cmd, 0, 0, 0, reason_of(ret), NULL);
+        report(g, VIRTIO_GPU_VIRGL_FENCE, cmd, 0, 0, 0, error_text(ret), NULL);
     } else if (!is_reported(f, ctx_id)) {
-        report(g, VIRTIO_GPU_VIRGL_FENCE, cmd, ctx_id, 0, 0, reason_of(ret),
+        report(g, VIRTIO_GPU_VIRGL_FENCE, cmd, ctx_id, 0, 0, error_text(ret),
                remedy);
     }
     return VIRTIO_GPU_RESP_ERR_UNSPEC;
@@ -497,7 +498,7 @@ void virtio_gpu_virgl_resource_created(VirtIOGPU *g,
     f->counts[VIRTIO_GPU_VIRGL_RESOURCE]++;
     remember(f, resource_id, false);
     report(g, VIRTIO_GPU_VIRGL_RESOURCE, cmd, cmd->cmd_hdr.ctx_id, resource_id,
-           0, reason_of(ret), memory_remedy(ret));
+           0, error_text(ret), memory_remedy(ret));
 }
 
 void virtio_gpu_virgl_blob_failed(VirtIOGPU *g,
@@ -517,7 +518,7 @@ void virtio_gpu_virgl_blob_failed(VirtIOGPU *g,
     f->counts[VIRTIO_GPU_VIRGL_BLOB]++;
     remember(f, resource_id, false);
     report(g, VIRTIO_GPU_VIRGL_BLOB, cmd, ctx_id, resource_id, size,
-           reason_of(ret), memory_remedy(ret));
+           error_text(ret), memory_remedy(ret));
 }
 
 bool virtio_gpu_virgl_scanout_failed(VirtIOGPU *g,

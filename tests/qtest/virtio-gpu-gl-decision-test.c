@@ -290,9 +290,11 @@ static void test_no_name_for_trace(GPU *gpu)
 
     gpu_map_new(gpu, 1, BUFFER_BUT(.exporter = EXPORTER_I915), GPU_PAGE, 0);
     map = gpu_mapping(gpu, 1);
-    g_assert_cmpstr(qdict_get_str(map, "exporter"), ==, "");
+    g_assert_cmpstr(qdict_get_str(map, "exporter"), ==, "i915");
     qobject_unref(map);
-    gpu_unmap(gpu, 1);
+    gpu_unref(gpu, 1);
+
+    gpu_create(gpu, 1, BUFFER_BUT(.exporter = EXPORTER_I915), GPU_PAGE);
     gpu_fail(gpu, SCRIPTED_FDINFO, 0, 1);
     g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
     gpu_unref(gpu, 1);

@@ -250,7 +250,7 @@ static void set_up(Fixture *f, gconstpointer slot_checks)
     f->vma = virtio_gpu_blob_window_vma(f->blobs.window);
     f->blobs.lost.vma = f->vma;
     f->blobs.lost.bh = qemu_bh_new(ignore, NULL);
-    QTAILQ_INIT(&f->blobs.lost.unreported);
+    QSIMPLEQ_INIT(&f->blobs.lost.unreported);
     for (int i = 0; i < 2; i++) {
         f->cpus[i] = g_new0(CPUState, 1);
         f->cpus[i]->created = i == 0;
