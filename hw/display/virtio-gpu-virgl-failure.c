@@ -26,6 +26,9 @@
 /* Finding the window's largest hole takes a walk over all mappings. */
 #define LOOK_INTERVAL_MS 50
 
+/* For builds without the log's rate limit, which is for blobs */
+#define LINES_MAX 100
+
 #define CAPSET_ID_MASK 0xff
 
 static const char *const names[] = {
@@ -77,7 +80,8 @@ typedef struct FailedId {
  * @caps_filled: the renderer has filled a capset since it was started
  * @window_reported: it was reported that the window is not placed
  * @looked_ms: when the window's largest hole was last looked at
- * @log: limits the warnings
+ * @log: limits the warnings, as a guest can cause them
+ * @lines: the same where no blobs can be mapped: warnings so far
  */
 typedef struct VirtIOGPUVirglFailures {
     uint64_t counts[VIRTIO_GPU_VIRGL_FAILURE__MAX];
@@ -90,6 +94,8 @@ typedef struct VirtIOGPUVirglFailures {
     int64_t looked_ms;
 #ifdef CONFIG_VIRTIO_GPU_BLOB
     VirtIOGPUBlobLog log;
+#else
+    unsigned lines;
 #endif
 } VirtIOGPUVirglFailures;
 
@@ -206,7 +212,7 @@ static bool may_log(VirtIOGPUVirglFailures *f)
 #ifdef CONFIG_VIRTIO_GPU_BLOB
     return virtio_gpu_blob_log_open(&f->log);
 #else
-    return true;
+    return f->lines < LINES_MAX && ++f->lines;
 #endif
 }
 
@@ -603,6 +609,12 @@ void virtio_gpu_virgl_failures_realize(VirtIOGPUGL *gl)
         !virtio_gpu_blob_enabled(b->conf)) {
         warn_report("virtio-gpu: hostmem has no effect without blob=on");
     }
+#ifndef CONFIG_VIRTIO_GPU_BLOB
+    if (virtio_gpu_hostmem_enabled(b->conf)) {
+        warn_report("virtio-gpu: hostmem has no effect: QEMU maps blobs only "
+                    "on 64-bit Linux, with virglrenderer 1.0 or later");
+    }
+#endif
 }
 
 void virtio_gpu_virgl_failures_unrealize(VirtIOGPUGL *gl)
