@@ -379,8 +379,7 @@ static void refuse_command(MapRequest *req,
                                     : virtio_gpu_blob_reason_error(reason);
 }
 
-void virtio_gpu_blob_cmd_map(VirtIOGPU *g, struct virtio_gpu_ctrl_command *cmd,
-                             bool *suspended)
+void virtio_gpu_blob_cmd_map(VirtIOGPU *g, struct virtio_gpu_ctrl_command *cmd)
 {
     VirtIOGPUBlobs *blobs = VIRTIO_GPU_GL(g)->blobs;
     struct virtio_gpu_resp_map_info resp = {
@@ -400,7 +399,7 @@ void virtio_gpu_blob_cmd_map(VirtIOGPU *g, struct virtio_gpu_ctrl_command *cmd,
         reason = find_resource(&req);
     }
     if (!reason && is_leaving(req.res)) {
-        *suspended = true;
+        cmd->suspended = true;
         return;
     }
     if (!reason) {

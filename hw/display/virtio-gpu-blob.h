@@ -24,11 +24,9 @@ bool virtio_gpu_blob_must_wait(VirtIOGPU *g,
 
 /*
  * RESOURCE_MAP_BLOB (virtio 1.3, 5.7.6.10).  Answers @cmd, or sets its error.
- * Sets @suspended if @cmd must be processed again later, because an earlier
- * mapping of the resource is still in use.
+ * Suspends @cmd while an earlier mapping of the resource is still in use.
  */
-void virtio_gpu_blob_cmd_map(VirtIOGPU *g, struct virtio_gpu_ctrl_command *cmd,
-                             bool *suspended);
+void virtio_gpu_blob_cmd_map(VirtIOGPU *g, struct virtio_gpu_ctrl_command *cmd);
 
 /*
  * RESOURCE_UNMAP_BLOB (virtio 1.3, 5.7.6.10).  Sets the error of @cmd on
@@ -75,8 +73,7 @@ void virtio_gpu_blob_trim(VirtIOGPUGL *gl);
 #else /* an older virglrenderer, a 32-bit host, or not Linux: maps no blobs */
 
 static inline void virtio_gpu_blob_cmd_map(VirtIOGPU *g,
-                                           struct virtio_gpu_ctrl_command *cmd,
-                                           bool *suspended)
+                                           struct virtio_gpu_ctrl_command *cmd)
 {
     cmd->error = VIRTIO_GPU_RESP_ERR_UNSPEC;
 }
