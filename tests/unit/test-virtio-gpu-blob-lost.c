@@ -368,6 +368,9 @@ static void test_gives_up(void)
     g_assert_cmpuint(ask_until_it_gives_up(&fault), ==, 3);
     fault = (KVMMemoryFault) { .host = &window };
     g_assert_cmpuint(ask_until_it_gives_up(&fault), ==, 3);
+    virtio_gpu_blob_lost_begin_replace(&window);
+    virtio_gpu_blob_lost_end_replace(&window);
+    g_assert_cmpuint(ask_until_it_gives_up(&fault), ==, 3);
     virtio_gpu_blob_lost_remove_window(&window);
     fault = (KVMMemoryFault) { .final = true };
     ask_kvm(&fault);

@@ -32,6 +32,8 @@
 #include "exec/ramblock.h"
 #endif
 
+#include <sys/syscall.h>
+
 #define WINDOW (64 * MiB)
 #define BUFFERS 100
 #define KVM_PRIORITY MEMORY_LISTENER_PRIORITY_ACCEL
@@ -52,7 +54,9 @@ static struct {
     int discards;       /* required by us */
     unsigned visible;   /* subregions of the container */
     GSList *unused;     /* mappings whose regions have no reference */
+    VirtIOGPUBlobMapping *lost; /* by a thread while mremap() maps one again */
     unsigned finalized; /* memory regions */
+    QemuEvent called;   /* an RCU callback */
     MemoryRegion *window;
     Object *owner;      /* of the last memory region */
 } world;
@@ -189,6 +193,21 @@ void virtio_gpu_blob_region_unused(VirtIOGPUBlobMapping *m)
     world.unused = g_slist_prepend(world.unused, m);
 }
 
+/* SIGBUS is raised in a page that is there, until a hole is mapped over it. */
+void *mremap(void *old, size_t old_len, size_t len, int flags, ...)
+{
+    va_list ap;
+    void *at;
+
+    va_start(ap, flags);
+    at = va_arg(ap, void *);
+    va_end(ap);
+    while (world.lost && !world.lost->pages.lost) {
+        access_handler->gone(at);
+    }
+    return (void *)syscall(SYS_mremap, old, old_len, len, flags, at);
+}
+
 static void memory_region_finalize(Object *obj)
 {
     world.finalized++;
@@ -318,6 +337,15 @@ static void unmap(Fixture *f, int i)
     g_assert_cmpint(f->m[i].place.fd, ==, -1);
 }
 
+/* A vCPU that has failed before tries again after a map or an unmap. */
+static bool has_changed(KVMMemoryFault *fault)
+{
+    size_t seen = fault->seen;
+
+    access_notifier->notify(access_notifier, fault, NULL);
+    return fault->seen != seen;
+}
+
 /* One page each, with a page between; every third is shared memory. */
 static void map_all(Fixture *f)
 {
@@ -412,14 +440,19 @@ static void test_slot(Fixture *f, gconstpointer slot_checks)
 /* Slots of others; and a window with shared memory only */
 static void test_slot_of_others(Fixture *f, gconstpointer slot_checks)
 {
+    KVMMemoryFault fault = { };
     MemoryRegion other = { };
 
     map(f, 0, 0, 1, true);
     make_slot(f, world.window, 1);
+    g_assert_true(has_changed(&fault));
+    g_assert_false(has_changed(&fault));
     map(f, 1, 2, 1, false);
+    g_assert_true(has_changed(&fault));
     make_slot(f, &other, 1);
     g_assert_cmpuint(world.stops, ==, 0);
     unmap(f, 0);
+    g_assert_true(has_changed(&fault));
     unmap(f, 1);
     make_slot(f, world.window, 1);
     g_assert_cmpuint(world.stops, ==, 0);
@@ -484,7 +517,14 @@ static void test_slot_lost(Fixture *f, gconstpointer slot_checks)
     make_slot(f, world.window, 1);
     g_assert_cmpuint(*word(f, 0), ==, 5);
     g_assert_cmpuint(world.stops, ==, 0);
+    /* Nor one that is lost at that time */
+    map(f, 1, 16, 2, false);
+    world.lost = &f->m[1];
+    make_slot(f, world.window, 1);
+    g_assert_true(f->m[1].pages.lost);
+    g_assert_cmpuint(mapped_to(f, "test-dmabuf"), ==, 0);
     unmap(f, 0);
+    unmap(f, 1);
 }
 
 /*
@@ -530,7 +570,11 @@ static void free_unused(unsigned n)
 
 static void unmap_region(Fixture *f, int i)
 {
+    KVMMemoryFault fault = { };
+
+    g_assert_true(has_changed(&fault));
     virtio_gpu_blob_region_unmap(&f->m[i], &f->container);
+    g_assert_true(has_changed(&fault));
     free_unused(1);
 }
 
@@ -573,6 +617,8 @@ static void test_region_slots(Fixture *f, gconstpointer slot_checks)
     int fd = new_buffer(f, 0, 1, false), j;
 
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        KVMMemoryFault fault = { };
+
         kvm_allowed = rows[i].kvm;
         world.kvm_slots = rows[i].kvm_slots;
         world.vhost_slots = rows[i].vhost_slots;
@@ -580,6 +626,7 @@ static void test_region_slots(Fixture *f, gconstpointer slot_checks)
             g_assert_cmpint(map_region(f, j, fd), ==, j < rows[i].granted
                             ? VIRTIO_GPU_BLOB_OK
                             : VIRTIO_GPU_BLOB_NO_MEMORY_SLOT);
+            g_assert_true(has_changed(&fault) == (j < rows[i].granted));
         }
         for (j = 0; j < rows[i].granted; j++) {
             unmap_region(f, j);
@@ -658,6 +705,44 @@ static void test_region_limit(Fixture *f, gconstpointer slot_checks)
     close(fd);
 }
 
+/* How long RCU's thread takes for one callback, in ms */
+static void on_callback(struct rcu_head *head)
+{
+    qemu_event_set(&world.called);
+}
+
+static int64_t callback_ms(void)
+{
+    int64_t start = get_clock();
+    struct rcu_head head;
+
+    qemu_event_reset(&world.called);
+    call_rcu1(&head, on_callback);
+    qemu_event_wait(&world.called);
+    return (get_clock() - start) / SCALE_MS;
+}
+
+/*
+ * It waits 50 ms for more of them, but not after regions are unmapped; and then
+ * again, however many were.
+ */
+static void test_region_rcu(Fixture *f, gconstpointer slot_checks)
+{
+    int fd = new_buffer(f, 0, 1, false);
+    bool soon = false;
+
+    qemu_event_init(&world.called, false);
+    for (int i = 0; i < 20; i++) {
+        g_assert_cmpint(map_region(f, 0, fd), ==, VIRTIO_GPU_BLOB_OK);
+        unmap_region(f, 0);
+        soon |= i % 2 && callback_ms() < 40;
+    }
+    g_assert_true(soon);
+    g_assert_cmpint(callback_ms(), >=, 40);
+    qemu_event_destroy(&world.called);
+    close(fd);
+}
+
 static void add(const char *name, void (*func)(Fixture *, gconstpointer),
                 gconstpointer slot_checks)
 {
@@ -680,6 +765,7 @@ int main(int argc, char **argv)
     add("region/slots", test_region_slots, NULL);
     add("region/pfnmap", test_region_pfnmap, SLOT_CHECKS);
     add("region/limit", test_region_limit, NULL);
+    add("region/rcu", test_region_rcu, NULL);
 
     return g_test_run();
 }
