@@ -182,6 +182,7 @@ static const Case backing_cases[] = {
     { SHM(SAYS(WC), .answer = ANSWER_INCOHERENT), ALL(CACHED) },
     { SHM(SAYS(CACHED), .no_seals = true), { CACHED, NOBODY, CACHED } },
     { SHM(.no_seals = true), { NOBODY, NOBODY, CACHED } },
+    { SHM(.large_blocks = true), ALL(CACHED) },
 
     /* Only the renderer knows. */
     { OPAQUE(), { NOBODY, NOBODY, CACHED } },
@@ -655,6 +656,12 @@ static void check_host(const HostCase *c, const char *policy)
     if (c->why && depends) {
         g_assert_cmpuint(gpu_count_log(gpu, "it is not cached, and "), >, 0);
         g_assert_cmpuint(gpu_count_log(gpu, c->why), >, 0);
+    }
+    if (!depends && c->cpu == SCRIPTED_CPU_INTEL) {
+        QDict *host = qobject_to(QDict, gpu_property(gpu, "blob-host"));
+
+        g_assert_cmpstr(qdict_get_str(host, "guest-type"), ==, "not-needed");
+        qobject_unref(host);
     }
     gpu_finish(gpu);
 }

@@ -132,6 +132,7 @@ static void test_refused_fence(GPU *gpu)
     g_assert_cmphex(create_context(gpu, 1), ==, OK);
     s->refuse = SCRIPTED_REFUSE_FENCE | SCRIPTED_REFUSE_CTX_FENCE;
     check_refused_fences(gpu, false);
+    g_assert_cmpuint(gpu_count_log(gpu, ": context 0: "), >=, 10);
     check_refused_fences(gpu, true);
     g_assert_cmpuint(gpu_failures(gpu, "fence"), >, 0);
     gpu_settle(gpu);
@@ -206,7 +207,7 @@ static void test_dead_context(GPU *gpu)
     g_assert_cmphex(display_info(gpu), ==, VIRTIO_GPU_RESP_OK_DISPLAY_INFO);
     g_assert_cmpuint(s->cleanups, ==, 1);
     g_assert_cmpuint(s->resets, ==, 1);
-    g_assert_cmpuint(gpu_count_log(gpu, "context 1"), ==, 1);
+    g_assert_cmpuint(gpu_count_log(gpu, ": context 1: "), ==, 1);
     g_assert_cmpuint(gpu_count_log(gpu, "context 2"), ==, 0);
 }
 
@@ -473,7 +474,7 @@ static uint32_t create(GPU *gpu, uint32_t type, ScriptedBlob blob)
 static void test_failed(GPU *gpu)
 {
 #define BLOB_9 "blob", "resource 9 (context 1, 8192 bytes"
-#define RESOURCE_9 "resource", "resource 9"
+#define RESOURCE_9 "resource", "resource 9 (context 0)"
     static const struct {
         uint32_t refuse;
         int error;
@@ -666,7 +667,7 @@ static void test_window_not_placed(GPU *gpu)
 int main(int argc, char **argv)
 {
     static const GPUTest tests[] = {
-        { "refused-fence", test_refused_fence },
+        { "refused-fence", test_refused_fence, { .logged = true } },
         { "no-context", test_no_context,
           { .logged = true, .args = "-d guest_errors" } },
         { "dead-context", test_dead_context, { .logged = true } },

@@ -80,7 +80,8 @@ struct scripted_blob {
     uint64_t no_seals:1;        /* no memfd at all */
     uint64_t new_export:1;      /* another each time */
     uint64_t gl:1;              /* no word if made before a capset is filled */
-    uint64_t unused:8;          /* the lowest is the fuzzer's */
+    uint64_t unused:7;          /* the lowest is the fuzzer's */
+    uint64_t large_blocks:1;    /* of a tmpfs that may have huge pages */
     uint64_t huge_pages:1;      /* on hugetlbfs */
     uint64_t memory:3;          /* the renderer's mapping, for mremap() */
 };
@@ -117,6 +118,7 @@ static inline struct scripted_blob scripted_blob_of(uint64_t id)
 #define SCRIPTED_SHRINK         512 /* a buffer is truncated before its seal */
 #define SCRIPTED_MOVE           65536 /* mremap() to an address */
 #define SCRIPTED_MAP_AGAIN      131072 /* mremap() with an old size of 0 */
+#define SCRIPTED_GROW           262144 /* mremap() to a larger size */
 
 /* The accelerator pretends to be KVM while a device is realized */
 #define SCRIPTED_KVM_PLAIN      1  /* no quirks can be switched off */

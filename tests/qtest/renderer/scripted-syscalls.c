@@ -388,6 +388,7 @@ ALIAS(lseek64, lseek);
 EXPORT int fstat(int fd, struct stat *st)
 {
     const struct open_fd *f = find_fd(fd);
+    int ret;
 
     if (f && f->blob.length == LENGTH_NONE) {
         /* The file of a driver has none, which is no error. */
@@ -395,7 +396,11 @@ EXPORT int fstat(int fd, struct stat *st)
         errno = EIO;
         return f->blob.backing == BACKING_OPAQUE ? 0 : -1;
     }
-    return syscall(SYS_fstat, fd, st);
+    ret = syscall(SYS_fstat, fd, st);
+    if (f && f->blob.large_blocks) {
+        st->st_blksize = 2 << 20;
+    }
+    return ret;
 }
 
 ALIAS(fstat64, fstat);
@@ -516,7 +521,8 @@ EXPORT void *mremap(void *old, size_t old_len, size_t len, int flags, ...)
     if (at && scripted_is_to_fail(SCRIPTED_MOVE)) {
         return fail_map(at, len, MAP_FIXED, true, errno);
     }
-    if (!old_len && scripted_is_to_fail(SCRIPTED_MAP_AGAIN)) {
+    if (len > old_len && scripted_is_to_fail(old_len ? SCRIPTED_GROW
+                                                     : SCRIPTED_MAP_AGAIN)) {
         return MAP_FAILED;
     }
     if ((!old_len || len > old_len) && scripted_is_drivers(old)) {
