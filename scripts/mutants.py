@@ -34,10 +34,12 @@ QTESTS = 'tests/qtest/'
 MODULE = 'hw-display-virtio-gpu-gl.so'
 # What changes to a file are likely to break
 LIKELY = {'host': 'decision', 'report': 'operator', 'region': 'region',
-          'lost': 'lost', 'device': 'operator', 'renderer': 'region',
+          'lost': 'lost', 'device': 'operator decision window',
+          'renderer': 'region',
           'exporter': 'decision', 'vma': 'window', 'window': 'window region',
           'buffer': 'decision', 'failure': 'failures map', 'fence': 'failures',
-          'resource': 'lifetime region', 'blob': 'map lifetime region'}
+          'resource': 'lifetime region',
+          'blob': 'map lifetime region decision operator'}
 # Seconds: for a test as it is, and with a change at least; and what may have
 # been a command that was not answered in time
 LIMIT, LIMIT_LEAST, LONG = 600, 20, 9

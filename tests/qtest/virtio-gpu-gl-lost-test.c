@@ -122,11 +122,22 @@ static void test_ends(GPU *gpu)
 /* One that goes with the command that follows is counted, too. */
 static void test_counted(GPU *gpu)
 {
+    unsigned fds;
+
     map_new(gpu, 1, BUFFER, 0);
     gpu_buffer_truncate(gpu, 1, 0);
     gpu_write(gpu, 0, 1);
     g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
     g_assert_cmpuint(gpu_stat(gpu, "lost"), ==, 1);
+    gpu_unref(gpu, 1);
+
+    /* The fd that is kept for memory slots is closed. */
+    map_new(gpu, 1, BUFFER, 0);
+    fds = gpu_count_fds(gpu, SCRIPTED_BUFFER_NAME);
+    gpu_buffer_truncate(gpu, 1, 0);
+    gpu_write(gpu, 0, 1);
+    gpu_settle(gpu);
+    g_assert_cmpuint(gpu_count_fds(gpu, SCRIPTED_BUFFER_NAME), ==, fds - 1);
     gpu_unref(gpu, 1);
 }
 
@@ -175,7 +186,8 @@ int main(int argc, char **argv)
         { "access", test_access },
         { "no-memory", test_no_memory },
         { "ends", test_ends },
-        { "counted", test_counted },
+        { "counted", test_counted,
+          { .kvm = SCRIPTED_KVM_PLAIN, .cpu = SCRIPTED_CPU_ARM64 } },
         { "log", test_log, { .logged = true } },
     };
 

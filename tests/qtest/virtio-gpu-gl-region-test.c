@@ -102,14 +102,14 @@ static void test_renderers(void)
     for (how = SCRIPTED_FIXED_SHORT; how < SCRIPTED_FIXED__MAX; how++) {
         check_kind(gpu, MEMORY_DRIVER, how, "region");
     }
-    /* Not its last page, though it was told to map all */
+    /* It has mapped all, but the buffer has lost all pages but the first. */
     gpu->shared->map_fixed = SCRIPTED_FIXED_GOOD;
     gpu_create(gpu, 1, DRIVERS, PAGES * GPU_PAGE);
     gpu_buffer_truncate(gpu, 1, GPU_PAGE);
     g_assert_cmphex(gpu_map(gpu, 1, 0, NULL), ==, GRANTED);
     gpu_check_path(gpu, "region");
     gpu_unref(gpu, 1);
-    /* Where QEMU's memory is locked, mremap() says EAGAIN. */
+    /* If QEMU's memory is locked, mremap() fails with EAGAIN. */
     gpu_fail(gpu, SCRIPTED_GROW, 0, 1);
     gpu->shared->fail.error = EAGAIN;
     check_kind(gpu, MEMORY_SHARED, SCRIPTED_FIXED_NONE, "window");

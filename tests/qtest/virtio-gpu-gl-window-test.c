@@ -18,7 +18,12 @@ static void test_holes(void)
     GPU *gpu = gpu_start(&(GPUConfig) { .hostmem = size });
     uint64_t before, offset;
 
+    /* The kernel merges a hole with its neighbours. */
+    before = gpu_count_maps(gpu, HOLE);
     gpu_map_new(gpu, 1, BUFFER, GPU_PAGE, chunk);
+    g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
+    g_assert_cmpuint(gpu_count_maps(gpu, HOLE), ==, before);
+    g_assert_cmphex(gpu_map(gpu, 1, chunk, NULL), ==, GRANTED);
     /* The protocol's own buffer */
     qtest_memset(gpu->qts, gpu->window, 0, chunk);
     gpu_reset(gpu);

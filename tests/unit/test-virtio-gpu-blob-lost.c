@@ -89,8 +89,13 @@ static void new_buffer_of(Buffer *b, bool file, void *at, size_t pages)
         .fd = qemu_memfd_create("buffer", pages * page, false, 0, 0,
                                 &error_abort),
     };
-    b->at = mmap(at, b->len, PROT_READ | PROT_WRITE,
-                 MAP_SHARED | (at ? MAP_FIXED : 0), b->fd, 0);
+    if (!at) {
+        /* Nothing else is before it and behind it. */
+        at = mmap(NULL, 3 * b->len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
+                  -1, 0) + b->len;
+    }
+    b->at = mmap(at, b->len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+                 b->fd, 0);
     g_assert_true(b->at != MAP_FAILED);
     virtio_gpu_blob_lost_add(&b->pages, &lost, b->at, b->len);
 }

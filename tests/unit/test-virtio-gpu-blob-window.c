@@ -10,6 +10,7 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/atomic.h"
+#include "qemu/error-report.h"
 #include "qemu/main-loop.h"
 #include "qemu/memfd.h"
 #include "qemu/module.h"
@@ -48,15 +49,16 @@ static struct {
     bool inhibited;
     unsigned stops;
     unsigned kicks;
+    unsigned errors;
     unsigned kvm_slots;
     unsigned vhost_slots;
     bool pinned;        /* a device needs all RAM pinned */
     int discards;       /* required by us */
     unsigned visible;   /* subregions of the container */
     GSList *unused;     /* mappings whose regions have no reference */
-    VirtIOGPUBlobMapping *lost; /* by a thread while mremap() maps one again */
+    VirtIOGPUBlobMapping *lost; /* loses its pages in mremap() */
     unsigned finalized; /* memory regions */
-    QemuEvent called;   /* an RCU callback */
+    bool called;        /* an RCU callback */
     MemoryRegion *window;
     Object *owner;      /* of the last memory region */
 } world;
@@ -188,12 +190,21 @@ void qemu_cpu_kick(CPUState *cpu)
     world.kicks++;
 }
 
+int error_vprintf(const char *fmt, va_list ap)
+{
+    world.errors += strstr(fmt, "no memory to take blob") != NULL;
+    return 0;
+}
+
 void virtio_gpu_blob_region_unused(VirtIOGPUBlobMapping *m)
 {
     world.unused = g_slist_prepend(world.unused, m);
 }
 
-/* SIGBUS is raised in a page that is there, until a hole is mapped over it. */
+/*
+ * While world.lost is mapped again, a thread gets SIGBUS in it, until the
+ * signal handler maps a hole there.
+ */
 void *mremap(void *old, size_t old_len, size_t len, int flags, ...)
 {
     va_list ap;
@@ -434,7 +445,29 @@ static void test_slot(Fixture *f, gconstpointer slot_checks)
         g_assert_cmpuint(world.kicks, ==, i);
     }
     g_assert_cmpuint(mapped_to(f, "test-shm"), ==, 34 * f->page);
+    g_assert_cmpuint(world.errors, ==, 0);
     unmap_all(f);
+}
+
+/* If a buffer stays in the window, KVM may refuse the slot: QEMU says why. */
+static void test_slot_no_memory(Fixture *f, gconstpointer slot_checks)
+{
+    int hole_fd = f->vma->hole_fd;
+
+    map(f, 0, 8, 2, false);
+    f->vma->hole_fd = -1;
+    tell(world.window, true, false);
+    f->vma->hole_fd = hole_fd;
+    g_assert_cmpuint(world.errors, ==, 1);
+    tell(NULL, false, true);
+    g_assert_cmpuint(*word(f, 0), ==, 1000);
+    /* One that could not be unmapped is not mapped again. */
+    f->vma->hole_fd = -1;
+    g_assert_false(virtio_gpu_blob_window_unmap(f->blobs.window, &f->m[0]));
+    f->vma->hole_fd = hole_fd;
+    make_slot(f, world.window, 1);
+    g_assert_cmpuint(mapped_to(f, "test-dmabuf"), ==, 0);
+    unmap(f, 0);
 }
 
 /* Slots of others; and a window with shared memory only */
@@ -517,12 +550,14 @@ static void test_slot_lost(Fixture *f, gconstpointer slot_checks)
     make_slot(f, world.window, 1);
     g_assert_cmpuint(*word(f, 0), ==, 5);
     g_assert_cmpuint(world.stops, ==, 0);
-    /* Nor one that is lost at that time */
+    /* Nor is one that loses them while it is mapped again. */
     map(f, 1, 16, 2, false);
     world.lost = &f->m[1];
-    make_slot(f, world.window, 1);
-    g_assert_true(f->m[1].pages.lost);
-    g_assert_cmpuint(mapped_to(f, "test-dmabuf"), ==, 0);
+    for (int i = 0; i < 2; i++) {
+        make_slot(f, world.window, 1);
+        g_assert_true(f->m[1].pages.lost);
+        g_assert_cmpuint(mapped_to(f, "test-dmabuf"), ==, 0);
+    }
     unmap(f, 0);
     unmap(f, 1);
 }
@@ -705,33 +740,34 @@ static void test_region_limit(Fixture *f, gconstpointer slot_checks)
     close(fd);
 }
 
-/* How long RCU's thread takes for one callback, in ms */
 static void on_callback(struct rcu_head *head)
 {
-    qemu_event_set(&world.called);
+    qatomic_store_release(&world.called, true);
 }
 
+/* How long RCU's thread takes for one callback, in ms */
 static int64_t callback_ms(void)
 {
+    static struct rcu_head head;
     int64_t start = get_clock();
-    struct rcu_head head;
 
-    qemu_event_reset(&world.called);
+    world.called = false;
     call_rcu1(&head, on_callback);
-    qemu_event_wait(&world.called);
+    while (!qatomic_load_acquire(&world.called)) {
+        g_usleep(1000);
+    }
     return (get_clock() - start) / SCALE_MS;
 }
 
 /*
- * It waits 50 ms for more of them, but not after regions are unmapped; and then
- * again, however many were.
+ * RCU's thread waits 50 ms for more callbacks, but not after a region was
+ * unmapped.  After that it waits again, however many were unmapped.
  */
 static void test_region_rcu(Fixture *f, gconstpointer slot_checks)
 {
     int fd = new_buffer(f, 0, 1, false);
     bool soon = false;
 
-    qemu_event_init(&world.called, false);
     for (int i = 0; i < 20; i++) {
         g_assert_cmpint(map_region(f, 0, fd), ==, VIRTIO_GPU_BLOB_OK);
         unmap_region(f, 0);
@@ -739,7 +775,6 @@ static void test_region_rcu(Fixture *f, gconstpointer slot_checks)
     }
     g_assert_true(soon);
     g_assert_cmpint(callback_ms(), >=, 40);
-    qemu_event_destroy(&world.called);
     close(fd);
 }
 
@@ -757,6 +792,7 @@ int main(int argc, char **argv)
     qemu_init_main_loop(&error_abort);
     module_call_init(MODULE_INIT_QOM);
     add("slot/made", test_slot, SLOT_CHECKS);
+    add("slot/no-memory", test_slot_no_memory, SLOT_CHECKS);
     add("slot/at-limit", test_slot_at_limit, SLOT_CHECKS);
     add("slot/of-others", test_slot_of_others, SLOT_CHECKS);
     add("slot/not-back", test_slot_not_back, SLOT_CHECKS);
