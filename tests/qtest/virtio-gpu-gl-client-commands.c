@@ -221,11 +221,6 @@ unsigned gpu_put_shared(GPU *gpu, uint32_t id)
     return gpu_put_create(gpu, id, BUFFER_BUT(.one_buffer = true), GPU_PAGE);
 }
 
-unsigned gpu_put_pointer(GPU *gpu, uint32_t id)
-{
-    return gpu_put_create(gpu, id, POINTER, GPU_PAGE);
-}
-
 unsigned gpu_put_drivers(GPU *gpu, uint32_t id)
 {
     return gpu_put_create(gpu, id, DRIVERS, GPU_PAGE);

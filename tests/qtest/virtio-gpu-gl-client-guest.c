@@ -16,132 +16,6 @@
 #define ORDERS 0x1000
 
 /*
- * A guest that does one access after another, for a QEMU without the qtest
- * protocol.  It does not pause in between, since that takes QEMU's big lock.
- */
-
-#define TIMEOUT_US (30 * G_USEC_PER_SEC)
-
-typedef enum Access {
-    PORT_WRITE,
-    PORT_READ,
-    WRITE_8,
-    WRITE_16,
-    WRITE_32,
-    READ_16,
-    READ_32,
-} Access;
-
-typedef struct AccessOrders {
-    uint32_t wanted;
-    uint32_t done;
-    uint32_t what; /* Access */
-    uint32_t address;
-    uint32_t value;
-} AccessOrders;
-
-static const uint8_t access_program[] = {
-    0xfa,                           /*         cli */
-    0x31, 0xc0,                     /*         xor %ax,%ax */
-    0x8e, 0xd8,                     /*         mov %ax,%ds */
-    0x2e, 0x66, 0x0f, 0x01, 0x16,   /*         lgdtl %cs:gdtr */
-    0x7e, 0x00,
-    0x0f, 0x20, 0xc0,               /*         mov %cr0,%eax */
-    0x0c, 0x01,                     /*         or $0x1,%al */
-    0x0f, 0x22, 0xc0,               /*         mov %eax,%cr0 */
-    0x66, 0xea, 0x1c, 0x00, 0x0f,   /*         ljmpl $8,$flat */
-    0x00, 0x08, 0x00,
-    0xb0, 0x10,                     /* flat:   mov $0x10,%al */
-    0x8e, 0xd8,                     /*         mov %eax,%ds */
-    0x90, 0x90,                     /* wait:   nop; nop */
-    0x8b, 0x0d, 0x00, 0x10, 0x00,   /*         mov wanted,%ecx */
-    0x00,
-    0x39, 0x0d, 0x04, 0x10, 0x00,   /*         cmp %ecx,done */
-    0x00,
-    0x74, 0xf0,                     /*         je wait */
-    0x8b, 0x15, 0x0c, 0x10, 0x00,   /*         mov address,%edx */
-    0x00,
-    0xa1, 0x10, 0x10, 0x00, 0x00,   /*         mov value,%eax */
-    0x8a, 0x1d, 0x08, 0x10, 0x00,   /*         mov what,%bl */
-    0x00,
-    0xfe, 0xcb,                     /*         dec %bl */
-    0x78, 0x16,                     /*         js outl */
-    0x74, 0x17,                     /*         je inl */
-    0xfe, 0xcb,                     /*         dec %bl */
-    0x74, 0x16,                     /*         je writeb */
-    0xfe, 0xcb,                     /*         dec %bl */
-    0x74, 0x16,                     /*         je writew */
-    0xfe, 0xcb,                     /*         dec %bl */
-    0x74, 0x17,                     /*         je writel */
-    0xfe, 0xcb,                     /*         dec %bl */
-    0x74, 0x17,                     /*         je readw */
-    0x8b, 0x02,                     /*         mov (%edx),%eax */
-    0xeb, 0x16,                     /*         jmp done */
-    0xef,                           /* outl:   out %eax,(%dx) */
-    0xeb, 0x13,                     /*         jmp done */
-    0xed,                           /* inl:    in (%dx),%eax */
-    0xeb, 0x10,                     /*         jmp done */
-    0x88, 0x02,                     /* writeb: mov %al,(%edx) */
-    0xeb, 0x0c,                     /*         jmp done */
-    0x66, 0x89, 0x02,               /* writew: mov %ax,(%edx) */
-    0xeb, 0x07,                     /*         jmp done */
-    0x89, 0x02,                     /* writel: mov %eax,(%edx) */
-    0xeb, 0x03,                     /*         jmp done */
-    0x0f, 0xb7, 0x02,               /* readw:  movzwl (%edx),%eax */
-    0xa3, 0x10, 0x10, 0x00, 0x00,   /* done:   mov %eax,value */
-    0x89, 0x0d, 0x04, 0x10, 0x00,   /*         mov %ecx,done */
-    0x00,
-    0xeb, 0xa2,                     /*         jmp wait */
-    /* gdtr: its length and place; nothing, code and data, of all memory */
-    0x17, 0x00, 0x84, 0x00, 0x0f, 0x00,
-    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
-    0xff, 0xff, 0x00, 0x00, 0x00, 0x9a, 0xcf, 0x00,
-    0xff, 0xff, 0x00, 0x00, 0x00, 0x92, 0xcf, 0x00,
-};
-
-static uint32_t order(GPU *gpu, Access what, uint64_t address, uint32_t value)
-{
-    AccessOrders *o = gpu_ram(gpu, ORDERS);
-    int64_t end = g_get_monotonic_time() + TIMEOUT_US;
-
-    g_assert_cmphex(address, <=, UINT32_MAX);
-    o->what = what;
-    o->address = address;
-    o->value = value;
-    qatomic_store_release(&o->wanted, o->wanted + 1);
-    while (qatomic_load_acquire(&o->done) != o->wanted) {
-        if (g_get_monotonic_time() > end) {
-            g_error("the guest does not answer");
-        }
-    }
-    return o->value;
-}
-
-#define DEFINE_WRITE(name, where, type, what)                        \
-    void gpu_##name(GPU *gpu, where address, type value)             \
-    {                                                                \
-        if (gpu->qts) {                                              \
-            qtest_##name(gpu->qts, address, value);                  \
-        } else {                                                     \
-            order(gpu, what, address, value);                        \
-        }                                                            \
-    }
-#define DEFINE_READ(name, where, type, what)                         \
-    type gpu_##name(GPU *gpu, where address)                         \
-    {                                                                \
-        return gpu->qts ? qtest_##name(gpu->qts, address)            \
-                        : order(gpu, what, address, 0);              \
-    }
-
-DEFINE_WRITE(outl, uint16_t, uint32_t, PORT_WRITE)
-DEFINE_READ(inl, uint16_t, uint32_t, PORT_READ)
-DEFINE_WRITE(writeb, uint64_t, uint8_t, WRITE_8)
-DEFINE_WRITE(writew, uint64_t, uint16_t, WRITE_16)
-DEFINE_WRITE(writel, uint64_t, uint32_t, WRITE_32)
-DEFINE_READ(readw, uint64_t, uint16_t, READ_16)
-DEFINE_READ(readl, uint64_t, uint32_t, READ_32)
-
-/*
  * vCPUs that go through the window's pages, over and over: each looks whether
  * what is there belongs there, adds one to a word in one instruction, and
  * writes the page's number; any page's may be there, as all holes show the
@@ -330,10 +204,11 @@ static ResetOrders *reset_orders(GPU *gpu)
 
 void gpu_vcpu_open(GPU *gpu)
 {
-    const uint32_t cap = 0x80000000u | DEVFN << 8 | gpu->config_cap;
+    const uint32_t cap = 0x80000000u | gpu->dev->pci_vdev.pdev->devfn << 8 |
+        qvirtio_gpu_pci_find_cap(gpu->dev, VIRTIO_PCI_CAP_PCI_CFG);
     ResetOrders *o = reset_orders(gpu);
 
-    g_assert_cmpuint(gpu->config_cap, !=, 0);
+    g_assert_cmpuint(cap & 0xff, !=, 0);
     o->writes[0].address = cap + offsetof(struct virtio_pci_cap, offset);
     o->writes[0].value = VIRTIO_PCI_COMMON_STATUS;
     o->writes[1].address = cap + offsetof(struct virtio_pci_cap, length);
@@ -371,8 +246,8 @@ void gpu_vcpu_reset(GPU *gpu, uint32_t n)
 #define BIOS_SIZE (64 * 1024)
 #define RESET_VECTOR (BIOS_SIZE - 16)
 
-static char *run_program(GPU *gpu, const uint8_t *code, size_t size,
-                         unsigned vcpus)
+char *gpu_program_arguments(GPU *gpu, const uint8_t *code, size_t size,
+                            unsigned vcpus)
 {
     static const uint8_t jump[] = { 0xea, 0x00, 0x00, 0x00, 0xf0 };
     uint8_t *bios = gpu_new_file("qtest-bios", BIOS_SIZE, &gpu->bios_fd);
@@ -388,17 +263,16 @@ static char *run_program(GPU *gpu, const uint8_t *code, size_t size,
 char *gpu_guest_arguments(GPU *gpu, const GPUConfig *config)
 {
     if (config->users) {
-        return run_program(gpu, user_program, sizeof(user_program),
-                           config->users);
-    }
-    if (config->by_guest) {
-        return run_program(gpu, access_program, sizeof(access_program), 1);
+        return gpu_program_arguments(gpu, user_program, sizeof(user_program),
+                                     config->users);
     }
     if (config->reader) {
-        return run_program(gpu, reader_program, sizeof(reader_program), 1);
+        return gpu_program_arguments(gpu, reader_program,
+                                     sizeof(reader_program), 1);
     }
     if (config->vcpu) {
-        return run_program(gpu, reset_program, sizeof(reset_program), 1);
+        return gpu_program_arguments(gpu, reset_program,
+                                     sizeof(reset_program), 1);
     }
     return g_strdup("");
 }

@@ -90,24 +90,6 @@ void gpu_release(GPU *gpu)
     }
 }
 
-bool gpu_try_to_pin(GPU *gpu)
-{
-    gpu_watch(gpu, SCRIPTED_WATCH_PIN, 0);
-    return !gpu->shared->pin_refused;
-}
-
-void gpu_pin(GPU *gpu)
-{
-    while (!gpu_try_to_pin(gpu)) {
-        g_usleep(1000);
-    }
-}
-
-void gpu_unpin(GPU *gpu)
-{
-    gpu_watch(gpu, SCRIPTED_WATCH_UNPIN, 0);
-}
-
 /*
  * What QEMU has
  */

@@ -6,6 +6,7 @@
 
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
+#include "standard-headers/linux/pci_regs.h"
 #include "standard-headers/linux/virtio_config.h"
 #include "standard-headers/linux/virtio_pci.h"
 #include "standard-headers/linux/virtio_ring.h"
@@ -18,46 +19,108 @@
 #define RING_SIZE (16 * GPU_PAGE)
 #define TIMEOUT_US (10 * G_USEC_PER_SEC)
 
+#define MMIO_BASE 0xd0000000u
+#define WINDOW_BASE (512ull << 30)
+/* For a guest that knows 32 bits */
+#define WINDOW_BASE_LOW 0x40000000u
+
 /*
  * The device
  */
 
-static void set_status(GPU *gpu, uint8_t status)
+static void map_window(GPU *gpu, uint64_t addr)
 {
-    gpu_writeb(gpu, gpu->common + VIRTIO_PCI_COMMON_STATUS, status);
+    qvirtio_gpu_pci_map_shm(gpu->dev, addr);
+    gpu->window = gpu->dev->gpu.shm_addr;
 }
 
-static void set_features(GPU *gpu, unsigned half, uint32_t bits)
+void gpu_pci_open(GPU *gpu)
 {
-    uint32_t offered;
-
-    gpu_writel(gpu, gpu->common + VIRTIO_PCI_COMMON_DFSELECT, half);
-    offered = gpu_readl(gpu, gpu->common + VIRTIO_PCI_COMMON_DF);
-    gpu_writel(gpu, gpu->common + VIRTIO_PCI_COMMON_GFSELECT, half);
-    gpu_writel(gpu, gpu->common + VIRTIO_PCI_COMMON_GF, bits & offered);
-}
-
-static void set_address(GPU *gpu, unsigned reg, uint64_t addr)
-{
-    gpu_writel(gpu, gpu->common + reg, addr);
-    gpu_writel(gpu, gpu->common + reg + 4, addr >> 32);
-}
-
-static unsigned setup_queue(GPU *gpu, unsigned index, uint64_t base,
-                            unsigned size)
-{
-    gpu_writew(gpu, gpu->common + VIRTIO_PCI_COMMON_Q_SELECT, index);
-    if (!size) {
-        size = gpu_readw(gpu, gpu->common + VIRTIO_PCI_COMMON_Q_SIZE);
-        size = MIN(size, GPU_SLOTS_MAX);
+    if (gpu->dev) {
+        qos_object_destroy(&gpu->dev->pci_vdev.obj);
     }
+    /* libqos does not take addresses back. */
+    gpu->bus->mmio_alloc_ptr = MMIO_BASE;
+    gpu->dev = qvirtio_gpu_pci_new(gpu->bus, &(QPCIAddress) {
+        .devfn = QPCI_DEVFN(0x10, 0),
+    });
+    gpu->window_length = gpu->dev->gpu.shm_length;
+    if (gpu->window_length) {
+        map_window(gpu, ROUND_UP(gpu->low ? WINDOW_BASE_LOW : WINDOW_BASE,
+                                 gpu->window_length));
+    }
+    qvirtio_pci_device_enable(&gpu->dev->pci_vdev);
+}
+
+static void toggle(GPU *gpu, uint16_t bit)
+{
+    QPCIDevice *pdev = gpu->dev->pci_vdev.pdev;
+    uint16_t command = qpci_config_readw(pdev, PCI_COMMAND);
+
+    qpci_config_writew(pdev, PCI_COMMAND, command & ~bit);
+    qpci_config_writew(pdev, PCI_COMMAND, command);
+}
+
+void gpu_toggle_memory(GPU *gpu)
+{
+    toggle(gpu, PCI_COMMAND_MEMORY);
+}
+
+void gpu_toggle_master(GPU *gpu)
+{
+    toggle(gpu, PCI_COMMAND_MASTER);
+}
+
+void gpu_move_window(GPU *gpu)
+{
+    map_window(gpu, gpu->window + 4 * gpu->window_length);
+}
+
+uint32_t gpu_config(GPU *gpu, unsigned offset)
+{
+    return qvirtio_config_readl(gpu->dev->gpu.vdev, offset);
+}
+
+uint64_t gpu_features(GPU *gpu)
+{
+    return qvirtio_get_features(gpu->dev->gpu.vdev);
+}
+
+static void write_common(GPU *gpu, unsigned reg, uint16_t value)
+{
+    QVirtioPCIDevice *dev = &gpu->dev->pci_vdev;
+
+    qpci_io_writew(dev->pdev, dev->bar, dev->common_cfg_offset + reg, value);
+}
+
+/* Not by libqos, which would send each word of the rings by the protocol. */
+static void setup_queue(GPU *gpu, unsigned index, uint64_t base, unsigned size)
+{
+    QVirtioPCIDevice *dev = &gpu->dev->pci_vdev;
+    const QVirtioBus *bus = dev->vdev.bus;
+    QVirtQueuePCI *queue = &gpu->queues[index];
+
     memset(gpu_ram(gpu, base), 0, RING_SIZE);
-    gpu_writew(gpu, gpu->common + VIRTIO_PCI_COMMON_Q_SIZE, size);
-    set_address(gpu, VIRTIO_PCI_COMMON_Q_DESCLO, base);
-    set_address(gpu, VIRTIO_PCI_COMMON_Q_AVAILLO, base + 4 * GPU_PAGE);
-    set_address(gpu, VIRTIO_PCI_COMMON_Q_USEDLO, base + 8 * GPU_PAGE);
-    gpu_writew(gpu, gpu->common + VIRTIO_PCI_COMMON_Q_ENABLE, 1);
-    return size;
+    bus->queue_select(&dev->vdev, index);
+    *queue = (QVirtQueuePCI) {
+        .vq.index = index,
+        .vq.size = size ?: MIN(bus->get_queue_size(&dev->vdev), GPU_SLOTS_MAX),
+        .vq.desc = base,
+        .vq.avail = base + 4 * GPU_PAGE,
+        .vq.used = base + 8 * GPU_PAGE,
+        .notify_offset = dev->notify_cfg_offset +
+                         index * dev->notify_off_multiplier,
+    };
+    write_common(gpu, VIRTIO_PCI_COMMON_Q_SIZE, queue->vq.size);
+    bus->set_queue_address(&dev->vdev, &queue->vq);
+    write_common(gpu, VIRTIO_PCI_COMMON_Q_ENABLE, 1);
+}
+
+static void kick(GPU *gpu, unsigned index)
+{
+    QVirtioDevice *vdev = gpu->dev->gpu.vdev;
+
+    vdev->bus->virtqueue_kick(vdev, &gpu->queues[index].vq);
 }
 
 void gpu_empty_queue(GPU *gpu)
@@ -68,38 +131,30 @@ void gpu_empty_queue(GPU *gpu)
     memset(gpu->done, 0, sizeof(gpu->done));
 }
 
-void gpu_device_open(GPU *gpu)
+void gpu_reset(GPU *gpu)
 {
-    set_status(gpu, 0);
-    set_status(gpu, VIRTIO_CONFIG_S_ACKNOWLEDGE);
-    set_status(gpu, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
-    set_features(gpu, 0, 1u << VIRTIO_GPU_F_VIRGL |
-                 1u << VIRTIO_GPU_F_RESOURCE_BLOB |
-                 1u << VIRTIO_GPU_F_CONTEXT_INIT |
-                 1u << GPU_F_BLOB_ALIGNMENT |
-                 1u << VIRTIO_RING_F_INDIRECT_DESC | gpu->features);
-    set_features(gpu, 1, 1u << (VIRTIO_F_VERSION_1 - 32) |
-                 gpu->features >> 32);
-    set_status(gpu, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
-               VIRTIO_CONFIG_S_FEATURES_OK);
-    gpu->size = setup_queue(gpu, 0, RING_BASE, gpu->queue_size);
+    QVirtioDevice *vdev = gpu->dev->gpu.vdev;
+
+    qvirtio_start_device(vdev);
+    qvirtio_set_features(vdev, qvirtio_get_features(vdev) & (gpu->features |
+                         1ull << VIRTIO_F_VERSION_1 |
+                         1u << VIRTIO_GPU_F_VIRGL |
+                         1u << VIRTIO_GPU_F_RESOURCE_BLOB |
+                         1u << VIRTIO_GPU_F_CONTEXT_INIT |
+                         1u << GPU_F_BLOB_ALIGNMENT |
+                         1u << VIRTIO_RING_F_INDIRECT_DESC));
+    setup_queue(gpu, 0, RING_BASE, gpu->queue_size);
     setup_queue(gpu, 1, CURSOR_RING_BASE, 0);
     gpu->cursor_idx = 0;
     gpu_empty_queue(gpu);
-    set_status(gpu, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
-               VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK);
-}
-
-void gpu_reset(GPU *gpu)
-{
-    gpu_device_open(gpu);
+    qvirtio_set_driver_ok(vdev);
 }
 
 void gpu_system_reset(GPU *gpu)
 {
     qtest_system_reset(gpu->qts);
     gpu_pci_open(gpu);
-    gpu_device_open(gpu);
+    gpu_reset(gpu);
 }
 
 /*
@@ -131,7 +186,7 @@ void gpu_cursor(GPU *gpu, const struct virtio_gpu_update_cursor *cmd,
     avail->ring[slot] = cpu_to_le16(slot);
     __atomic_store_n(&avail->idx, cpu_to_le16(++gpu->cursor_idx),
                      __ATOMIC_RELEASE);
-    gpu_writew(gpu, gpu->notify + gpu->notify_multiplier, 1);
+    kick(gpu, 1);
 }
 
 /*
@@ -160,7 +215,7 @@ static uint64_t slot_addr(unsigned slot)
 
 static unsigned take_slot(GPU *gpu)
 {
-    unsigned n = MIN(gpu->size, GPU_SLOTS_MAX), i;
+    unsigned n = MIN(gpu->queues[0].vq.size, GPU_SLOTS_MAX), i;
 
     for (i = 0; i < n; i++) {
         unsigned slot = gpu->next_slot++ % n;
@@ -213,47 +268,35 @@ unsigned gpu_put(GPU *gpu, const GPUCmd *cmd)
     n = fill_table(gpu_ram(gpu, base), out, base + SLOT_REPLY, cmd);
     *ring_desc(gpu, slot) = make_desc(base, n * sizeof(struct vring_desc),
                                       VRING_DESC_F_INDIRECT);
-    avail->ring[gpu->avail_idx % gpu->size] = cpu_to_le16(slot);
+    avail->ring[gpu->avail_idx % gpu->queues[0].vq.size] = cpu_to_le16(slot);
     gpu->avail_idx++;
     __atomic_store_n(&avail->idx, cpu_to_le16(gpu->avail_idx),
                      __ATOMIC_RELEASE);
     return slot;
 }
 
-void gpu_put_empty_table(GPU *gpu)
-{
-    struct vring_packed_desc *ring = gpu_ram(gpu, RING_BASE);
-
-    ring->addr = cpu_to_le64(slot_addr(0));
-    ring->len = 0;
-    __atomic_store_n(&ring->flags, cpu_to_le16(VRING_DESC_F_INDIRECT |
-                                               1 << VRING_PACKED_DESC_F_AVAIL),
-                     __ATOMIC_RELEASE);
-}
-
 void gpu_kick(GPU *gpu)
 {
-    gpu_writew(gpu, gpu->notify, 0);
+    kick(gpu, 0);
 }
 
-static bool collect(GPU *gpu)
+static void collect(GPU *gpu)
 {
     struct vring_used *used = ring_used(gpu);
     uint16_t idx = le16_to_cpu(__atomic_load_n(&used->idx, __ATOMIC_ACQUIRE));
-    bool any = gpu->used_idx != idx;
+    unsigned size = gpu->queues[0].vq.size;
 
     while (gpu->used_idx != idx) {
-        struct vring_used_elem *e = &used->ring[gpu->used_idx++ % gpu->size];
+        struct vring_used_elem *e = &used->ring[gpu->used_idx++ % size];
         uint32_t slot = le32_to_cpu(e->id);
 
-        g_assert_cmpuint(slot, <, gpu->size);
+        g_assert_cmpuint(slot, <, size);
         g_assert_true(gpu->busy[slot]);
         g_assert_false(gpu->done[slot]);
         gpu->done[slot] = true;
         gpu->reply_len[slot] = le32_to_cpu(e->len);
         g_assert_cmpuint(gpu->reply_len[slot], <=, gpu->reply_max[slot]);
     }
-    return any;
 }
 
 bool gpu_is_done(GPU *gpu, unsigned slot)
@@ -271,22 +314,27 @@ void gpu_settle(GPU *gpu)
     }
 }
 
+/* Its exit status stays for qtest_quit(). */
+static bool has_ended(GPid pid)
+{
+    siginfo_t info = { };
+
+    waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT);
+    return info.si_pid;
+}
+
 void gpu_wait(GPU *gpu, unsigned slot)
 {
     int64_t start = g_get_monotonic_time(), now = start, next = 2000;
 
     while (!gpu_is_done(gpu, slot)) {
-        if (!gpu->qts) {
-            /* The guest needs the processor all the time. */
-            g_usleep(100);
-        }
         now = g_get_monotonic_time();
         if (now - start > TIMEOUT_US) {
             g_error("a command is never answered");
         }
         /* Seldom enough that it costs QEMU nothing */
         if (now - start > next) {
-            if (gpu_has_ended(gpu)) {
+            if (has_ended(gpu->pid)) {
                 g_error("QEMU has ended");
             }
             gpu_settle(gpu);

@@ -6,7 +6,7 @@
 
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
-#include "standard-headers/linux/virtio_pci.h"
+#include "libqos/pci-pc.h"
 #include "virtio-gpu-gl-client-internal.h"
 
 /*
@@ -39,22 +39,6 @@ char *gpu_path_of(int fd)
 /*
  * Life
  */
-
-uint32_t gpu_config(GPU *gpu, unsigned offset)
-{
-    return gpu_readl(gpu, gpu->config + offset);
-}
-
-void gpu_config_write(GPU *gpu, unsigned offset, uint32_t value)
-{
-    gpu_writel(gpu, gpu->config + offset, value);
-}
-
-uint32_t gpu_features(GPU *gpu)
-{
-    gpu_writel(gpu, gpu->common + VIRTIO_PCI_COMMON_DFSELECT, 0);
-    return gpu_readl(gpu, gpu->common + VIRTIO_PCI_COMMON_DF);
-}
 
 static char *device_line(const GPUConfig *c)
 {
@@ -142,7 +126,7 @@ static GPU *new_gpu(const GPUConfig *config)
                            &gpu->shared_fd);
     gpu->bios_fd = -1;
     gpu->log_fd = config->logged ? memfd_create("qtest-log", MFD_CLOEXEC) : -1;
-    gpu->low = config->users || config->reader || config->by_guest;
+    gpu->low = config->users;
     gpu->shared->magic = SCRIPTED_MAGIC;
     gpu->shared->fail = config->fail;
     gpu->shared->kvm = config->kvm;
@@ -173,40 +157,22 @@ static void delete_gpu(GPU *gpu)
     g_free(gpu);
 }
 
-static void start_by_itself(GPU *gpu, const char *args)
-{
-    g_autofree char *command = g_strdup_printf(
-        "exec setpriv --pdeathsig KILL -- %s %s >/dev/null",
-        g_getenv("QTEST_QEMU_BINARY"), args);
-    const char *argv[] = { "sh", "-c", command, NULL };
-
-    g_assert_true(g_spawn_async(NULL, (char **)argv, NULL,
-                                G_SPAWN_SEARCH_PATH |
-                                G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL,
-                                &gpu->pid, NULL));
-}
-
-bool gpu_has_ended(GPU *gpu)
-{
-    return gpu->qts ? !qtest_probe_child(gpu->qts)
-                    : waitpid(gpu->pid, NULL, WNOHANG) != 0;
-}
-
 GPU *gpu_start(const GPUConfig *config)
 {
     GPU *gpu = new_gpu(config);
     g_autofree char *args = arguments(gpu, config);
 
     set_environment(gpu);
-    if (config->by_guest) {
-        start_by_itself(gpu, args);
+    if (config->start) {
+        gpu->bus = config->start(gpu, args);
     } else {
         gpu->qts = qtest_init(args);
         gpu->pid = qtest_pid(gpu->qts);
+        gpu->bus = qpci_new_pc(gpu->qts, NULL);
     }
     clear_environment();
     gpu_pci_open(gpu);
-    gpu_device_open(gpu);
+    gpu_reset(gpu);
     if (config->vcpu) {
         gpu_vcpu_open(gpu);
     }
@@ -233,12 +199,9 @@ int gpu_try(const GPUConfig *config, char **text)
 
 void gpu_stop(GPU *gpu)
 {
-    if (gpu->qts) {
-        qtest_quit(gpu->qts);
-    } else {
-        kill(gpu->pid, SIGKILL);
-        waitpid(gpu->pid, NULL, 0);
-    }
+    qos_object_destroy(&gpu->dev->pci_vdev.obj);
+    qpci_free_pc(gpu->bus);
+    qtest_quit(gpu->qts);
     delete_gpu(gpu);
 }
 

@@ -11,6 +11,7 @@
 #define VIRTIO_GPU_GL_CLIENT_H
 
 #include "libqtest.h"
+#include "libqos/virtio-gpu.h"
 #include "renderer/scripted-renderer.h"
 #include "standard-headers/linux/virtio_gpu.h"
 
@@ -77,6 +78,8 @@ typedef struct GPUKind {
 #define GPU_KINDS 4
 extern const GPUKind gpu_kinds[GPU_KINDS];
 
+typedef struct GPU GPU;
+
 /* How to start QEMU; what is 0 or NULL is as usual */
 typedef struct GPUConfig {
     const char *device;     /* NULL: virtio-gpu-gl-pci */
@@ -103,23 +106,20 @@ typedef struct GPUConfig {
     bool reader;            /* reads another device's registers all the time; */
     unsigned users;         /* so many do what gpu_users_go() says */
     /*
-     * QEMU may be any; a guest does what the qtest protocol would, and the rest
-     * of it cannot be used: no monitor, no window.
+     * Starts a QEMU without the qtest protocol, and returns a bus to reach the
+     * device by.  Nothing that needs the protocol can be used then.
      */
-    bool by_guest;
+    QPCIBus *(*start)(GPU *gpu, const char *args);
 } GPUConfig;
 
 #define GPU_SLOTS_MAX 256
 
-typedef struct GPUBar {
-    uint64_t addr;
-    uint64_t size;
-} GPUBar;
-
-typedef struct GPU {
-    QTestState *qts;        /* NULL if a guest does all of it */
+struct GPU {
+    QTestState *qts;        /* NULL if there is GPUConfig.start */
     GPid pid;
     struct scripted_shared *shared;
+    QPCIBus *bus;
+    QVirtioGPUPCI *dev;
     uint64_t window;        /* in guest-physical memory, 0 if there is none */
     uint64_t window_length;
 
@@ -129,17 +129,10 @@ typedef struct GPU {
     int bios_fd;            /* -1 if no vCPU runs */
     int log_fd;             /* -1 if QEMU's messages are not logged */
     uint8_t *ram;
-    bool low;               /* all of the device is below 4 GiB */
-    GPUBar bars[6];
-    uint64_t common;
-    uint64_t notify;
-    uint32_t notify_multiplier;
-    unsigned window_bar;
-    unsigned config_cap;    /* VIRTIO_PCI_CAP_PCI_CFG */
-    uint64_t config;
+    bool low;               /* the window is below 4 GiB */
     uint64_t features;      /* as in GPUConfig */
     unsigned queue_size;    /* the same */
-    unsigned size;          /* of the control queue */
+    QVirtQueuePCI queues[2]; /* control and cursor */
     uint16_t cursor_idx;
     uint16_t avail_idx;
     uint16_t used_idx;
@@ -148,7 +141,7 @@ typedef struct GPU {
     uint32_t reply_max[GPU_SLOTS_MAX];
     uint32_t reply_len[GPU_SLOTS_MAX];
     unsigned next_slot;
-} GPU;
+};
 
 /* A command as it goes into the queue */
 typedef struct GPUCmd {
@@ -169,9 +162,8 @@ void gpu_stop(GPU *gpu);
 
 /* Four bytes of the device's configuration, all ones where it ends */
 uint32_t gpu_config(GPU *gpu, unsigned offset);
-void gpu_config_write(GPU *gpu, unsigned offset, uint32_t value);
-/* The first 32 features that it offers */
-uint32_t gpu_features(GPU *gpu);
+/* The features that it offers */
+uint64_t gpu_features(GPU *gpu);
 /* Guest memory below GPU_SCRATCH_END is free for the test */
 #define GPU_SCRATCH (32 * GPU_MIB)
 #define GPU_SCRATCH_END (64 * GPU_MIB)
@@ -179,8 +171,6 @@ void *gpu_ram(GPU *gpu, uint64_t addr);
 
 /* A slot that stays the caller's until gpu_free() */
 unsigned gpu_put(GPU *gpu, const GPUCmd *cmd);
-/* In a packed ring that is new: a command that is a table of no length */
-void gpu_put_empty_table(GPU *gpu);
 void gpu_kick(GPU *gpu);
 /* One for the cursor's queue, of which the device reads @len bytes */
 void gpu_cursor(GPU *gpu, const struct virtio_gpu_update_cursor *cmd,
@@ -269,19 +259,18 @@ void gpu_vcpu_wait(GPU *gpu, uint32_t turns);
 void gpu_users_go(GPU *gpu, unsigned pages);
 /* How often one got through them */
 uint32_t gpu_users_turns(GPU *gpu);
-/* Has none found anything but its page's resource, or nothing? */
+/* Whether each found its page's resource only, or nothing */
 bool gpu_users_agree(GPU *gpu);
 
 /* Switches the decoding of memory on the bus off and on again */
 void gpu_toggle_memory(GPU *gpu);
 /* The same for what the device does by itself */
 void gpu_toggle_master(GPU *gpu);
-/* Where the guest finds the window; 0: nowhere */
-void gpu_place_window(GPU *gpu, uint64_t addr);
+/* Maps the window's BAR elsewhere */
 void gpu_move_window(GPU *gpu);
 
 uint64_t gpu_read(GPU *gpu, uint64_t offset);
-/* Does a page of the window begin as this page of the blob was made? */
+/* Whether a page of the window begins as this page of the blob was made */
 bool gpu_shows(GPU *gpu, uint64_t offset, uint32_t id, uint32_t page);
 void gpu_write(GPU *gpu, uint64_t offset, uint64_t value);
 /* The renderer's side of a blob: a new fd; what is at a multiple of 8 bytes */
@@ -295,12 +284,6 @@ void gpu_watch(GPU *gpu, uint32_t order, uint64_t offset);
 
 /* Lets go of what SCRIPTED_WATCH_HOLD holds */
 void gpu_release(GPU *gpu);
-
-/* Another device needs all RAM pinned, or no more; false if it cannot be */
-bool gpu_try_to_pin(GPU *gpu);
-/* The same, once all that was mapped is gone */
-void gpu_pin(GPU *gpu);
-void gpu_unpin(GPU *gpu);
 
 /* Lines of /proc/PID/maps with @text */
 unsigned gpu_count_maps(GPU *gpu, const char *text);
@@ -342,9 +325,8 @@ void gpu_batch_all(GPU *gpu, GPUBatch put, uint32_t first, unsigned n,
                    uint32_t answer);
 /* Replies of a type */
 unsigned gpu_count(const uint32_t *replies, unsigned n, uint32_t type);
-/* Blobs of a page: BUFFER, all of one, POINTER, or DRIVERS */
+/* Blobs of a page: BUFFER, all of one, or DRIVERS */
 unsigned gpu_put_shared(GPU *gpu, uint32_t id);
-unsigned gpu_put_pointer(GPU *gpu, uint32_t id);
 unsigned gpu_put_drivers(GPU *gpu, uint32_t id);
 /* Mapped at the page of their id, or with a page between them */
 unsigned gpu_put_map_next(GPU *gpu, uint32_t id);

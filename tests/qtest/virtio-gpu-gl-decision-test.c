@@ -13,6 +13,7 @@
 #include "qemu/bswap.h"
 #include "qemu/memfd.h"
 #include "qobject/qdict.h"
+#include "standard-headers/linux/virtio_config.h"
 #include "virtio-gpu-gl-client.h"
 
 #include <sys/resource.h>
@@ -334,6 +335,7 @@ static void test_confidential(void)
         GPU *gpu = gpu_start(&(GPUConfig) {
             .hostmem = WINDOW, .policy = policies[p],
             .watch = SCRIPTED_WATCH_CONFIDENTIAL,
+            .features = 1ull << VIRTIO_F_ACCESS_PLATFORM,
             .args = "-object sev-guest,id=sev,cbitpos=47,reduced-phys-bits=1 "
                     "-machine confidential-guest-support=sev",
         });
@@ -827,6 +829,14 @@ static void check_aligned(GPU *gpu, uint64_t page_size)
     gpu_unref(gpu, 1);
 }
 
+static void write_config(GPU *gpu, unsigned offset, uint32_t value)
+{
+    QVirtioPCIDevice *dev = &gpu->dev->pci_vdev;
+
+    qpci_io_writel(dev->pdev, dev->bar, dev->device_cfg_offset + offset,
+                   value);
+}
+
 static void check_page(size_t i)
 {
     const uint32_t size = page_cases[i].page_size;
@@ -847,8 +857,8 @@ static void check_page(size_t i)
         check_aligned(gpu, size);
     }
     /* A reset, and what the guest writes, change nothing of it. */
-    gpu_config_write(gpu, 16, 0);
-    gpu_config_write(gpu, 4, UINT32_MAX);
+    write_config(gpu, 16, 0);
+    write_config(gpu, 4, UINT32_MAX);
     gpu_reset(gpu);
     g_assert_cmphex(gpu_config(gpu, 16), ==, offered ? size : UINT32_MAX);
     gpu_system_reset(gpu);

@@ -822,7 +822,7 @@ static void reset(Fuzz *f, uint8_t how)
     } else if (how % 8 == 6 && f->host->reset_by_vcpu) {
         f->host->reset_by_vcpu(f->gpu);
     }
-    gpu_device_open(f->gpu);
+    gpu_reset(f->gpu);
     f->n_pending = 0;
     f->context = false;
     memset(f->blobs, 0, sizeof(f->blobs));

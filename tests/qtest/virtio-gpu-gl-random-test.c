@@ -6,6 +6,7 @@
 
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
+#include "standard-headers/linux/pci_regs.h"
 #include "virtio-gpu-gl-client-internal.h"
 #include "virtio-gpu-gl-fuzz.h"
 
@@ -312,22 +313,19 @@ static void change(Play *p)
 }
 
 /* DMA of another device, QEMU's edu; it takes a tenth of a second. */
-#define EDU_SLOT 0x1f
 #define EDU "-device edu,addr=0x1f,dma_mask=0xffffffffffffffff"
 #define EDU_BAR 0xe0000000ull
 #define EDU_BUFFER 0x40000
 
-static void edu_config(QTestState *qts, uint8_t reg, uint32_t value)
+static void edu_copy(GPU *gpu, uint64_t from, uint64_t to)
 {
-    qtest_outl(qts, 0xcf8, 1u << 31 | EDU_SLOT << 11 | reg);
-    qtest_outl(qts, 0xcfc, value);
-}
+    QPCIDevice edu = { .bus = gpu->bus, .devfn = QPCI_DEVFN(0x1f, 0) };
+    QTestState *qts = gpu->qts;
 
-static void edu_copy(QTestState *qts, uint64_t from, uint64_t to)
-{
     /* A reset of the machine takes its place away. */
-    edu_config(qts, 0x10, EDU_BAR);
-    edu_config(qts, 0x04, 0x6);
+    qpci_config_writel(&edu, PCI_BASE_ADDRESS_0, EDU_BAR);
+    qpci_config_writew(&edu, PCI_COMMAND,
+                       PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
     if (qtest_readq(qts, EDU_BAR + 0x98) & 1) {
         return;
     }
@@ -343,7 +341,7 @@ static void check(Play *p)
     const uint64_t page = p->gpu->window + 7 * GPU_PAGE + 512;
 
     qobject_unref(gpu_property(p->gpu, "blob-maps"));
-    edu_copy(p->gpu->qts, p->commands & 1 ? EDU_BUFFER : page,
+    edu_copy(p->gpu, p->commands & 1 ? EDU_BUFFER : page,
              p->commands & 1 ? page : EDU_BUFFER);
     g_assert_true(gpu_users_agree(p->gpu));
     g_assert_cmpuint(qatomic_read(&shared->use_foreign), ==, 0);

@@ -13,8 +13,6 @@
 
 #include "qemu/osdep.h"
 #include "libqos/libqos-malloc.h"
-#include "libqos/pci-pc.h"
-#include "libqos/virtio-pci.h"
 #include "standard-headers/linux/virtio_balloon.h"
 #include "virtio-gpu-gl-client.h"
 
@@ -42,12 +40,37 @@ static void check_many(GPU *gpu, GPUBatch put)
     gpu_batch_all(gpu, gpu_put_unref, 1, MANY, OK);
 }
 
+static unsigned put_pointer(GPU *gpu, uint32_t id)
+{
+    return gpu_put_create(gpu, id, POINTER, GPU_PAGE);
+}
+
 static void test_many(GPU *gpu)
 {
-    check_many(gpu, gpu_put_pointer);
+    check_many(gpu, put_pointer);
     if (GPU_LOW) {
         gpu->shared->map_fixed = SCRIPTED_FIXED_GOOD;
         check_many(gpu, gpu_put_drivers);
+    }
+}
+
+/* Another device needs all RAM pinned; false if it cannot be. */
+static bool try_to_pin(GPU *gpu)
+{
+    gpu_watch(gpu, SCRIPTED_WATCH_PIN, 0);
+    return !gpu->shared->pin_refused;
+}
+
+static void unpin(GPU *gpu)
+{
+    gpu_watch(gpu, SCRIPTED_WATCH_UNPIN, 0);
+}
+
+/* Waits until all that was mapped is gone. */
+static void pin(GPU *gpu)
+{
+    while (!try_to_pin(gpu)) {
+        g_usleep(1000);
     }
 }
 
@@ -162,8 +185,8 @@ static void test_no_memory(GPU *gpu)
         g_assert_cmphex(gpu_unref(gpu, 1), ==, OK);
         gpu_write(gpu, 0, 1);
         /* None of that counts as mapped. */
-        gpu_pin(gpu);
-        gpu_unpin(gpu);
+        pin(gpu);
+        unpin(gpu);
     }
 }
 
@@ -415,15 +438,15 @@ static void test_told_nothing(GPU *gpu)
 /* A driver that pins all RAM cannot come while anything is mapped. */
 static void test_required(GPU *gpu)
 {
-    g_assert_true(gpu_try_to_pin(gpu));
-    gpu_unpin(gpu);
+    g_assert_true(try_to_pin(gpu));
+    unpin(gpu);
     for (size_t i = 0; i < GPU_KINDS; i++) {
         g_test_message("%s", gpu_kinds[i].name);
         map_two(gpu, 1, gpu_kinds[i].blob, 0);
         map_two(gpu, 2, gpu_kinds[i].blob, 4 * GPU_PAGE);
-        g_assert_false(gpu_try_to_pin(gpu));
+        g_assert_false(try_to_pin(gpu));
         g_assert_cmphex(gpu_unmap(gpu, 1), ==, OK);
-        g_assert_false(gpu_try_to_pin(gpu));
+        g_assert_false(try_to_pin(gpu));
         /* One that is not mapped in the end does not count. */
         gpu_create(gpu, 3, BUFFER_BUT(.mmap = MMAP_ENODEV), GPU_PAGE);
         g_assert_cmphex(gpu_map(gpu, 3, 0, NULL), ==, UNSPEC);
@@ -434,8 +457,8 @@ static void test_required(GPU *gpu)
         } else {
             gpu_reset(gpu);
         }
-        gpu_pin(gpu);
-        gpu_unpin(gpu);
+        pin(gpu);
+        unpin(gpu);
     }
 }
 
@@ -443,7 +466,7 @@ static void test_required(GPU *gpu)
 static void test_pinned(GPU *gpu)
 {
     gpu->shared->map_fixed = SCRIPTED_FIXED_GOOD;
-    gpu_pin(gpu);
+    pin(gpu);
     for (size_t i = 0; i < GPU_KINDS; i++) {
         g_test_message("%s", gpu_kinds[i].name);
         map_two(gpu, 1, gpu_kinds[i].blob, 0);
@@ -460,7 +483,7 @@ static void test_pinned(GPU *gpu)
     g_assert_cmpuint(gpu_refused(gpu, "map-failed"), ==, 1);
     gpu_unref(gpu, 1);
 
-    gpu_unpin(gpu);
+    unpin(gpu);
     map_two(gpu, 1, SHM(), 0);
     gpu_check_path(gpu, "window");
     check_nothing_there(gpu, 0, WINDOW);
@@ -517,7 +540,6 @@ typedef struct Balloon {
     GPU *gpu;
     QTestState *qts;
     QGuestAllocator memory;
-    QPCIBus *bus;
     QVirtioPCIDevice *dev;
     QVirtQueue *queues[REPORT + 1];
 } Balloon;
@@ -534,8 +556,7 @@ static void balloon_start(Balloon *b)
     b->qts = b->gpu->qts;
     alloc_init(&b->memory, 0, GPU_SCRATCH + 8 * GPU_MIB, GPU_SCRATCH_END,
                GPU_PAGE);
-    b->bus = qpci_new_pc(b->qts, &b->memory);
-    b->dev = virtio_pci_new(b->bus, &(QPCIAddress) {
+    b->dev = virtio_pci_new(b->gpu->bus, &(QPCIAddress) {
         .devfn = QPCI_DEVFN(0x11, 0),
     });
     qvirtio_pci_device_enable(b->dev);
@@ -555,7 +576,6 @@ static void balloon_stop(Balloon *b)
         qvirtqueue_cleanup(b->dev->vdev.bus, b->queues[i], &b->memory);
     }
     qos_object_destroy((QOSGraphObject *)b->dev);
-    qpci_free_pc(b->bus);
     alloc_destroy(&b->memory);
     gpu_finish(b->gpu);
 }

@@ -434,8 +434,11 @@ static void test_empty_table(void)
         .hostmem = WINDOW, .props = ",packed=on",
         .features = 1ull << VIRTIO_F_RING_PACKED,
     });
+    struct vring_packed_desc *ring = gpu_ram(gpu, gpu->queues[0].vq.desc);
 
-    gpu_put_empty_table(gpu);
+    ring->addr = cpu_to_le64(GPU_SCRATCH);
+    ring->flags = cpu_to_le16(VRING_DESC_F_INDIRECT |
+                              1 << VRING_PACKED_DESC_F_AVAIL);
     gpu_kick(gpu);
     gpu_settle(gpu);
     gpu_reset(gpu);

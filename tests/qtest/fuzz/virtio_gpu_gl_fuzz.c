@@ -19,6 +19,7 @@
 #include "system/system.h"
 #include "ui/console.h"
 #include "fuzz.h"
+#include "tests/qtest/libqos/pci-pc.h"
 #include "tests/qtest/renderer/scripted-internal.h"
 #include "tests/qtest/virtio-gpu-gl-client-internal.h"
 #include "tests/qtest/virtio-gpu-gl-fuzz.h"
@@ -331,16 +332,18 @@ static void host_map_bars(GPU *gpu)
 /* In the vCPU's thread; the main loop's is in run_on_cpu() meanwhile. */
 static void write_status(CPUState *cpu, run_on_cpu_data data)
 {
-    const GPU *gpu = data.host_ptr;
+    const QVirtioPCIDevice *dev = data.host_ptr;
     const uint8_t reset = 0;
 
-    address_space_write(cpu->as, gpu->common + VIRTIO_PCI_COMMON_STATUS,
-                        MEMTXATTRS_UNSPECIFIED, &reset, sizeof(reset));
+    address_space_write(cpu->as, dev->bar.addr + dev->common_cfg_offset +
+                        VIRTIO_PCI_COMMON_STATUS, MEMTXATTRS_UNSPECIFIED,
+                        &reset, sizeof(reset));
 }
 
 static void host_reset_by_vcpu(GPU *gpu)
 {
-    run_on_cpu(first_cpu, write_status, RUN_ON_CPU_HOST_PTR(gpu));
+    run_on_cpu(first_cpu, write_status,
+               RUN_ON_CPU_HOST_PTR(&gpu->dev->pci_vdev));
 }
 
 static uint64_t host_live(GPU *gpu)
@@ -422,8 +425,9 @@ static void pre_fuzz(QTestState *s)
     show(0);
     show(1);
     gpu->qts = s;
+    gpu->bus = qpci_new_pc(s, NULL);
     gpu_pci_open(gpu);
-    gpu_device_open(gpu);
+    gpu_reset(gpu);
 }
 
 static void register_fuzz_target(void)
