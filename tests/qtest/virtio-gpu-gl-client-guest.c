@@ -1,11 +1,11 @@
 /*
- * A small virtio-gpu driver for qtests: guests of some hundred bytes
+ * A small virtio-gpu driver for qtests: programs for vCPUs
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What a qtest does to the device happens in QEMU's main loop; what a guest
- * does, in a vCPU's thread.  Each program is in place of the firmware, and
- * finds in its memory, at ORDERS, what it is to do.
+ * The qtest protocol reaches the device from QEMU's main loop, a program from a
+ * vCPU's thread.  Each takes the firmware's place, and reads its orders in guest
+ * memory, at ORDERS.
  */
 
 #include "qemu/osdep.h"
@@ -16,10 +16,10 @@
 #define ORDERS 0x1000
 
 /*
- * vCPUs that go through the window's pages, over and over: each looks whether
- * what is there belongs there, adds one to a word in one instruction, and
- * writes the page's number; any page's may be there, as all holes show the
- * same memory. What begins a page is zero where nothing is mapped, or ones
+ * Users of the window: in page after page, over and over, each vCPU checks that
+ * what is there belongs there, increments a word in one instruction, and writes
+ * the page's number.  In a hole it may find any page's number, as all holes show
+ * the same memory.  A page begins with zeros where nothing is mapped, with ones
  * where no memory is decoded.
  */
 
@@ -143,17 +143,11 @@ bool gpu_users_agree(GPU *gpu)
 
 /*
  * A vCPU that writes 0 to the device's status as often as it is told, nine
- * times each.  Eight are one instruction, so that a vCPU that is to stop finds
- * that out too late.  The other program reads the APIC's registers by the
- * instruction that reads most often, over and over; it pauses, as QEMU frees
- * nothing while a vCPU goes on for ever (util/rcu.c).
+ * times each.  Eight writes are one instruction, during which a vCPU that is to
+ * stop does not stop.  It reaches the device by VIRTIO_PCI_CAP_PCI_CFG in
+ * configuration space, which a reset of the machine does not take away.
  */
 
-/*
- * The device's registers are reached by configuration space alone, by the
- * capability that is made for it, so that a machine that has just been reset
- * does not stop the program.
- */
 typedef struct ResetOrders {
     uint32_t wanted;
     uint32_t done;
@@ -188,6 +182,11 @@ static const uint8_t reset_program[] = {
     0xeb, 0xcf,                         /*       jmp  wait */
 };
 
+/*
+ * Reads the APIC's registers without end, by the instruction with the most
+ * reads.  It pauses, as QEMU frees nothing while a vCPU goes on for ever
+ * (util/rcu.c).
+ */
 static const uint8_t reader_program[] = {
     0x31, 0xc0,                               /*       xor  %ax,%ax */
     0x8e, 0xd8,                               /*       mov  %ax,%ds */
@@ -239,10 +238,10 @@ void gpu_vcpu_reset(GPU *gpu, uint32_t n)
 }
 
 /*
- * How to start them
+ * Start
  */
 
-/* Where a processor begins, and where it finds the program: ljmp $0xf000,$0 */
+/* A processor starts at the reset vector: ljmp $0xf000,$0, to the program */
 #define BIOS_SIZE (64 * 1024)
 #define RESET_VECTOR (BIOS_SIZE - 16)
 

@@ -91,7 +91,7 @@ void gpu_release(GPU *gpu)
 }
 
 /*
- * What QEMU has
+ * QEMU's process and properties
  */
 
 unsigned gpu_count_log(GPU *gpu, const char *what)
@@ -118,7 +118,7 @@ static char *proc_text(GPU *gpu, const char *file)
     return text;
 }
 
-/* Line by line: ASan's strstr() looks for the end of all that follows. */
+/* Line by line, as ASan's strstr() goes through all that follows. */
 unsigned gpu_count_maps(GPU *gpu, const char *text)
 {
     g_autofree char *maps = proc_text(gpu, "maps");

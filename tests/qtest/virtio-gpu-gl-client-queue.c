@@ -21,7 +21,7 @@
 
 #define MMIO_BASE 0xd0000000u
 #define WINDOW_BASE (512ull << 30)
-/* For a guest that knows 32 bits */
+/* For programs of 32 bits */
 #define WINDOW_BASE_LOW 0x40000000u
 
 /*
@@ -93,7 +93,7 @@ static void write_common(GPU *gpu, unsigned reg, uint16_t value)
     qpci_io_writew(dev->pdev, dev->bar, dev->common_cfg_offset + reg, value);
 }
 
-/* Not by libqos, which would send each word of the rings by the protocol. */
+/* libqos would send each word of the rings by the qtest protocol. */
 static void setup_queue(GPU *gpu, unsigned index, uint64_t base, unsigned size)
 {
     QVirtioPCIDevice *dev = &gpu->dev->pci_vdev;
@@ -158,7 +158,7 @@ void gpu_system_reset(GPU *gpu)
 }
 
 /*
- * The cursor's queue: it has few commands, and no answers
+ * The cursor's queue: few commands, and no answers
  */
 
 #define CURSOR_SLOTS 16
@@ -190,7 +190,7 @@ void gpu_cursor(GPU *gpu, const struct virtio_gpu_update_cursor *cmd,
 }
 
 /*
- * The queue
+ * The control queue
  */
 
 static struct vring_desc *ring_desc(GPU *gpu, unsigned slot)
@@ -332,7 +332,7 @@ void gpu_wait(GPU *gpu, unsigned slot)
         if (now - start > TIMEOUT_US) {
             g_error("a command is never answered");
         }
-        /* Seldom enough that it costs QEMU nothing */
+        /* Seldom, as each time QEMU has to answer */
         if (now - start > next) {
             if (has_ended(gpu->pid)) {
                 g_error("QEMU has ended");
@@ -383,7 +383,7 @@ uint32_t gpu_run(GPU *gpu, const void *out, size_t out_len,
     unsigned slot = gpu_put(gpu, &cmd);
     uint32_t type = gpu_take(gpu, slot);
 
-    /* It stays until the slot is used again. */
+    /* The reply stays until the slot is used again. */
     memcpy(in, gpu_reply(gpu, slot, NULL), in_len);
     return type;
 }

@@ -1,5 +1,5 @@
 /*
- * A small virtio-gpu driver for qtests: its life
+ * A small virtio-gpu driver for qtests: start and end
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -37,7 +37,7 @@ char *gpu_path_of(int fd)
 }
 
 /*
- * Life
+ * QEMU
  */
 
 static char *device_line(const GPUConfig *c)
@@ -98,7 +98,7 @@ static void clear_environment(void)
     g_unsetenv(SCRIPTED_ENV);
 }
 
-/* What QEMU is started with by a shell, but for what the protocol needs */
+/* For a shell, without what the qtest protocol needs */
 static char *arguments(GPU *gpu, const GPUConfig *config)
 {
     g_autofree char *ram = gpu_path_of(gpu->ram_fd);

@@ -33,7 +33,7 @@
 #define GPU_LOW 1
 #endif
 
-/* As in our header; written down again, so that it is checked too */
+/* Defined here again, so that the value in our header is tested */
 #define GPU_F_BLOB_ALIGNMENT 5
 
 #define MAPPABLE VIRTIO_GPU_BLOB_FLAG_USE_MAPPABLE
@@ -101,10 +101,10 @@ typedef struct GPUConfig {
     uint64_t features;      /* accepted beside those that all tests accept */
     unsigned queue_size;    /* of the control queue; 1024 at most */
 
-    /* vCPUs run, and time does not stand still. */
-    bool vcpu;              /* one does what gpu_vcpu_reset() says; */
-    bool reader;            /* reads another device's registers all the time; */
-    unsigned users;         /* so many do what gpu_users_go() says */
+    /* With vCPUs, the virtual clock runs by itself. */
+    bool vcpu;              /* one, for gpu_vcpu_reset() */
+    bool reader;            /* one that reads another device all the time */
+    unsigned users;         /* so many, for gpu_users_go() */
     /*
      * Starts a QEMU without the qtest protocol, and returns a bus to reach the
      * device by.  Nothing that needs the protocol can be used then.
@@ -226,7 +226,7 @@ uint32_t gpu_unmap(GPU *gpu, uint32_t id);
 uint32_t gpu_unref(GPU *gpu, uint32_t id);
 /* A command that is a header and an id: UNMAP_BLOB, RESOURCE_UNREF, ... */
 uint32_t gpu_simple(GPU *gpu, uint32_t type, uint32_t id);
-/* The same, fenced; returns its slot */
+/* These return its slot; a fence_id of 0: without a fence */
 unsigned gpu_put_fenced(GPU *gpu, uint32_t type, uint32_t id,
                         uint64_t fence_id);
 unsigned gpu_put_simple(GPU *gpu, uint32_t type, uint32_t id);
@@ -246,7 +246,7 @@ void gpu_system_reset(GPU *gpu);
  */
 #define GPU_FOR_EVER UINT32_MAX
 void gpu_vcpu_reset(GPU *gpu, uint32_t n);
-/* How often it has done so, or read all; until it has so often */
+/* How often it has done so, or .reader has read all; waits for so many */
 uint32_t gpu_vcpu_turns(GPU *gpu);
 void gpu_vcpu_wait(GPU *gpu, uint32_t turns);
 
@@ -257,7 +257,7 @@ void gpu_vcpu_wait(GPU *gpu, uint32_t turns);
  */
 #define GPU_USERS_PAGES 1024
 void gpu_users_go(GPU *gpu, unsigned pages);
-/* How often one got through them */
+/* How often any of them has used all pages */
 uint32_t gpu_users_turns(GPU *gpu);
 /* Whether each found its page's resource only, or nothing */
 bool gpu_users_agree(GPU *gpu);
@@ -276,13 +276,13 @@ void gpu_write(GPU *gpu, uint64_t offset, uint64_t value);
 /* The renderer's side of a blob: a new fd; what is at a multiple of 8 bytes */
 int gpu_buffer_open(GPU *gpu, uint32_t id);
 uint64_t gpu_buffer_read(GPU *gpu, uint32_t id, uint64_t offset);
-/* Takes its pages away, from @length on */
+/* Truncates it to @length, so that the pages behind are lost */
 void gpu_buffer_truncate(GPU *gpu, uint32_t id, uint64_t length);
 
-/* Gives the watcher an order about the page at @offset in the window */
+/* Has the watcher in QEMU do SCRIPTED_WATCH_*, at @offset in the window */
 void gpu_watch(GPU *gpu, uint32_t order, uint64_t offset);
 
-/* Lets go of what SCRIPTED_WATCH_HOLD holds */
+/* Ends SCRIPTED_WATCH_HOLD */
 void gpu_release(GPU *gpu);
 
 /* Lines of /proc/PID/maps with @text */
@@ -291,9 +291,9 @@ unsigned gpu_count_maps(GPU *gpu, const char *text);
 unsigned gpu_count_fds(GPU *gpu, const char *text);
 /* A figure of /proc/PID/status in KiB */
 uint64_t gpu_status_kib(GPU *gpu, const char *what);
-/* Bytes that QEMU allocated, page tables and what is behind holes included */
+/* Bytes that QEMU has allocated, with page tables and the holes' memfd */
 uint64_t gpu_memory(GPU *gpu);
-/* What is behind holes alone */
+/* Bytes of the holes' memfd */
 uint64_t gpu_hole_memory(GPU *gpu);
 
 /* blob-map-stats: a counter, or a reason's within "refused" */
@@ -317,13 +317,13 @@ unsigned gpu_count_log(GPU *gpu, const char *text);
 
 typedef unsigned (*GPUBatch)(GPU *gpu, uint32_t id);
 
-/* A command for each id from @first on, GPU_BATCH a kick */
+/* @n commands, for ids from @first on, GPU_BATCH a kick */
 void gpu_batch(GPU *gpu, GPUBatch put, uint32_t first, unsigned n,
                uint32_t *replies);
-/* The same; each is answered by this */
+/* Checks that each is answered by @answer */
 void gpu_batch_all(GPU *gpu, GPUBatch put, uint32_t first, unsigned n,
                    uint32_t answer);
-/* Replies of a type */
+/* How many replies have a type */
 unsigned gpu_count(const uint32_t *replies, unsigned n, uint32_t type);
 /* Blobs of a page: BUFFER, all of one, or DRIVERS */
 unsigned gpu_put_shared(GPU *gpu, uint32_t id);
@@ -344,14 +344,14 @@ typedef struct GPUTest {
     void (*alone)(void);
 } GPUTest;
 
-/* A device with a window, and all else as it comes */
+/* A device with a window of WINDOW, all else by default */
 GPU *gpu_start_plain(void);
 /* Checks that nothing is left, and ends QEMU */
 void gpu_finish(GPU *gpu);
 /* What main() does: each test as /virtio-gpu-gl/GROUP/NAME */
 int gpu_run_tests(int argc, char **argv, const char *group,
                   const GPUTest *tests, size_t n);
-/* The same, with what follows each test in place of gpu_finish() */
+/* With a function that ends each test in place of gpu_finish() */
 int gpu_run_tests_ending(int argc, char **argv, const char *group,
                          const GPUTest *tests, size_t n,
                          void (*end)(GPU *gpu));
