@@ -4,8 +4,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The qtest protocol reaches the device from QEMU's main loop, a program from a
- * vCPU's thread.  Each takes the firmware's place, and reads its orders in guest
- * memory, at ORDERS.
+ * vCPU's thread.  Each takes the firmware's place, and reads its orders at
+ * ORDERS in guest memory.
  */
 
 #include "qemu/osdep.h"
@@ -18,9 +18,9 @@
 /*
  * Users of the window: in page after page, over and over, each vCPU checks that
  * what is there belongs there, increments a word in one instruction, and writes
- * the page's number.  In a hole it may find any page's number, as all holes show
- * the same memory.  A page begins with zeros where nothing is mapped, with ones
- * where no memory is decoded.
+ * the page's number.  In a hole any page's number may be found, as all holes
+ * show the same memory.  A page begins with zeros where nothing is mapped, with
+ * ones where no memory is decoded.
  */
 
 typedef struct UserOrders {
