@@ -20,7 +20,7 @@
 void *gpu_new_file(const char *name, size_t size, int *fd);
 char *gpu_path_of(int fd);
 
-/* Finds the device on the bus, and maps its BARs, as after a machine's reset */
+/* Finds the device, and maps its BARs; again after a reset of the machine */
 void gpu_pci_open(GPU *gpu);
 /* QEMU's arguments for @vcpus that run a program in place of the firmware */
 char *gpu_program_arguments(GPU *gpu, const uint8_t *code, size_t size,

@@ -36,19 +36,18 @@ static void map_window(GPU *gpu, uint64_t addr)
 
 void gpu_pci_open(GPU *gpu)
 {
-    if (gpu->dev) {
-        qos_object_destroy(&gpu->dev->pci_vdev.obj);
+    if (!gpu->dev) {
+        gpu->dev = qvirtio_gpu_pci_new(gpu->bus, &(QPCIAddress) {
+            .devfn = QPCI_DEVFN(0x10, 0),
+        });
+        gpu->window_length = gpu->dev->gpu.shm_length;
     }
-    /* libqos does not take addresses back. */
-    gpu->bus->mmio_alloc_ptr = MMIO_BASE;
-    gpu->dev = qvirtio_gpu_pci_new(gpu->bus, &(QPCIAddress) {
-        .devfn = QPCI_DEVFN(0x10, 0),
-    });
-    gpu->window_length = gpu->dev->gpu.shm_length;
     if (gpu->window_length) {
         map_window(gpu, ROUND_UP(gpu->low ? WINDOW_BASE_LOW : WINDOW_BASE,
                                  gpu->window_length));
     }
+    /* libqos does not take addresses back. */
+    gpu->bus->mmio_alloc_ptr = MMIO_BASE;
     qvirtio_pci_device_enable(&gpu->dev->pci_vdev);
 }
 

@@ -281,8 +281,7 @@ void gpu_buffer_truncate(GPU *gpu, uint32_t id, uint64_t length);
 
 /* Has the watcher in QEMU do SCRIPTED_WATCH_*, at @offset in the window */
 void gpu_watch(GPU *gpu, uint32_t order, uint64_t offset);
-
-/* Ends SCRIPTED_WATCH_HOLD */
+/* SCRIPTED_WATCH_RELEASE, without a command */
 void gpu_release(GPU *gpu);
 
 /* Lines of /proc/PID/maps with @text */

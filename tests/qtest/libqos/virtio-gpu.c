@@ -113,7 +113,6 @@ static void *virtio_gpu_pci_create(void *pci_bus, QGuestAllocator *t_alloc,
     return &qvirtio_gpu_pci_new(pci_bus, addr)->pci_vdev.obj;
 }
 
-/* It needs a display, which tests of "virtio" and "pci-device" do not have. */
 static void virtio_gpu_register_nodes(void)
 {
     QPCIAddress addr = {
@@ -128,6 +127,7 @@ static void virtio_gpu_register_nodes(void)
     add_qpci_address(&opts, &addr);
     qos_node_create_driver("virtio-gpu-gl-pci", virtio_gpu_pci_create);
     qos_node_consumes("virtio-gpu-gl-pci", "pci-bus", &opts);
+    /* Not "virtio" or "pci-device": their tests would need OpenGL. */
     qos_node_produces("virtio-gpu-gl-pci", "virtio-gpu");
 }
 
