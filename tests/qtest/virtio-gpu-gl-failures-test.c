@@ -669,7 +669,7 @@ static void test_window_not_placed(GPU *gpu)
 /* A window that has no effect need not be placed. */
 static void test_window_not_used(GPU *gpu)
 {
-    gpu_place_window(gpu, 0);
+    qvirtio_gpu_pci_map_shm(gpu->dev, 0);
     g_assert_cmphex(create_context(gpu, 1), ==, OK);
     g_assert_cmpuint(gpu_count_log(gpu, "address space"), ==, 0);
 }
