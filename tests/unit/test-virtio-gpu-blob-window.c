@@ -760,7 +760,7 @@ static int64_t callback_ms(void)
 }
 
 /*
- * RCU's thread waits 50 ms for more callbacks, but not after a region was
+ * RCU's thread may wait 50 ms for more callbacks, but not after a region was
  * unmapped.  After that it waits again, however many were unmapped.
  */
 static void test_region_rcu(Fixture *f, gconstpointer slot_checks)
@@ -774,7 +774,10 @@ static void test_region_rcu(Fixture *f, gconstpointer slot_checks)
         soon |= i % 2 && callback_ms() < 40;
     }
     g_assert_true(soon);
+#if QEMU_VERSION_MAJOR == 10 && QEMU_VERSION_MINOR < 2
+    /* Later releases wait for readers only. */
     g_assert_cmpint(callback_ms(), >=, 40);
+#endif
     close(fd);
 }
 
