@@ -146,7 +146,7 @@ test_targets()
     for test in "$src"/tests/unit/test-virtio-gpu-blob-*.c; do
         [ ! -e "$test" ] || printf 'tests/unit/%s\n' "$(basename "$test" .c)"
     done
-    for test in "$src"/tests/qtest/virtio-gpu-gl-*-test.c "$src"/tests/bench/virtio-gpu-gl-*.c; do
+    for test in "$src"/tests/qtest/virtio-gpu-gl-*-test.c "$src"/tests/bench/virtio-gpu-gl-bench.c; do
         [ ! -e "$test" ] || printf 'tests/qtest/%s\n' "$(basename "$test" .c)"
     done
     [ ! -e "$src/tests/qtest/renderer/meson.build" ] ||
