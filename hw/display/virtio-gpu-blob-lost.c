@@ -465,7 +465,7 @@ void virtio_gpu_blob_lost_remove(VirtIOGPUBlobPages *pages)
 
     qemu_spin_lock(&lock);
     interval_tree_remove(&pages->range, &buffers);
-    /* It has been reported, in most cases. */
+    /* The queue is short: UNMAP_BLOB reports all losses first. */
     QSIMPLEQ_FOREACH(p, &pages->owner->unreported, next_unreported) {
         if (p == pages) {
             QSIMPLEQ_REMOVE(&pages->owner->unreported, pages,

@@ -139,8 +139,8 @@ VirtIOGPUBlobReason virtio_gpu_blob_renderer_map(uint32_t resource_id,
     void *at;
 
     /*
-     * If KVM checks mappings, they must be mapped again after it has created a
-     * memory slot, which is not possible with pages of a driver.
+     * If KVM checks mappings, buffers in the window are mapped again after it
+     * has created a memory slot.  That is not possible with pages of a driver.
      */
     if (!slot_checks) {
         at = map_fixed(resource_id, len);

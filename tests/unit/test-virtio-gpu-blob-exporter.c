@@ -41,6 +41,8 @@ static void test_known(void)
                         i ? NULL : "udmabuf");
         g_assert_cmpint(errno, ==, i ? ENOENT : EMFILE);
     }
+    /* The doctor keeps no names. */
+    g_assert_null(virtio_gpu_blob_exporter_name(fd, NULL));
     /* No file descriptor is left open. */
     g_assert_cmpint(dup(fd), ==, next);
     close(next);
