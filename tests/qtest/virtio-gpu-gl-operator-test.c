@@ -403,25 +403,25 @@ static void test_host_no_window(void)
     gpu_finish(gpu);
 }
 
-static void check_room(GPU *gpu, uint64_t mapped, uint64_t hole)
+static void check_usage(GPU *gpu, uint64_t mapped, uint64_t hole)
 {
     g_assert_cmpuint(gpu_stat(gpu, "mapped-bytes"), ==, mapped);
     g_assert_cmpuint(gpu_stat(gpu, "largest-hole"), ==, hole);
 }
 
-static void test_room(GPU *gpu)
+static void test_usage(GPU *gpu)
 {
     const uint64_t page = GPU_PAGE;
 
-    check_room(gpu, 0, WINDOW);
+    check_usage(gpu, 0, WINDOW);
     gpu_map_new(gpu, 1, BUFFER, page, WINDOW / 2);
-    check_room(gpu, page, WINDOW / 2);
+    check_usage(gpu, page, WINDOW / 2);
     gpu_map_new(gpu, 2, POINTER, 2 * page, WINDOW / 4);
-    check_room(gpu, 3 * page, WINDOW / 2 - page);
+    check_usage(gpu, 3 * page, WINDOW / 2 - page);
     gpu_map_new(gpu, 3, BUFFER, page - 1, WINDOW - page);
     gpu_map_new(gpu, 4, BUFFER, page, WINDOW / 4 * 3);
     gpu_map_new(gpu, 5, BUFFER, page, 0);
-    check_room(gpu, 6 * page, WINDOW / 4 - page);
+    check_usage(gpu, 6 * page, WINDOW / 4 - page);
     g_assert_cmpuint(gpu_stat(gpu, "refused-for-room"), ==, 0);
     gpu_create(gpu, 6, BUFFER, WINDOW);
     gpu_map(gpu, 6, page, NULL);
@@ -437,9 +437,9 @@ static void test_room(GPU *gpu)
     g_assert_cmpuint(gpu_stat(gpu, "refused-for-room"), ==, 2);
     gpu_reset(gpu);
     gpu_wait_live(gpu, 0);
-    check_room(gpu, 0, WINDOW);
+    check_usage(gpu, 0, WINDOW);
     gpu_map_new(gpu, 1, BUFFER, WINDOW, 0);
-    check_room(gpu, WINDOW, 0);
+    check_usage(gpu, WINDOW, 0);
     gpu_unref(gpu, 1);
 }
 
@@ -482,7 +482,7 @@ int main(int argc, char **argv)
             .kvm = SCRIPTED_KVM_FWB, .page_size = 16384,
             .drm = SCRIPTED_DRM_HIDDEN } },
         { "blob-host-no-window", .alone = test_host_no_window },
-        { "room", test_room },
+        { "usage", test_usage },
         { "window-full", test_window_full, { .logged = true } },
     };
 
