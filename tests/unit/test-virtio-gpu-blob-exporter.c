@@ -5,6 +5,7 @@
  */
 
 #include "qemu/osdep.h"
+#include <sys/resource.h>
 #include "qapi/error.h"
 #include "qemu/memfd.h"
 #include "hw/display/virtio-gpu-blob-exporter.h"
@@ -24,9 +25,23 @@ static void test_ask(void)
 static void test_known(void)
 {
     int fd = qemu_memfd_create("test", 4096, false, 0, 0, &error_abort);
-    int next = dup(fd);
+    struct rlimit limit, low;
     struct stat st;
+    int next;
 
+    getrlimit(RLIMIT_NOFILE, &limit);
+    low = limit;
+    low.rlim_cur = 0;
+    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &low), ==, 0);
+    g_assert_null(virtio_gpu_blob_exporter_name(fd, NULL));
+    g_assert_cmpint(errno, ==, EMFILE);
+    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &limit), ==, 0);
+
+    /* The doctor keeps no names. */
+    g_assert_null(virtio_gpu_blob_exporter_name(fd, NULL));
+    g_assert_cmpint(errno, ==, ENOENT);
+
+    next = dup(fd);
     close(next);
     g_assert_cmpint(fstat(fd, &st), ==, 0);
     for (int i = 0; i < 4; i++) {
@@ -41,8 +56,6 @@ static void test_known(void)
                         i ? NULL : "udmabuf");
         g_assert_cmpint(errno, ==, i ? ENOENT : EMFILE);
     }
-    /* The doctor keeps no names. */
-    g_assert_null(virtio_gpu_blob_exporter_name(fd, NULL));
     /* No file descriptor is left open. */
     g_assert_cmpint(dup(fd), ==, next);
     close(next);

@@ -329,24 +329,43 @@ EXPORT ssize_t read(int fd, void *buf, size_t n)
     return len;
 }
 
+static int fdinfo_dir = -1;
+
 static int do_open(const char *path, int flags, mode_t mode)
 {
-    static const char fdinfo[] = "/proc/self/fdinfo/";
-    const struct open_fd *f;
     int fd = scripted_host_open(path);
 
     if (fd >= 0 || errno) {
         return fd;
     }
-    f = strncmp(path, fdinfo, sizeof(fdinfo) - 1)
-        ? NULL : find_fd(atoi(path + sizeof(fdinfo) - 1));
+    fd = syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+    if (!strcmp(path, "/proc/self/fdinfo")) {
+        fdinfo_dir = fd;
+    }
+    return fd;
+}
+
+/* Used for the files in /proc/self/fdinfo only */
+EXPORT int openat(int dir, const char *path, int flags, ...)
+{
+    const struct open_fd *f = dir < 0 || dir != fdinfo_dir
+        ? NULL : find_fd(atoi(path));
+    va_list ap;
+    mode_t mode;
+    int fd;
+
+    va_start(ap, flags);
+    mode = va_arg(ap, mode_t);
+    va_end(ap);
     if (f && scripted_is_to_fail(SCRIPTED_FDINFO)) {
         errno = errno == ENFILE ? ENFILE : EMFILE;
         return -1;
     }
-    fd = syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+    fd = syscall(SYS_openat, dir, path, flags, mode);
     return f && fd >= 0 ? open_name(fd, f) : fd;
 }
+
+ALIAS(openat64, openat);
 
 EXPORT int open(const char *path, int flags, ...)
 {
