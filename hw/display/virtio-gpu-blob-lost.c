@@ -241,25 +241,20 @@ static void look_at_page(VirtIOGPUBlobPages *pages, void *addr)
 
 /*
  * Not all pages are checked: that would take long with the BQL held, and
- * allocate all pages of sparse files.  A file loses its end first.  So its last
- * page is checked, and then the page at half of the remaining distance to the
- * first page each time: 21 pages of 4 GiB.  A driver takes back a buffer as a
- * whole, so a few pages of a dma-buf are enough.  If other pages are lost, and
- * KVM does not report the address, the loss is not found, and the VM stops as
- * it does for memory that KVM cannot map.
+ * allocate all pages of sparse files.  A file that gets shorter loses its last
+ * page at least.  A driver takes back a buffer as a whole, so a few pages of a
+ * dma-buf are enough.  If other pages are lost, and KVM does not report the
+ * address, the loss is not found, and the VM stops as it does for memory that
+ * KVM cannot map.
  */
 static void look_at_buffer(VirtIOGPUBlobPages *pages)
 {
     const size_t page = qemu_real_host_page_size();
-    size_t len = len_of(pages), at = len - page, step;
+    size_t len = len_of(pages), at, step;
     uint8_t *host = host_of(pages);
 
-    look_at_page(pages, host + at);
+    look_at_page(pages, host + len - page);
     if (pages->file) {
-        while (at && !qatomic_read(&pages->lost)) {
-            at = QEMU_ALIGN_DOWN(at / 2, page);
-            look_at_page(pages, host + at);
-        }
         return;
     }
     step = MAX(QEMU_ALIGN_DOWN(len / DMABUF_STEPS, page), page);
