@@ -587,7 +587,7 @@ void virtio_gpu_virgl_given_up(VirtIOGPU *g,
  * Realize, unrealize and reset
  */
 
-static gint compare_ids(gconstpointer a, gconstpointer b, gpointer unused)
+static gint compare_ctx_ids(gconstpointer a, gconstpointer b, gpointer unused)
 {
     return GPOINTER_TO_UINT(a) < GPOINTER_TO_UINT(b)
            ? -1 : GPOINTER_TO_UINT(a) > GPOINTER_TO_UINT(b);
@@ -596,7 +596,7 @@ static gint compare_ids(gconstpointer a, gconstpointer b, gpointer unused)
 /* Not a hash table, as a guest could choose ids that collide */
 static GTree *new_tree(void)
 {
-    return g_tree_new_full(compare_ids, NULL, NULL, NULL);
+    return g_tree_new_full(compare_ctx_ids, NULL, NULL, NULL);
 }
 
 void virtio_gpu_virgl_failures_realize(VirtIOGPUGL *gl)

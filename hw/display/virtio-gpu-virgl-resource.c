@@ -9,7 +9,7 @@
 
 #include <virglrenderer.h>
 
-static gint compare_ids(gconstpointer a, gconstpointer b)
+static gint compare_resource_ids(gconstpointer a, gconstpointer b)
 {
     return GPOINTER_TO_UINT(a) < GPOINTER_TO_UINT(b)
            ? -1 : GPOINTER_TO_UINT(a) > GPOINTER_TO_UINT(b);
@@ -18,7 +18,7 @@ static gint compare_ids(gconstpointer a, gconstpointer b)
 /* Not a hash table, as a guest could choose ids that collide */
 void virtio_gpu_virgl_resources_init(VirtIOGPUGL *gl)
 {
-    gl->resources = g_tree_new(compare_ids);
+    gl->resources = g_tree_new(compare_resource_ids);
 }
 
 void virtio_gpu_virgl_resources_destroy(VirtIOGPUGL *gl)
