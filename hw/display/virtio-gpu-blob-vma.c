@@ -455,14 +455,14 @@ static size_t huge_page(size_t page_size)
 void *virtio_gpu_blob_vma_reserve_low(size_t len, int flags, int fd)
 {
     const size_t page_size = qemu_real_host_page_size();
-    uint64_t random, range;
+    uint64_t random, range = LOW_END - LOW_START;
     void *at;
     int i;
 
-    if (len >= LOW_END - LOW_START) {
+    if (len >= range) {
         return NULL;
     }
-    range = (LOW_END - LOW_START - len) / page_size;
+    range = (range - len) / page_size;
     for (i = 0; i < LOW_TRIES; i++) {
         if (getrandom(&random, sizeof(random), 0) != sizeof(random)) {
             return NULL;
