@@ -329,6 +329,17 @@ EXPORT ssize_t read(int fd, void *buf, size_t n)
     return len;
 }
 
+/* What read() becomes where the compiler does not see that it fits */
+EXPORT ssize_t __read_chk(int fd, void *buf, size_t n, size_t size);
+
+EXPORT ssize_t __read_chk(int fd, void *buf, size_t n, size_t size)
+{
+    if (n > size) {
+        abort();
+    }
+    return read(fd, buf, n);
+}
+
 static int fdinfo_dir = -1;
 
 static int do_open(const char *path, int flags, mode_t mode)
