@@ -181,12 +181,18 @@ static void test_check(void)
 {
     uint64_t needs = virtio_gpu_blob_vma_needs(WINDOW);
     uint64_t slot = ((uint64_t)INT32_MAX + 1) * qemu_real_host_page_size();
+    g_autofree char *limit = NULL;
 
     g_assert_true(virtio_gpu_blob_vma_check(WINDOW, true, needs + 1, NULL));
     g_assert_false(virtio_gpu_blob_vma_check(WINDOW, true, needs, NULL));
     g_assert_true(virtio_gpu_blob_vma_check(slot / 2, true, UINT64_MAX, NULL));
     g_assert_true(virtio_gpu_blob_vma_check(slot, false, UINT64_MAX, NULL));
     g_assert_false(virtio_gpu_blob_vma_check(slot, true, UINT64_MAX, NULL));
+    /* Some are left for the rest of QEMU. */
+    g_assert_true(g_file_get_contents("/proc/sys/vm/max_map_count", &limit,
+                                      NULL, NULL));
+    g_assert_cmpuint(virtio_gpu_blob_vma_max_mappings(), <,
+                     g_ascii_strtoull(limit, NULL, 10));
 }
 
 /* Outside of the window, for as long as is asked for */
