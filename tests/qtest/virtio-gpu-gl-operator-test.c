@@ -47,7 +47,7 @@ static void test_help(void)
         "virtio-gpu-gl-pci", "virtio-vga-gl", "virtio-gpu-gl-device",
     };
     static const char *const texts[] = {
-        "list of mapped blobs",
+        "list of mapped blobs", "enable guest PAT in KVM",
         "host capabilities and settings for blob mappings",
         "blobs mapped, unmapped and refused, by reason",
     };

@@ -264,6 +264,8 @@ static void ignore(void *opaque)
 
 /* KVM looks at mappings when a slot is made; NULL: it does not. */
 #define SLOT_CHECKS ((void *)1)
+/* They do not, and buffers are mapped over holes by mmap(). */
+#define DIRECT ((void *)2)
 
 static void set_up(Fixture *f, gconstpointer slot_checks)
 {
@@ -273,9 +275,11 @@ static void set_up(Fixture *f, gconstpointer slot_checks)
     kvm_allowed = false;
     f->page = qemu_real_host_page_size();
     f->device = object_new("container");
-    f->blobs.slot_checks = slot_checks;
+    f->blobs.slot_checks = slot_checks == SLOT_CHECKS;
     f->blobs.window = virtio_gpu_blob_window_new(f->device, &f->container,
-                                                 WINDOW, false, slot_checks,
+                                                 WINDOW,
+                                                 slot_checks == DIRECT,
+                                                 slot_checks == SLOT_CHECKS,
                                                  &error_abort);
     f->vma = virtio_gpu_blob_window_vma(f->blobs.window);
     f->blobs.lost.vma = f->vma;
@@ -562,6 +566,29 @@ static void test_slot_lost(Fixture *f, gconstpointer slot_checks)
     unmap(f, 1);
 }
 
+static void *write_word(void *at)
+{
+    *(volatile uint64_t *)at = 5;
+    return NULL;
+}
+
+/* Other threads wait for a mapping only while it is replaced. */
+static void test_gap(Fixture *f, gconstpointer slot_checks)
+{
+    void *at;
+
+    if (!f->vma->direct) {
+        g_test_skip("no low addresses on this host or with this sanitizer");
+        return;
+    }
+    map(f, 0, 8, 2, false);
+    at = virtio_gpu_blob_vma_at(f->vma, &f->m[0].place);
+    g_assert_cmpint(mprotect(at, f->page, PROT_NONE), ==, 0);
+    g_thread_join(g_thread_new("access", write_word, at));
+    g_assert_true(f->m[0].pages.lost);
+    unmap(f, 0);
+}
+
 /*
  * Regions of their own
  */
@@ -800,6 +827,7 @@ int main(int argc, char **argv)
     add("slot/of-others", test_slot_of_others, SLOT_CHECKS);
     add("slot/not-back", test_slot_not_back, SLOT_CHECKS);
     add("slot/lost", test_slot_lost, SLOT_CHECKS);
+    add("gap", test_gap, DIRECT);
     add("region/in-use", test_region_in_use, NULL);
     add("region/slots", test_region_slots, NULL);
     add("region/pfnmap", test_region_pfnmap, SLOT_CHECKS);
