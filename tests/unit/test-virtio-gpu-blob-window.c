@@ -568,7 +568,7 @@ static void test_slot_lost(Fixture *f, gconstpointer slot_checks)
 
 static void *write_word(void *at)
 {
-    *(volatile uint64_t *)at = 5;
+    qatomic_set((uint64_t *)at, 5);
     return NULL;
 }
 
