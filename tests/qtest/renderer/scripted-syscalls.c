@@ -369,6 +369,8 @@ EXPORT int openat(int dir, const char *path, int flags, ...)
 }
 
 ALIAS(openat64, openat);
+ALIAS(__openat_2, openat);
+ALIAS(__openat64_2, openat);
 
 EXPORT int open(const char *path, int flags, ...)
 {
