@@ -58,7 +58,7 @@ static const char *find_name(char *text)
 }
 
 /*
- * Kept open: to look up its path each time takes a microsecond. After fork()
+ * Kept open: to look up its path each time takes a microsecond.  After fork()
  * it is still the parent's; the doctor's parent reads no names.
  */
 static int fdinfo_dir(void)
