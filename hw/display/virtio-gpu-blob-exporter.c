@@ -58,8 +58,10 @@ static const char *find_name(char *text)
 }
 
 /*
- * Kept open: to look up its path each time takes a microsecond.  After fork()
- * it is still the parent's; the doctor's parent reads no names.
+ * The directory is kept open, as looking up its path for each buffer takes a
+ * microsecond.  /proc/self is looked up once only, so a child process would
+ * read its parent's files: virtio-gpu-blob-doctor reads names in its children
+ * only.
  */
 static int fdinfo_dir(void)
 {

@@ -264,7 +264,7 @@ static void ignore(void *opaque)
 
 /* KVM looks at mappings when a slot is made; NULL: it does not. */
 #define SLOT_CHECKS ((void *)1)
-/* They do not, and buffers are mapped over holes by mmap(). */
+/* KVM does not, and buffers are mapped over holes by mmap(). */
 #define DIRECT ((void *)2)
 
 static void set_up(Fixture *f, gconstpointer slot_checks)
